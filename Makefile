@@ -1,0 +1,61 @@
+# Two commands matter: `make run` does the main job, `make test` passes the tests. Everything they need they install
+# into .venv, from lock files with hashes.
+
+PYTHON ?= python3
+ARGS ?=
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format generate lock bench
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "llm-governance needs Python 3.11 or newer, \
+	and $(PYTHON) is %d.%d; say which one to use: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	@echo "Making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.setup: requirements.lock pyproject.toml | $(UV)
+	@echo "Installing what local mode needs (requirements.lock)"
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --editable .
+	@touch $@
+
+.venv/.setup-dev: requirements-dev.lock .venv/.setup
+	@echo "Installing what the tests need (requirements-dev.lock)"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: .venv/.setup ## Make .venv with everything local mode needs
+
+run: setup ## Govern real SDK traffic with examples/01-quickstart (ARGS=--once: play it and stop)
+	@$(BIN)/llmgov local examples/01-quickstart $(ARGS)
+
+test: check ## Run every check and test; ends with what this machine could not run
+	@$(BIN)/pytest -n auto
+
+check: .venv/.setup-dev ## Formatting, lint, types, import contracts, stale generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@PYTHONPATH= $(BIN)/lint-imports --no-logo
+	@$(BIN)/llmgov crds --check
+
+format: .venv/.setup-dev ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+generate: .venv/.setup ## Write crds/ from the models
+	@$(BIN)/llmgov crds
+
+lock: | $(UV) ## Make the lock files anew
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header --extra local pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --no-header --extra local --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock

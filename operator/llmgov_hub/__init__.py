@@ -1,0 +1,1 @@
+"""The hub: what sidecars talk to. Here: leases, events and approvals, over any store."""

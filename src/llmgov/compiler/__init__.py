@@ -1,0 +1,1 @@
+"""`resources -> (snapshots, problems)`: whole sets in, compiled parts out, nothing in between is kept."""

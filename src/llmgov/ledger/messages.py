@@ -1,0 +1,214 @@
+"""What the two ends of the lease protocol, and the store behind the hub's, say to each other: data only.
+
+A sidecar epoch asks (`LeaseRequest`), gets leases or a refusal, spends from them, and gives back what it does not need
+(`LeaseReturn`, on its own or after a `Recall`). What it did with the money it reports as `Event`s in order, each once
+by its id; the hub stores an event, its settlement and its audit record in one transaction.
+"""
+
+import enum
+from typing import TypeAlias
+
+import msgspec
+
+from llmgov.instants import Instant
+from llmgov.money import MicroUsd
+from llmgov.policy.decision import Violation
+from llmgov.snapshot import Account, Dimension
+
+
+class Struct(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Base of the messages: immutable, and small on the wire."""
+
+
+class Epoch(Struct, frozen=True):
+    """One boot of one sidecar: `holder` is the pod's UID, `number` grows with every start and fences the smaller."""
+
+    holder: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.holder}:{self.number}"
+
+
+class Need(Struct, frozen=True):
+    """Money wanted from one account: at least `least` (for the attempt in hand), better `want`.
+
+    `key` is the account's key with the user filled in; `account` the definition that the sidecar's snapshot has, so
+    that an account exists from its first use on.
+    """
+
+    key: str
+    account: Account
+    least: MicroUsd
+    want: MicroUsd
+
+
+class LeaseRequest(Struct, frozen=True, tag=True):
+    """Ask for leases on all accounts of one charging path: all or nothing."""
+
+    epoch: Epoch
+    request: int
+    needs: tuple[Need, ...]
+    path: tuple[str, ...]
+    approval: str | None = None
+
+
+class Lease(Struct, frozen=True):
+    """Money already deducted from an account's window and lent to one epoch until `deadline` (the ledger's clock)."""
+
+    id: str
+    key: str
+    window_start: Instant
+    window_end: Instant
+    amount: MicroUsd
+    deadline: Instant
+
+
+class LeaseGrant(Struct, frozen=True, tag=True):
+    """The answer yes: one lease an account."""
+
+    request: int
+    leases: tuple[Lease, ...]
+    now: Instant
+
+
+class Why(enum.Enum):
+    """Why no lease was granted."""
+
+    EXHAUSTED = "exhausted"
+    APPROVAL = "approval"
+    FENCED = "fenced"
+    CLOSED = "closed"
+
+
+class LeaseRefusal(Struct, frozen=True, tag=True):
+    """The answer no: which account, what it could still give, and when its window ends.
+
+    `threshold` is the percentage that stops it; `approval` the pending approval's id where one may open it.
+    """
+
+    request: int
+    why: Why
+    key: str
+    remaining: MicroUsd
+    limit: MicroUsd
+    window_end: Instant
+    now: Instant
+    threshold: int = 100
+    source: str = ""
+    approval: str | None = None
+
+
+class LeaseReturn(Struct, frozen=True, tag=True):
+    """Give back what is not held or spent of a lease; `amount` counts once for each `(lease, serial)`."""
+
+    epoch: Epoch
+    lease: str
+    serial: int
+    amount: MicroUsd
+    final: bool
+
+
+class Recall(Struct, frozen=True, tag=True):
+    """The hub asks an epoch to return idle money of an account."""
+
+    epoch: Epoch
+    key: str
+
+
+class Outcome(enum.Enum):
+    """How an attempt ended, as far as its money is concerned."""
+
+    SETTLED = "settled"
+    """The provider reported the usage."""
+    FREE = "free"
+    """The provider's own error answer, or never dispatched: costs 0."""
+    UNKNOWN = "unknown"
+    """Lost after dispatch: costs the hold."""
+    ABANDONED = "abandoned"
+    """The client hung up and the usage was not learnt: costs the hold."""
+
+
+class Charged(Struct, frozen=True):
+    """What one lease gave to one attempt: `held` before dispatch, `amount` in the end (0 until settled)."""
+
+    lease: str
+    key: str
+    held: MicroUsd
+
+
+class Subject(Struct, frozen=True):
+    """For whom and for what an attempt or refusal is: the facts that reports group by."""
+
+    namespace: str
+    service_account: str
+    user: str | None
+    teams: tuple[str, ...]
+    path: tuple[str, ...]
+    provider: str
+    model: str
+    operation: str
+    pod: str = ""
+
+
+class Intent(Struct, frozen=True, tag="intent"):
+    """Written before dispatch: attempt, hold and what decided it. `request_id` is what the client sees."""
+
+    id: str
+    at: Instant
+    request_id: str
+    subject: Subject
+    hold: MicroUsd
+    charged: tuple[Charged, ...]
+    snapshot: tuple[str, ...]
+    policies: tuple[str, ...] = ()
+    prompt: str | None = None
+    retention_days: int | None = None
+    approval: str | None = None
+
+
+class Settlement(Struct, frozen=True, tag="settlement"):
+    """An attempt's end. `cost` is in micro-USD; `cost > hold` is an overrun, recorded and never rejected."""
+
+    id: str
+    at: Instant
+    outcome: Outcome
+    cost: MicroUsd
+    usage: dict[Dimension, int]
+    status: int
+    model: str
+    duration: int = 0
+    overrun: bool = False
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    """A request that was not dispatched, with its violations; `count` > 1 stands for a flood of the same."""
+
+    id: str
+    at: Instant
+    request_id: str
+    subject: Subject
+    reason: str
+    policy: str | None
+    message: str
+    violations: tuple[Violation, ...]
+    status: int
+    count: int = 1
+    approval_digest: str | None = None
+    approval_summary: str | None = None
+
+
+class Violated(Struct, frozen=True, tag="violated"):
+    """Violations of a request that was dispatched all the same, or of its answer (redacted, flagged, dry run, cut)."""
+
+    id: str
+    at: Instant
+    request_id: str
+    attempt: str | None
+    subject: Subject
+    violations: tuple[Violation, ...]
+
+
+Event: TypeAlias = Intent | Settlement | Refused | Violated
+"""What a sidecar reports. An `Intent`'s and its `Settlement`'s `id` is the attempt's; the others have an id of their
+own: `<epoch>/<sequence>` all of them, made by the sidecar, unique for ever."""

@@ -1,0 +1,248 @@
+"""What every provider's format is parsed into: facts about a request, events of an answer. Data without behaviour.
+
+A provider's module (`llmgov.wire.openai`, `llmgov.wire.anthropic`) turns bytes into these and edits back into bytes;
+the engine, the prices and the proxy know only these. A `path` is a JSON path as messages show it
+(`messages[0].content[1].text`), and names the same string for splicing.
+"""
+
+import enum
+from typing import TypeAlias
+
+import msgspec
+
+from llmgov.snapshot import Dimension
+
+
+class Struct(msgspec.Struct, frozen=True):
+    """Base of the values here: immutable."""
+
+
+class Format(enum.Enum):
+    """In whose manner an endpoint speaks: decides the shape of refusals."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+class Operation(enum.Enum):
+    """What an endpoint does."""
+
+    CHAT_COMPLETIONS = "chat.completions"
+    RESPONSES = "responses"
+    EMBEDDINGS = "embeddings"
+    OPENAI_MODELS = "openai.models"
+    MESSAGES = "messages"
+    ANTHROPIC_MODELS = "anthropic.models"
+
+
+METERED = frozenset({Operation.CHAT_COMPLETIONS, Operation.RESPONSES, Operation.EMBEDDINGS, Operation.MESSAGES})
+"""Operations that cost money: everything else is a list that the provider gives away."""
+
+
+class Route(Struct, frozen=True):
+    """One request line understood. `upstream_path` is what follows the provider's base URL, with its query."""
+
+    format: Format
+    operation: Operation
+    upstream_path: str
+
+
+class TextRole(enum.Enum):
+    """Where a string stands in the request; messages name it."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL_DEFINITION = "tool definition"
+    TOOL_ARGUMENTS = "tool arguments"
+    TOOL_RESULT = "tool result"
+    FILE_NAME = "file name"
+    METADATA = "metadata"
+    UNKNOWN = "unknown part"
+    OUTPUT = "output"
+    PROTECTED = "protected"
+    """Thinking, signatures, encrypted content, ids: never rewritten; a hit there blocks or flags."""
+
+
+class Text(Struct, frozen=True):
+    """One string that reaches the model (or comes back from it), and where it stands."""
+
+    path: str
+    text: str
+    role: TextRole
+
+
+class OutputLimit(Struct, frozen=True):
+    """The request's output maximum: the field that the model takes it in, and the value, where the client set one."""
+
+    field: str
+    value: int | None = None
+
+
+class Refused(Struct, frozen=True):
+    """A billable field whose cost nothing bounds: the request is refused where costs are limited."""
+
+    path: str
+    why: str
+
+
+class CostFacts(Struct, frozen=True):
+    """All that the bound of a request's cost depends on (design section 5, step 4).
+
+    `text_bytes` is UTF-8 bytes of every string sent, `overhead_tokens` what framing adds at most, `image_tokens` the
+    provider's rule summed over images, `opaque_context` whether the provider may add context that the proxy can't see
+    (then the context window bounds the input), `iterations` how often it may run the model at most, `calls` bounded
+    server-tool calls by the dimension they are billed in.
+    """
+
+    text_bytes: int
+    overhead_tokens: int = 0
+    image_tokens: int = 0
+    audio_tokens: int = 0
+    choices: int = 1
+    opaque_context: bool = False
+    iterations: int = 1
+    calls: dict[Dimension, int] = {}
+    cache_writes: frozenset[Dimension] = frozenset()
+    service_tier: str | None = None
+    produces_output: bool = True
+    refused: tuple[Refused, ...] = ()
+
+
+class Request(Struct, frozen=True):
+    """A request understood. `body` is what the client sent, byte for byte."""
+
+    route: Route
+    body: bytes
+    model: str
+    stream: bool
+    texts: tuple[Text, ...]
+    output_limit: OutputLimit | None
+    cost: CostFacts
+    user: str | None = None
+    wants_usage: bool = True
+    """Whether the client asked for the usage event of a stream (OpenAI chat's `include_usage`); it is hidden if not."""
+    unknown_parts: tuple[str, ...] = ()
+
+
+class Usage(Struct, frozen=True):
+    """What the provider says it billed, by dimension; an input dimension excludes the others (cached is not input).
+
+    `unpriced` names fields of the report that are billable and belong to no known dimension.
+    """
+
+    counts: dict[Dimension, int]
+    service_tier: str | None = None
+    model: str | None = None
+    unpriced: tuple[str, ...] = ()
+
+
+class Reason(enum.Enum):
+    """Why a request is refused: a row of the table in design section 5. The value is the machine's word for it."""
+
+    RATE = "rate_limit_exceeded"
+    BUDGET = "budget_exceeded"
+    CONTENT = "content_policy_violation"
+    DENIED = "policy_denied"
+    APPROVAL = "approval_required"
+    UNAVAILABLE = "governance_unavailable"
+    TOO_LARGE = "request_too_large"
+    MALFORMED = "invalid_request"
+    TIMEOUT = "request_timeout"
+    AUTHENTICATION = "invalid_token"
+
+
+class Refusal(Struct, frozen=True):
+    """A refusal before it takes the provider's shape.
+
+    `message` begins with `llmgov:`, names policy, pattern and path (never the matched value) and what to do;
+    `retry_after` is whole seconds, `None` where a retry cannot help (then `x-should-retry: false`).
+    """
+
+    reason: Reason
+    message: str
+    policy: str | None = None
+    retry_after: int | None = None
+    param: str | None = None
+    details: dict[str, str] = {}
+
+
+class Response(Struct, frozen=True):
+    """An HTTP answer of ours: what a refusal becomes."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Answer(Struct, frozen=True):
+    """A whole, not streamed, answer of the provider understood; `body` is its bytes.
+
+    `produced` is false for the provider's own error answers (they cost nothing).
+    """
+
+    body: bytes
+    texts: tuple[Text, ...]
+    usage: Usage | None
+    produced: bool = True
+
+
+class DeltaKind(enum.Enum):
+    """What a piece of streamed text is part of."""
+
+    TEXT = "text"
+    TOOL_ARGUMENTS = "tool arguments"
+    REFUSAL = "refusal"
+    PROTECTED = "protected"
+
+
+class Delta(Struct, frozen=True):
+    """A piece of streamed text. `channel` names the string it continues (`choices[0].content`); `path` is inside the
+    frame's JSON, for splicing."""
+
+    channel: str
+    text: str
+    kind: DeltaKind
+    path: str
+
+
+class Frame(Struct, frozen=True):
+    """One server-sent event: its exact bytes, and what it says.
+
+    `usage` is the latest known total; `closes` are channels that get nothing more after this frame (held-back text
+    must go out before it); `full` are whole texts that repeat what deltas said (Responses API `*.done` events, the
+    final response); `hidden` frames were asked for by the proxy only and are not passed on; `terminal` says that the
+    provider finished the stream as it should; `error` that the provider reported one.
+    """
+
+    raw: bytes
+    deltas: tuple[Delta, ...] = ()
+    full: tuple[Text, ...] = ()
+    usage: Usage | None = None
+    closes: tuple[str, ...] = ()
+    hidden: bool = False
+    terminal: bool = False
+    error: bool = False
+
+
+class ReplaceText(Struct, frozen=True):
+    """Replace the string at `path` by `text`, leaving every other byte as it is."""
+
+    path: str
+    text: str
+
+
+class SetNumber(Struct, frozen=True):
+    """Set the number at `path` (a key of an object that exists), adding the key where it is missing."""
+
+    path: str
+    value: int
+
+
+class SetTrue(Struct, frozen=True):
+    """Set the key at `path` to true, adding it and its object where they are missing."""
+
+    path: str
+
+
+Edit: TypeAlias = ReplaceText | SetNumber | SetTrue

@@ -1,0 +1,1 @@
+"""OpenAI and what is compatible with it: chat completions, responses, embeddings, models."""

@@ -1,0 +1,1 @@
+"""Commands of `llmgov`; the only room that may import all others (lazily)."""

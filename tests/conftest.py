@@ -1,0 +1,36 @@
+"""The end of every run: what this machine could not do, and in CI no other skip."""
+
+import os
+
+import pytest
+
+from tests.support import machine
+
+
+def _skips(terminal: pytest.TerminalReporter) -> list[tuple[str, str]]:
+    found = []
+    for report in terminal.stats.get("skipped", []):
+        longrepr = report.longrepr
+        reason = longrepr[2] if isinstance(longrepr, tuple) else str(longrepr)
+        found.append((report.nodeid, reason.removeprefix("Skipped: ")))
+    return found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what could not run and why; an empty list is said, too."""
+    skips = _skips(terminalreporter)
+    terminalreporter.section("what this machine could not run")
+    for nodeid, reason in skips:
+        terminalreporter.line(f"NOT RUN  {nodeid}: {reason}", red=True, bold=True)
+    if not skips:
+        terminalreporter.line("nothing: every test ran")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a test may be skipped only because the machine cannot run it."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or not os.environ.get("CI"):
+        return
+    if any(not reason.startswith(machine.REASON) for _, reason in _skips(terminal)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
