@@ -272,6 +272,20 @@ class Account(Struct, frozen=True):
     match: Match = Match()
 
 
+def account_key(cluster: str, target: str, period: Period, time_zone: str) -> str:
+    """What an account is known by for ever: `cluster|target|period|time zone`.
+
+    `target` is `str(Target)`; of an account of each user whom a narrower match holds, `user@` and whose match it is
+    (`user@payments`, `user@llm-governance/costs`), so that it is not the account that counts all a user's requests.
+    """
+    return f"{cluster}|{target}|{period.value}|{time_zone}"
+
+
+def user_account_key(key: str, user: str) -> str:
+    """The key of `user`'s own account, where `key` is that of an account of each user (`USER` without a name)."""
+    return f"{key}|{user}"
+
+
 class Dimension(enum.Enum):
     """What providers bill. Every number in a usage report belongs to one; one without a price is an error."""
 
