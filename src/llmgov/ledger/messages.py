@@ -34,13 +34,15 @@ class Need(Struct, frozen=True):
     """Money wanted from one account: at least `least` (for the attempt in hand), better `want`.
 
     `key` is the account's key with the user filled in; `account` the definition that the sidecar's snapshot has, so
-    that an account exists from its first use on.
+    that an account exists from its first use on. `enforced` is false where nothing may be refused (an account in dry
+    run, an observing namespace, the kill switch): the money is lent all the same, and the lease says that it is over.
     """
 
     key: str
     account: Account
     least: MicroUsd
     want: MicroUsd
+    enforced: bool = True
 
 
 class LeaseRequest(Struct, frozen=True, tag=True):
@@ -54,7 +56,10 @@ class LeaseRequest(Struct, frozen=True, tag=True):
 
 
 class Lease(Struct, frozen=True):
-    """Money already deducted from an account's window and lent to one epoch until `deadline` (the ledger's clock)."""
+    """Money already deducted from an account's window and lent to one epoch until `deadline` (the ledger's clock).
+
+    `over` is the percentage of the limit that would have refused it, had the account been enforced.
+    """
 
     id: str
     key: str
@@ -62,10 +67,11 @@ class Lease(Struct, frozen=True):
     window_end: Instant
     amount: MicroUsd
     deadline: Instant
+    over: int | None = None
 
 
 class LeaseGrant(Struct, frozen=True, tag=True):
-    """The answer yes: one lease an account."""
+    """The answer yes: one lease for each account that something was wanted from."""
 
     request: int
     leases: tuple[Lease, ...]
@@ -100,17 +106,37 @@ class LeaseRefusal(Struct, frozen=True, tag=True):
 
 
 class LeaseReturn(Struct, frozen=True, tag=True):
-    """Give back what is not held or spent of a lease; `amount` counts once for each `(lease, serial)`."""
+    """Give back what is not held or spent of a lease; `amount` counts once for each `(lease, serial)`.
+
+    `final` says that no attempt will hold from it any more. `unaccounted` says that the holder cannot tell what became
+    of the rest (a spool that lost its unsynced end): it is charged as unknown, and settlements still correct it.
+    """
 
     epoch: Epoch
     lease: str
     serial: int
     amount: MicroUsd
     final: bool
+    unaccounted: bool = False
+
+
+class Inventory(Struct, frozen=True, tag=True):
+    """What a new epoch found in its spool: leases of older epochs of its holder that are not named were never spent
+    from (a lease is synced before its first use), so the ledger takes them back whole."""
+
+    epoch: Epoch
+    leases: tuple[str, ...]
 
 
 class Recall(Struct, frozen=True, tag=True):
     """The hub asks an epoch to return idle money of an account."""
+
+    epoch: Epoch
+    key: str
+
+
+class Recalled(Struct, frozen=True, tag=True):
+    """The answer to a `Recall`, after the returns that it brought about: nothing more is idle."""
 
     epoch: Epoch
     key: str
@@ -130,7 +156,7 @@ class Outcome(enum.Enum):
 
 
 class Charged(Struct, frozen=True):
-    """What one lease gave to one attempt: `held` before dispatch, `amount` in the end (0 until settled)."""
+    """What one lease gave to one attempt before dispatch; an account's parts add up to the attempt's hold."""
 
     lease: str
     key: str
