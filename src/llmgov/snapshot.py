@@ -292,12 +292,15 @@ class Dimension(enum.Enum):
     INPUT = "input"
     CACHED_INPUT = "cachedInput"
     CACHE_WRITE_5M = "cacheWrite5m"
+    CACHE_WRITE_30M = "cacheWrite30m"
     CACHE_WRITE_1H = "cacheWrite1h"
+    CACHE_WRITE_12H = "cacheWrite12h"
     OUTPUT = "output"
     INPUT_AUDIO = "inputAudio"
     CACHED_INPUT_AUDIO = "cachedInputAudio"
     OUTPUT_AUDIO = "outputAudio"
     WEB_SEARCH_CALL = "webSearchCall"
+    FILE_SEARCH_CALL = "fileSearchCall"
 
 
 class ContextTier(Struct, frozen=True):
@@ -310,8 +313,10 @@ class ContextTier(Struct, frozen=True):
 class ModelPrice(Struct, frozen=True):
     """What one model costs and can take.
 
-    `rates` are pico-USD a unit; `service_tiers` multiply all rates in parts per million (`priority: 2_000_000`), as
-    does `regions`; `provider/model` is the exact name, `aliases` further exact names (dated versions).
+    `rates` are pico-USD a unit; `service_tiers` multiply the rates of tokens (not of calls) in parts per million
+    (`priority: 2_000_000`), as does `regions`; `provider/model` is the exact name, `aliases` further exact names (dated
+    versions). `image_tokens` is the most that one image can be billed as; `None` is not known, and then the dearest
+    rule of any model is taken.
     """
 
     provider: str
@@ -324,6 +329,7 @@ class ModelPrice(Struct, frozen=True):
     regions: dict[str, int] = {}
     aliases: tuple[str, ...] = ()
     reasoning: bool = False
+    image_tokens: int | None = None
     source: str = ""
     as_of: str = ""
 

@@ -32,11 +32,12 @@ class Operation(enum.Enum):
     EMBEDDINGS = "embeddings"
     OPENAI_MODELS = "openai.models"
     MESSAGES = "messages"
+    COUNT_TOKENS = "messages.count_tokens"
     ANTHROPIC_MODELS = "anthropic.models"
 
 
 METERED = frozenset({Operation.CHAT_COMPLETIONS, Operation.RESPONSES, Operation.EMBEDDINGS, Operation.MESSAGES})
-"""Operations that cost money: everything else is a list that the provider gives away."""
+"""Operations that cost money: the others are lists and counts that the provider gives away."""
 
 
 class Route(Struct, frozen=True):
@@ -89,16 +90,20 @@ class Refused(Struct, frozen=True):
 class CostFacts(Struct, frozen=True):
     """All that the bound of a request's cost depends on (design section 5, step 4).
 
-    `text_bytes` is UTF-8 bytes of every string sent, `overhead_tokens` what framing adds at most, `image_tokens` the
-    provider's rule summed over images, `opaque_context` whether the provider may add context that the proxy can't see
-    (then the context window bounds the input), `iterations` how often it may run the model at most, `calls` bounded
-    server-tool calls by the dimension they are billed in.
+    `text_bytes` is an upper bound of the UTF-8 bytes of everything sent that becomes text tokens (the body's bytes less
+    its media), `overhead_tokens` what framing adds at most, `images` how many images there are (what one costs is the
+    model's rule, so the price's), `image_tokens` tokens of images where the provider has one rule for all models,
+    `opaque_context` whether the provider may add context that the proxy can't see (then the context window bounds the
+    input), `iterations` how often it may run the model at most, `calls` bounded server-tool calls by the dimension they
+    are billed in, `extra_output_tokens` output that is billed beyond the output maximum (rejected predictions).
     """
 
     text_bytes: int
     overhead_tokens: int = 0
+    images: int = 0
     image_tokens: int = 0
     audio_tokens: int = 0
+    extra_output_tokens: int = 0
     choices: int = 1
     opaque_context: bool = False
     iterations: int = 1
@@ -133,6 +138,7 @@ class Usage(Struct, frozen=True):
 
     counts: dict[Dimension, int]
     service_tier: str | None = None
+    region: str | None = None
     model: str | None = None
     unpriced: tuple[str, ...] = ()
 
