@@ -1,1 +1,33 @@
 """The seven custom resources as pydantic models: the single source of the CRDs. Never imported by a sidecar."""
+
+from llmgov.resources.base import Resource
+from llmgov.resources.budget import Budget
+from llmgov.resources.credential import ProviderCredential
+from llmgov.resources.policy import LLMPolicy
+from llmgov.resources.role import LLMRole
+from llmgov.resources.settings import GovernanceSettings
+from llmgov.resources.team import Team
+from llmgov.resources.template import PolicyTemplate
+
+__all__ = [
+    "KINDS",
+    "Budget",
+    "GovernanceSettings",
+    "LLMPolicy",
+    "LLMRole",
+    "PolicyTemplate",
+    "ProviderCredential",
+    "Resource",
+    "Team",
+]
+
+KINDS: dict[str, type[Resource]] = {
+    "LLMPolicy": LLMPolicy,
+    "Budget": Budget,
+    "Team": Team,
+    "ProviderCredential": ProviderCredential,
+    "PolicyTemplate": PolicyTemplate,
+    "LLMRole": LLMRole,
+    "GovernanceSettings": GovernanceSettings,
+}
+"""All kinds by name, in the order of design section 3."""

@@ -1,0 +1,107 @@
+"""What all models of resources share: how they read YAML, and the envelope of a Kubernetes object."""
+
+import dataclasses
+import enum
+from typing import ClassVar, Literal
+
+import pydantic
+from pydantic import alias_generators
+
+from llmgov import problems
+from llmgov.resources import scalars
+from llmgov.resources.rules import Rule
+
+GROUP = "llmgov.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+class Model(pydantic.BaseModel):
+    """Base of every object in a resource: camelCase in YAML, immutable, unknown fields refused.
+
+    An attribute's docstring is the field's description in the CRD; `invariants` are the rules across its fields.
+    """
+
+    model_config = pydantic.ConfigDict(
+        alias_generator=alias_generators.to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+    )
+    invariants: ClassVar[tuple[Rule, ...]] = ()
+
+
+class Metadata(Model):
+    """A Kubernetes object's metadata; what the API server adds is accepted and, where useful, read."""
+
+    model_config = pydantic.ConfigDict(extra="ignore")
+
+    name: scalars.ObjectName
+    """The object's name."""
+    namespace: scalars.Label | None = None
+    """The object's namespace; absent for cluster-scoped kinds."""
+    labels: dict[str, str] = {}
+    """Labels."""
+    uid: str | None = None
+    """Set by the API server."""
+    generation: int = 0
+    """Counts changes of the spec; set by the API server."""
+    creation_timestamp: str | None = None
+    """RFC 3339; set by the API server."""
+
+
+class Scope(enum.Enum):
+    """Whether objects of a kind live in a namespace."""
+
+    NAMESPACED = "Namespaced"
+    CLUSTER = "Cluster"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`; `priority` 1 shows with `-o wide` only."""
+
+    name: str
+    path: str
+    type: str = "string"
+    priority: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Naming:
+    """How a kind is called and listed."""
+
+    plural: str
+    singular: str
+    short: tuple[str, ...]
+    scope: Scope
+    columns: tuple[Column, ...]
+
+
+class Resource(Model):
+    """Envelope of all kinds. `status` belongs to the operator: `parse` never reads one from a document."""
+
+    naming: ClassVar[Naming]
+
+    api_version: Literal["llmgov.dev/v1alpha1"]
+    """The schema's version."""
+    kind: str
+    """The kind."""
+    metadata: Metadata
+    """Standard object's metadata."""
+
+    @property
+    def ref(self) -> problems.ResourceRef:
+        """How problems name this resource."""
+        return problems.ResourceRef(kind=self.kind, name=self.metadata.name, namespace=self.metadata.namespace or "")
+
+    @property
+    def id(self) -> str:
+        """`namespace/name`, or the name alone for cluster-scoped kinds."""
+        return f"{self.metadata.namespace}/{self.metadata.name}" if self.metadata.namespace else self.metadata.name
+
+
+def list_map(*keys: str) -> dict[str, pydantic.JsonValue]:
+    """Schema extension of a list whose items are told apart by `keys`; the API server merges and refuses by them."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}

@@ -1,0 +1,71 @@
+"""Statuses' common parts. Only the operator writes them, by server-side apply; kstatus, Argo CD and Flux read them."""
+
+import enum
+
+from pydantic import Field
+
+from llmgov.resources.base import Model, list_map
+
+
+class Truth(enum.Enum):
+    """A condition's state."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(Model):
+    """One aspect of a resource's state: `Accepted`, `Enforced`, `Ready`, and what a kind adds."""
+
+    type: str = Field(min_length=1, max_length=64)
+    """The aspect."""
+    status: Truth
+    """Whether it holds."""
+    observed_generation: int | None = Field(default=None, ge=0)
+    """The generation of the spec that this was said of."""
+    last_transition_time: str = Field(min_length=1, max_length=40)
+    """When `status` changed last, RFC 3339."""
+    reason: str = Field(min_length=1, max_length=128)
+    """A stable word for machines."""
+    message: str = Field(max_length=2048)
+    """A sentence for people."""
+
+
+class Window(Model):
+    """A calendar window of an account."""
+
+    start: str = Field(min_length=1, max_length=40)
+    """RFC 3339."""
+    end: str = Field(min_length=1, max_length=40)
+    """RFC 3339; when the amounts begin again at nothing."""
+
+
+class Status(Model):
+    """What every kind reports."""
+
+    observed_generation: int | None = Field(default=None, ge=0)
+    """The generation of the spec that this status is about."""
+    conditions: tuple[Condition, ...] | None = Field(default=None, max_length=16, json_schema_extra=list_map("type"))
+    """`Ready`, `Accepted`, `Enforced`, and what the kind adds."""
+
+
+class AccountStatus(Status):
+    """What an account's window holds; amounts are decimal strings in the limit's currency."""
+
+    target: str | None = Field(default=None, max_length=512)
+    """What is counted, such as team/payments."""
+    spent: str | None = Field(default=None, max_length=32)
+    """Settled in this window."""
+    held: str | None = Field(default=None, max_length=32)
+    """Lent to sidecars and not yet settled; what a lost sidecar held stays here until it is charged."""
+    remaining: str | None = Field(default=None, max_length=32)
+    """Limit less spent and held."""
+    percent: int | None = Field(default=None, ge=0, le=1_000_000)
+    """Spent, of the limit."""
+    forecast: str | None = Field(default=None, max_length=32)
+    """What will be spent at the window's end at this window's rate."""
+    window: Window | None = None
+    """The window that the amounts belong to."""
+    state: str | None = Field(default=None, max_length=32)
+    """Open, Notified, ApprovalRequired or Exhausted."""
