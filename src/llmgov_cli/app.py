@@ -1,0 +1,194 @@
+"""The command line, as typer commands that import what they run only when they run it.
+
+Exit codes, the same for every command: 0 done, and what was asked holds; 1 it does not hold (an invalid resource, a
+failed case, an unmet expectation); 2 the command was used wrongly or cannot start. `audit verify` adds 3 to 5.
+"""
+
+import pathlib
+import sys
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="llmgov",
+    help="Govern what applications do with LLM providers: policies, budgets and audit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+policy = typer.Typer(no_args_is_help=True, help="Work on policies without a cluster.")
+audit = typer.Typer(no_args_is_help=True, help="Verify, export and read the record of what was allowed.")
+approvals = typer.Typer(no_args_is_help=True, help="Decide what waits for an administrator.")
+prices = typer.Typer(no_args_is_help=True, help="Check and renew the pinned price data.")
+app.add_typer(policy, name="policy")
+app.add_typer(audit, name="audit")
+app.add_typer(approvals, name="approvals")
+app.add_typer(prices, name="prices")
+
+State = Annotated[
+    Optional[pathlib.Path],  # noqa: UP045 (typer reads the annotation at run time)
+    typer.Option("--state", help="Local mode's state folder; default: the newest one in .llmgov/.", show_default=False),
+]
+Output = Annotated[
+    str, typer.Option("--output", "-o", help="wide, json or yaml; default: a table.", show_default=False)
+]
+Paths = Annotated[list[pathlib.Path], typer.Argument(help="YAML files, or folders of them.")]
+
+
+@app.command()
+def local(
+    folder: Annotated[
+        pathlib.Path, typer.Argument(help="The folder of YAML; watched: a saved file is enforced at once.")
+    ],
+    as_: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--as",
+            metavar="NAMESPACE/SERVICEACCOUNT=PORT",
+            help="A workload and the port of its sidecar (0: any free one); may be given more than once. "
+            "Default: default/default=4010.",
+        ),
+    ] = None,
+    state: State = None,
+    play: Annotated[
+        bool, typer.Option("--play", help="Play FOLDER/traffic.yaml and print the tables, then serve.")
+    ] = False,
+    once: Annotated[
+        bool,
+        typer.Option(
+            "--once",
+            help="Play FOLDER/traffic.yaml if there is one, print the tables, and end: exit code 0 only if every "
+            "expectation held.",
+        ),
+    ] = False,
+) -> None:
+    """Serve a folder of YAML: hub, sidecars and a mock provider in one process."""
+    from llmgov_cli.local import command
+
+    raise typer.Exit(command.run(folder, as_ or [], state, play=play or once, once=once))
+
+
+@app.command()
+def validate(paths: Paths) -> None:
+    """Print every error with file:line, kind/name, field and what to do; exit 1 on any."""
+    from llmgov_cli import validate as implementation
+
+    raise typer.Exit(implementation.run(paths, sys.stdout))
+
+
+@policy.command("test")
+def policy_test(paths: Paths) -> None:
+    """Run cases (request, principal, time, spend so far -> expected decision) and print a table of results."""
+    from llmgov_cli import policytest
+
+    raise typer.Exit(policytest.run(paths, sys.stdout))
+
+
+@app.command()
+def explain(
+    request: Annotated[pathlib.Path, typer.Argument(help="A request as JSON; see docs/cli.md.")],
+    folder: Annotated[pathlib.Path, typer.Option("--dir", help="The folder of YAML that governs it.")] = pathlib.Path(),
+) -> None:
+    """Say which policies applied to a request, in which order, and why."""
+    from llmgov_cli import explain as implementation
+
+    raise typer.Exit(implementation.run(request, folder, sys.stdout))
+
+
+@app.command()
+def get(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="budgets, policies, teams, credentials, templates, roles, settings, violations, outbox or snapshots."
+        ),
+    ],
+    state: State = None,
+    output: Output = "",
+) -> None:
+    """Print resources with their status, as kubectl would."""
+    from llmgov_cli import get as implementation
+
+    raise typer.Exit(implementation.run(what, state, output, sys.stdout))
+
+
+@app.command()
+def spend(
+    by: Annotated[str, typer.Option(help="team, user, model, namespace or day.")] = "model",
+    state: State = None,
+    output: Output = "",
+) -> None:
+    """Sum what was spent."""
+    from llmgov_cli import spend as implementation
+
+    raise typer.Exit(implementation.run(by, state, output, sys.stdout))
+
+
+@approvals.command("list")
+def approvals_list(state: State = None, output: Output = "") -> None:
+    """Print what waits, and what was decided."""
+    from llmgov_cli import approvals as implementation
+
+    raise typer.Exit(implementation.show(state, output, sys.stdout))
+
+
+@approvals.command("approve")
+def approvals_approve(
+    approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")], state: State = None
+) -> None:
+    """Grant a pending approval."""
+    from llmgov_cli import approvals as implementation
+
+    raise typer.Exit(implementation.decide(approval, state, sys.stdout, grant=True))
+
+
+@approvals.command("deny")
+def approvals_deny(
+    approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")], state: State = None
+) -> None:
+    """Refuse a pending approval."""
+    from llmgov_cli import approvals as implementation
+
+    raise typer.Exit(implementation.decide(approval, state, sys.stdout, grant=False))
+
+
+@prices.command("check")
+def prices_check() -> None:
+    """Check the pinned price data: sources, names, ratios."""
+    from llmgov_cli import prices as implementation
+
+    raise typer.Exit(implementation.check(sys.stdout))
+
+
+@prices.command("update")
+def prices_update() -> None:
+    """Rewrite the pinned price data from its sources, as a reviewable diff."""
+    from llmgov_cli import prices as implementation
+
+    raise typer.Exit(implementation.update(sys.stdout))
+
+
+@app.command("mock-provider")
+def mock_provider(port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0: any free one.")] = 4019) -> None:
+    """Serve a mock of the providers' APIs on 127.0.0.1: real wire formats, errors and streams, no models."""
+    from llmgov_cli.mock_provider import main as implementation
+
+    raise typer.Exit(implementation.run(port))
+
+
+@app.command()
+def crds(
+    out: Annotated[pathlib.Path, typer.Option(help="Where the files go.")] = pathlib.Path("crds"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file is stale.")] = False,
+) -> None:
+    """Write the CustomResourceDefinitions, generated from the models."""
+    from llmgov_cli import crds as implementation
+
+    raise typer.Exit(implementation.run(out, sys.stdout, check=check))
+
+
+@app.command()
+def sidecar() -> None:
+    """The proxy beside an application; settings come from the environment (docs/sidecar.md)."""
+    raise AssertionError("dispatched before typer is imported; see llmgov_cli.main")
