@@ -111,7 +111,7 @@ def _add_months(day: datetime.date, months: int) -> datetime.date:
 
 
 def _hour(zone: zoneinfo.ZoneInfo, now: Instant) -> Span:
-    """Between two consecutive full hours of the zone's clocks (90 minutes apart where they change by half an hour)."""
+    """Between two consecutive full hours of the zone's clocks: 90 minutes apart where they change by half an hour."""
     offsets = {_offset(zone, now + hours * instants.HOUR) for hours in (-2, -1, 0, 1, 2)}
     full = {
         now - (now + offset) % instants.HOUR + hours * instants.HOUR for offset in offsets for hours in range(-2, 4)

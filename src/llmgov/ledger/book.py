@@ -1,0 +1,144 @@
+"""What one transaction reads and writes: a `Lock` names rows, the store loads them into a `Book`, a step changes it.
+
+A step is a pure function from a book (and a message) to a reply. The store locks, loads, runs the step, writes what
+it put and commits; whatever the step raises rolls all of it back. So the rules about money exist once, whatever the
+database, and are tested without one.
+"""
+
+import dataclasses
+from typing import TypeAlias
+
+from llmgov.instants import Instant
+from llmgov.ledger.messages import Intent
+from llmgov.ledger.rows import (
+    AccountRow,
+    ApprovalRow,
+    ApprovalState,
+    Attempt,
+    AuditRow,
+    EpochRow,
+    LeaseRow,
+    OutboxEntry,
+    Spend,
+    SubjectKeyRow,
+    ViolationRow,
+    Window,
+)
+from llmgov.ledger.windows import Span
+from llmgov.money import MicroUsd
+
+WindowId: TypeAlias = tuple[str, Instant]
+"""An account's key and a window's start."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WindowLock:
+    """A window of an account; where it does not exist yet, what its scope already spent in `span` is loaded."""
+
+    account: str
+    scope: str
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lock:
+    """Which rows a step needs.
+
+    With a window come its account and its approvals; with a lease its window; with an attempt whose intent is stored,
+    or among `intents`, the leases it was charged to and every window of the scopes on its path at that time.
+    """
+
+    windows: tuple[WindowLock, ...] = ()
+    leases: tuple[str, ...] = ()
+    leases_of: tuple[str, ...] = ()
+    attempts: tuple[str, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    returns: tuple[tuple[str, int], ...] = ()
+    holders: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    writer: str | None = None
+    subjects: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(slots=True)
+class Put:
+    """The rows that a step wrote: each replaces the row of the same identity, or is new.
+
+    Of `outbox` and `spends` an existing row stays as it is.
+    """
+
+    accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
+    windows: dict[WindowId, Window] = dataclasses.field(default_factory=dict)
+    leases: dict[str, LeaseRow] = dataclasses.field(default_factory=dict)
+    epochs: dict[str, EpochRow] = dataclasses.field(default_factory=dict)
+    attempts: dict[str, Attempt] = dataclasses.field(default_factory=dict)
+    approvals: dict[str, ApprovalRow] = dataclasses.field(default_factory=dict)
+    outbox: dict[str, OutboxEntry] = dataclasses.field(default_factory=dict)
+    keys: dict[str, SubjectKeyRow] = dataclasses.field(default_factory=dict)
+    returns: set[tuple[str, int]] = dataclasses.field(default_factory=set)
+    events: set[str] = dataclasses.field(default_factory=set)
+    spends: list[Spend] = dataclasses.field(default_factory=list)
+    violations: list[ViolationRow] = dataclasses.field(default_factory=list)
+    records: list[AuditRow] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(slots=True)
+class Book:
+    """The locked rows, by identity, and in `put` what the step made of them. Missing rows are absent keys."""
+
+    accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
+    windows: dict[WindowId, Window] = dataclasses.field(default_factory=dict)
+    backfill: dict[WindowId, MicroUsd] = dataclasses.field(default_factory=dict)
+    leases: dict[str, LeaseRow] = dataclasses.field(default_factory=dict)
+    epochs: dict[str, EpochRow] = dataclasses.field(default_factory=dict)
+    attempts: dict[str, Attempt] = dataclasses.field(default_factory=dict)
+    approvals: dict[str, ApprovalRow] = dataclasses.field(default_factory=dict)
+    keys: dict[str, SubjectKeyRow] = dataclasses.field(default_factory=dict)
+    returns: set[tuple[str, int]] = dataclasses.field(default_factory=set)
+    events: set[str] = dataclasses.field(default_factory=set)
+    head: AuditRow | None = None
+    put: Put = dataclasses.field(default_factory=Put)
+
+    def put_account(self, row: AccountRow) -> None:
+        self.accounts[row.key] = self.put.accounts[row.key] = row
+
+    def put_window(self, row: Window) -> None:
+        self.windows[row.account, row.start] = self.put.windows[row.account, row.start] = row
+
+    def put_lease(self, row: LeaseRow) -> None:
+        self.leases[row.id] = self.put.leases[row.id] = row
+
+    def put_epoch(self, row: EpochRow) -> None:
+        self.epochs[row.holder] = self.put.epochs[row.holder] = row
+
+    def put_attempt(self, row: Attempt) -> None:
+        self.attempts[row.id] = self.put.attempts[row.id] = row
+
+    def put_approval(self, row: ApprovalRow) -> None:
+        self.approvals[row.id] = self.put.approvals[row.id] = row
+
+    def put_key(self, row: SubjectKeyRow) -> None:
+        self.keys[row.subject] = self.put.keys[row.subject] = row
+
+    def put_return(self, lease: str, serial: int) -> None:
+        self.returns.add((lease, serial))
+        self.put.returns.add((lease, serial))
+
+    def put_event(self, event: str) -> None:
+        self.events.add(event)
+        self.put.events.add(event)
+
+    def put_record(self, row: AuditRow) -> None:
+        self.head = row
+        self.put.records.append(row)
+
+    def opened(self, window: Window) -> frozenset[int]:
+        """The thresholds of `window` that an approval opened."""
+        return frozenset(
+            row.threshold
+            for row in self.approvals.values()
+            if row.account == window.account
+            and row.window_start == window.start
+            and row.state is ApprovalState.APPROVED
+        )

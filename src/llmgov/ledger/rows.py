@@ -1,0 +1,239 @@
+"""The ledger's rows, as every store keeps them: frozen values, identified by what their docstrings say.
+
+Money on a window is `spent` (settled), `leased` (lent and not yet accounted for) and `unknown` (lent to a holder that
+is gone). A lease's `outstanding` part is in exactly one of the last two; what is left of the limit is the limit less
+all three. So money can only move between columns, and each move is written down as a change of one lease.
+"""
+
+import enum
+
+import msgspec
+
+from llmgov.instants import Instant
+from llmgov.ledger.messages import Epoch, Intent, Settlement
+from llmgov.ledger.windows import Span
+from llmgov.money import MicroUsd
+from llmgov.policy.decision import Action
+from llmgov.snapshot import Account, Match, TargetKind
+
+
+class Row(msgspec.Struct, frozen=True):
+    """Base of the rows: immutable."""
+
+
+def scope(account: Account, key: str) -> str:
+    """What an account's spend is summed by when it begins in the middle of a window.
+
+    That is its target's name as in a charging path (`team/payments`, `user/jane`, `policy/ns/name`); of an account
+    that counts only some of its target's requests it is its own key.
+    """
+    if account.target.kind is not TargetKind.POLICY and account.match != Match():
+        return key
+    if account.target.kind is TargetKind.USER and not account.target.name:
+        return f"{TargetKind.USER.value}/{key.removeprefix(account.key).removeprefix('|')}"
+    return str(account.target)
+
+
+class AccountRow(Row, frozen=True):
+    """An account that was used or published, by `key` (a user's own has the user in it), with its latest definition."""
+
+    key: str
+    scope: str
+    account: Account
+
+
+class Window(Row, frozen=True):
+    """What was spent and lent of one account in one window, by `(account, start)`.
+
+    `nano_usd` is the currency's rate, fixed when the window opened; `told` are thresholds whose audience was notified.
+    """
+
+    account: str
+    scope: str
+    start: Instant
+    end: Instant
+    nano_usd: int
+    spent: MicroUsd = 0
+    leased: MicroUsd = 0
+    unknown: MicroUsd = 0
+    told: tuple[int, ...] = ()
+
+    @property
+    def used(self) -> MicroUsd:
+        """Everything that cannot be lent again now."""
+        return self.spent + self.leased + self.unknown
+
+    @property
+    def span(self) -> Span:
+        """The window's time."""
+        return Span(self.start, self.end)
+
+
+class LeaseState(enum.Enum):
+    """What may still happen to a lease."""
+
+    OPEN = "open"
+    FINAL = "final"
+    """Nothing holds from it any more; what is outstanding waits for settlements on their way."""
+    LOST = "lost"
+    """Its holder is gone or cannot account for it: what is outstanding counts as unknown."""
+
+
+class LeaseRow(Row, frozen=True):
+    """Money lent to one epoch, by `id`: `<epoch>/<request>/<index>`, so that a repeated request finds its leases."""
+
+    id: str
+    account: str
+    window_start: Instant
+    window_end: Instant
+    epoch: Epoch
+    amount: MicroUsd
+    deadline: Instant
+    returned: MicroUsd = 0
+    spent: MicroUsd = 0
+    state: LeaseState = LeaseState.OPEN
+    over: int | None = None
+
+    @property
+    def outstanding(self) -> MicroUsd:
+        """Lent, neither returned nor spent as far as the ledger knows; never negative (an overrun spends more)."""
+        return max(0, self.amount - self.returned - self.spent)
+
+
+class EpochRow(Row, frozen=True):
+    """The newest boot of a holder, by `holder`: it fences the older ones."""
+
+    holder: str
+    number: int
+
+
+class Attempt(Row, frozen=True):
+    """The two halves of one dispatch, by `id`; whichever comes first waits, and when both are there money moves."""
+
+    id: str
+    intent: Intent | None = None
+    settlement: Settlement | None = None
+
+
+class Spend(Row, frozen=True):
+    """What one attempt cost one scope, by `(attempt, scope)`: what accounts that begin later are filled from."""
+
+    attempt: str
+    scope: str
+    at: Instant
+    cost: MicroUsd
+
+
+class ApprovalKind(enum.Enum):
+    """What an approval opens."""
+
+    THRESHOLD = "threshold"
+    """An account's window, up to its next acting threshold."""
+    REQUEST = "request"
+    """One attempt of one request, known by its digest."""
+
+
+class ApprovalState(enum.Enum):
+    """Where an approval stands; it only moves down this list."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    USED = "used"
+
+
+class ApprovalRow(Row, frozen=True):
+    """Somebody waits for a decision, by `id`.
+
+    A threshold's names `account`, `window_start` and `threshold`; a request's the `digest`. `covers` is what the audit
+    says it is for. `expires` ends a pending request or an approved one; `used_by` is `<epoch>/<request>` of the one
+    lease request that consumed it.
+    """
+
+    id: str
+    kind: ApprovalKind
+    policy: str
+    summary: str
+    created: Instant
+    expires: Instant
+    state: ApprovalState = ApprovalState.PENDING
+    account: str = ""
+    window_start: Instant = 0
+    threshold: int = 0
+    digest: str = ""
+    requested_by: str = ""
+    decided: Instant | None = None
+    decided_by: str = ""
+    reason: str = ""
+    used_by: str = ""
+
+    @property
+    def covers(self) -> str:
+        """The request's digest or the account's key."""
+        return self.digest or self.account
+
+
+class OutboxEntry(Row, frozen=True):
+    """Somebody is to be told something, once, by `id`.
+
+    `audience` is `Users` or `Admins`; `about` the account, policy or approval; `fact` a stable word (`threshold:75`,
+    `approval`, `violation`) and `message` the sentence. Delivery by mail or webhook sets `delivered`.
+    """
+
+    id: str
+    at: Instant
+    audience: str
+    about: str
+    fact: str
+    message: str
+    delivered: Instant | None = None
+
+
+class ViolationRow(Row, frozen=True):
+    """One violation of one event, by `(event, index)`; `count` stands for a flood of the same."""
+
+    event: str
+    index: int
+    at: Instant
+    policy: str
+    action: Action
+    reason: str
+    message: str
+    dry_run: bool
+    namespace: str
+    service_account: str
+    user: str | None
+    model: str
+    count: int = 1
+
+
+class AuditRow(Row, frozen=True):
+    """One audit record as its writer made it, by `(writer, seq)`; `data` are its exact bytes."""
+
+    writer: str
+    seq: int
+    hash: str
+    recorded: Instant
+    kind: str
+    data: bytes
+
+
+class SubjectKeyRow(Row, frozen=True):
+    """The key that seals one subject's personal fields, by `id`; destroying `secret` erases them."""
+
+    id: str
+    subject: str
+    secret: bytes
+
+
+class PartRow(Row, frozen=True):
+    """One version of a part of the configuration, by `(part, version, since)`; `until` is unset while in force.
+
+    `part` is `organization`, `prices` or `namespace/<name>`.
+    """
+
+    part: str
+    version: str
+    document: bytes
+    since: Instant
+    until: Instant | None = None

@@ -1,0 +1,132 @@
+"""The Store protocol: what memory, SQLite and PostgreSQL do alike, held to it by one contract suite.
+
+Changes go through `transact`, one transaction each; the rest are reads for services and reports, and the few writes
+that concern no money. Clocks are arguments.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from llmgov.instants import Instant
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.messages import Epoch
+from llmgov.ledger.rows import (
+    AccountRow,
+    ApprovalRow,
+    Attempt,
+    AuditRow,
+    LeaseRow,
+    OutboxEntry,
+    PartRow,
+    SubjectKeyRow,
+    ViolationRow,
+    Window,
+)
+from llmgov.money import MicroUsd
+
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked now: it is closed, busy beyond its timeout, or its database is damaged."""
+
+
+class Reader(Protocol):
+    """The reads: what a process that only looks gets, too."""
+
+    async def accounts(self) -> list[AccountRow]:
+        """The accounts published as in force, and users' own ones that were used, by key."""
+        ...
+
+    async def windows(self, at: Instant) -> list[Window]:
+        """Windows that contain `at`, by account."""
+        ...
+
+    async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
+        """What attempts begun in `[start, end)` cost `scope`."""
+        ...
+
+    async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
+        """Who has open leases on the account's window that starts at `start`, and how much is outstanding."""
+        ...
+
+    async def leases(self, holder: str) -> list[LeaseRow]:
+        """The leases of `holder` that have money outstanding, or may still be held from, by id."""
+        ...
+
+    async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
+        """Attempts whose intent lies in `[start, end)`, by that time and id; settled ones and others."""
+        ...
+
+    async def approvals(self) -> list[ApprovalRow]:
+        """All approvals, newest first."""
+        ...
+
+    async def outbox(self) -> list[OutboxEntry]:
+        """All entries, oldest first."""
+        ...
+
+    async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
+        """Violations in `[start, end)`, oldest first."""
+        ...
+
+    async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
+        """A writer's audit records whose `seq` is above `after`, in order."""
+        ...
+
+    async def writers(self) -> list[str]:
+        """Who wrote audit records."""
+        ...
+
+    async def checkpoints(self) -> list[bytes]:
+        """All checkpoints, in the order they were put."""
+        ...
+
+    async def subject_keys(self) -> list[SubjectKeyRow]:
+        """The keys that still exist."""
+        ...
+
+    async def parts(self, at: Instant) -> list[PartRow]:
+        """The configuration in force at `at`, by part."""
+        ...
+
+    async def part(self, part: str, version: str) -> PartRow | None:
+        """One version of a part, whenever it was in force."""
+        ...
+
+
+class Store(Reader, Protocol):
+    """The ledger."""
+
+    async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
+        """Load what `lock` names, run `step`, write what it put, commit: all or nothing, one after the other.
+
+        Durable when it returns. What `step` raises comes out as it is and nothing is written.
+
+        Raises:
+            StoreError: nothing was written.
+        """
+        ...
+
+    async def publish(self, parts: Sequence[PartRow], accounts: Sequence[AccountRow], now: Instant) -> None:
+        """Put a whole configuration in force: a part whose version did not change stays, one not named ends.
+
+        `accounts` replace those that were published before; what they spent stays on record.
+        """
+        ...
+
+    async def put_checkpoint(self, data: bytes) -> None:
+        """Keep a signed checkpoint."""
+        ...
+
+    async def destroy_key(self, subject: str) -> bool:
+        """Destroy a subject's key; whether there was one."""
+        ...
+
+    async def delivered(self, entries: Sequence[str], now: Instant) -> None:
+        """Mark outbox entries as delivered."""
+        ...
+
+    async def close(self) -> None:
+        """End; later calls raise `StoreError`."""
+        ...
