@@ -101,7 +101,8 @@ class CostPlan(Struct, frozen=True):
 
     `least` is the worst case at `min_output`, the smallest output maximum that may be set; `want` the worst case at
     `max_output`. Between them every output token (times choices) costs `pico_per_output`; the proxy sets the maximum
-    that the money held affords. Where the client's own maximum stands, `least == want`.
+    that the money held affords (`llmgov.policy.cost.lower`). `field` is where it is set, and `None` where the client's
+    own maximum stands (then `least == want`) or there is none to set. `policy` is named when it is lowered.
     """
 
     least: MicroUsd
@@ -115,13 +116,18 @@ class CostPlan(Struct, frozen=True):
     field: str | None
     asked: int | None
     approval: Approval | None = None
+    policy: str = ""
 
 
 class Charge(Struct, frozen=True):
-    """One limited account that an attempt is charged to; `name` fills the user of an `eachUser` account."""
+    """One limited account that an attempt is charged to; `key` is the account's, with the user of an `eachUser` one.
+
+    `enforced` is false where nothing may be refused for it: dry run, an observing namespace, the kill switch.
+    """
 
     account: Account
     key: str
+    enforced: bool = True
 
 
 class ApprovalRequest(Struct, frozen=True):
@@ -137,7 +143,11 @@ class Decision(Struct, frozen=True):
 
     Exactly one of these holds: `refusal` is set; `throttle_until` lies after `now` (ask nothing again: the place in
     the queue is taken); or the request may go. `edits` apply to the body before dispatch, `output` to the answer.
-    `path` is the charging path as target names, for settlement and reports.
+    `path` is the charging path as target names, for settlement and reports. `rate_keys` are opaque: give them to
+    `State.release` when the request ends, or to `State.cancel` when it is never dispatched. Where `queued`, one more
+    request at once is too many: it may go when `State.release` names it, and is refused at `throttle_until`.
+    `approval` is the open approval that this request uses up. `retries` and `fallback_models` are what a policy allows
+    after a failed attempt; each further attempt is decided anew.
     """
 
     action: Action
@@ -160,3 +170,8 @@ class Decision(Struct, frozen=True):
     rate_keys: tuple[str, ...] = ()
     reserved_tokens: int = 0
     max_wait: Duration = 0
+    queued: bool = False
+    observed: bool = False
+    approval: Approval | None = None
+    retries: int = 0
+    fallback_models: tuple[str, ...] = ()
