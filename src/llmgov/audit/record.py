@@ -1,7 +1,7 @@
 """One record: what is hashed of it, and its exact bytes at rest and in an export."""
 
 import hashlib
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -17,11 +17,15 @@ GENESIS = "0" * 64
 _DOMAIN = b"llmgov audit record\n"
 
 
+Hash: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256 in hex."""
+
+
 class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Under which key the record's box is sealed, and the box's SHA-256 (hex)."""
 
     key: str
-    digest: str
+    digest: Hash
 
 
 class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -34,12 +38,12 @@ class AuditRecord(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
 
     writer: str
     seq: int
-    previous: str
+    previous: Hash
     recorded: Instant
     kind: str
     retention_days: int
     facts: dict[str, Any]
-    hash: str
+    hash: Hash
     seal: Seal | None = None
     box: bytes | None = None
 

@@ -1,0 +1,97 @@
+"""What a verification found, as values."""
+
+import enum
+
+import msgspec
+
+from llmgov.audit.tally import Gap
+from llmgov.money import MicroUsd
+
+
+class Outcome(enum.Enum):
+    """How a verification ends; the first that holds."""
+
+    TAMPERED = "tampered"
+    """Something was changed, removed, inserted, reordered or signed by somebody else."""
+    TRUNCATED = "truncated"
+    """What is there is right, and an end is missing."""
+    EMPTY = "empty"
+    """There is no record, and no anchor that knows of any."""
+    OK = "ok"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is wrong: where (`seq` 0 where no single record is meant) and what, as a sentence.
+
+    `code` is an upper-camel-case word, stable, with an anchor in the docs.
+    """
+
+    outcome: Outcome
+    code: str
+    writer: str
+    seq: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The result. `findings` are the first `MAX_FINDINGS`, `found` counts all.
+
+    `signed` records are under a checkpoint of a pinned key; the `unsigned` after the last checkpoint are chained only,
+    and whoever can write the database could have changed them. `anchored` are those that an anchor knows. `erased`
+    counts records whose personal fields can be read by nobody any more, `removed` those that tombstones stand for;
+    `unsettled` are attempts without settlement, `unmatched` settlements without intent, `gaps` numbers that no sidecar
+    reported: none of the last three proves tampering.
+    """
+
+    outcome: Outcome
+    findings: tuple[Finding, ...]
+    found: int
+    records: int
+    writers: tuple[str, ...]
+    signed: int
+    unsigned: int
+    anchored: int
+    erased: int
+    removed: int
+    attempts: int
+    cost: MicroUsd
+    unsettled: tuple[str, ...]
+    unmatched: tuple[str, ...]
+    gaps: tuple[Gap, ...]
+
+
+MAX_FINDINGS = 100
+
+
+class Findings:
+    """Collects findings, and knows the outcome they amount to."""
+
+    def __init__(self) -> None:
+        self.first: list[Finding] = []
+        self.count = 0
+        self._tampered = False
+
+    def tampered(self, code: str, writer: str, seq: int, message: str) -> None:
+        """Something is not as it was written."""
+        self._tampered = True
+        self._add(Finding(Outcome.TAMPERED, code, writer, seq, message))
+
+    def truncated(self, code: str, writer: str, seq: int, message: str) -> None:
+        """An end is missing."""
+        self._add(Finding(Outcome.TRUNCATED, code, writer, seq, message))
+
+    def outcome(self, records: int) -> Outcome:
+        """The outcome of a verification that read so many records."""
+        if self._tampered:
+            return Outcome.TAMPERED
+        if self.count:
+            return Outcome.TRUNCATED
+        return Outcome.OK if records else Outcome.EMPTY
+
+    def _add(self, finding: Finding) -> None:
+        self.count += 1
+        if len(self.first) < MAX_FINDINGS:
+            self.first.append(finding)
