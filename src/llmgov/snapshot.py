@@ -399,11 +399,15 @@ class Role(Struct, frozen=True):
 
 
 class Team(Struct, frozen=True):
-    """A team with its chain of parents (nearest first) and its members' roles."""
+    """A team with its chain of parents (nearest first) and the roles of its members.
+
+    `members` maps a user to all the roles that count in this team, those of the teams above included where the settings
+    let permissions go down the hierarchy.
+    """
 
     name: str
     parents: tuple[str, ...] = ()
-    members: dict[str, str] = {}
+    members: dict[str, tuple[str, ...]] = {}
 
 
 class OrganizationPart(Struct, frozen=True):
