@@ -1,0 +1,51 @@
+"""Local mode's state folder: which one a command finds, and what a start forgets."""
+
+import datetime
+import os
+import pathlib
+
+import pytest
+
+from llmgov_cli import errors
+from llmgov_cli.local import state
+
+MOMENT = datetime.datetime(2026, 11, 24, 8, tzinfo=datetime.UTC)
+
+
+def _start(base: pathlib.Path, minute: int) -> pathlib.Path:
+    folder = state.fresh(MOMENT + datetime.timedelta(minutes=minute), base)
+    (folder / "ledger.db").touch()
+    return folder
+
+
+def test_the_newest_folder_is_found(tmp_path: pathlib.Path) -> None:
+    _start(tmp_path, 0)
+    newest = _start(tmp_path, 1)
+    assert state.find(None, tmp_path) == newest
+
+
+def test_a_start_forgets_all_but_the_newest(tmp_path: pathlib.Path) -> None:
+    started = [_start(tmp_path, minute) for minute in range(state.KEPT + 2)]
+    assert sorted(tmp_path.iterdir()) == started[2:]
+
+
+def test_a_state_folder_is_private(tmp_path: pathlib.Path) -> None:
+    assert _start(tmp_path, 0).stat().st_mode & 0o077 == 0
+
+
+def test_no_folder_says_how_to_get_one(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.CommandError, match="start one with `llmgov local DIR`"):
+        state.find(None, tmp_path)
+
+
+def test_a_named_folder_must_be_one(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.CommandError, match=r"has no ledger\.db"):
+        state.find(tmp_path, tmp_path)
+
+
+def test_what_was_written_is_read_and_a_dead_process_does_not_serve(tmp_path: pathlib.Path) -> None:
+    run = state.Run(os.getpid(), "examples", "llm-governance", "local", {"a/b": 4010}, ({"kind": "Team"},), (), {})
+    state.write_run(tmp_path, run)
+    assert state.read_run(tmp_path) == run
+    assert state.serving(run)
+    assert not state.serving(state.Run(2**22 + 1, "", "", "", {}, (), (), {}))
