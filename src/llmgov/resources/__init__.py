@@ -1,8 +1,14 @@
-"""The seven custom resources as pydantic models: the single source of the CRDs. Never imported by a sidecar."""
+"""The seven custom resources as pydantic models: the single source of the CRDs. Never imported by a sidecar.
+
+`parse(raw)` reads one document: a `Resource`, or all of its problems. Each kind has a module of its own; bodies of
+policies are in `bodies`. Amounts and durations stay strings in the models (`money.parse_amount`, `durations.parse`).
+"""
 
 from llmgov.resources.base import Resource
 from llmgov.resources.budget import Budget
 from llmgov.resources.credential import ProviderCredential
+from llmgov.resources.kinds import KINDS
+from llmgov.resources.parse import parse
 from llmgov.resources.policy import LLMPolicy
 from llmgov.resources.role import LLMRole
 from llmgov.resources.settings import GovernanceSettings
@@ -19,15 +25,5 @@ __all__ = [
     "ProviderCredential",
     "Resource",
     "Team",
+    "parse",
 ]
-
-KINDS: dict[str, type[Resource]] = {
-    "LLMPolicy": LLMPolicy,
-    "Budget": Budget,
-    "Team": Team,
-    "ProviderCredential": ProviderCredential,
-    "PolicyTemplate": PolicyTemplate,
-    "LLMRole": LLMRole,
-    "GovernanceSettings": GovernanceSettings,
-}
-"""All kinds by name, in the order of design section 3."""

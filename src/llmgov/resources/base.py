@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import pydantic
 from pydantic import alias_generators
@@ -32,10 +32,12 @@ class Model(pydantic.BaseModel):
     invariants: ClassVar[tuple[Rule, ...]] = ()
 
 
+Unread: TypeAlias = Any
+"""Parts of an object's metadata that may be there and mean nothing to us."""
+
+
 class Metadata(Model):
     """A Kubernetes object's metadata; what the API server adds is accepted and, where useful, read."""
-
-    model_config = pydantic.ConfigDict(extra="ignore")
 
     name: scalars.ObjectName
     """The object's name."""
@@ -49,6 +51,24 @@ class Metadata(Model):
     """Counts changes of the spec; set by the API server."""
     creation_timestamp: str | None = None
     """RFC 3339; set by the API server."""
+    annotations: Unread = None
+    """Annotations."""
+    generate_name: Unread = None
+    """Unused: our resources are named."""
+    resource_version: Unread = None
+    """Set by the API server."""
+    self_link: Unread = None
+    """Set by the API server."""
+    managed_fields: Unread = None
+    """Set by the API server."""
+    owner_references: Unread = None
+    """Set by controllers."""
+    finalizers: Unread = None
+    """Set by controllers."""
+    deletion_timestamp: Unread = None
+    """Set by the API server."""
+    deletion_grace_period_seconds: Unread = None
+    """Set by the API server."""
 
 
 class Scope(enum.Enum):
@@ -89,7 +109,7 @@ class Resource(Model):
     kind: str
     """The kind."""
     metadata: Metadata
-    """Standard object's metadata."""
+    """Name, namespace and labels."""
 
     @property
     def ref(self) -> problems.ResourceRef:

@@ -43,7 +43,9 @@ class Text:
         self, source: Any, handler: pydantic.GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         """Let pydantic check a string by this format."""
-        return core_schema.no_info_after_validator_function(self.validate, core_schema.str_schema(strict=True))
+        return core_schema.no_info_plain_validator_function(
+            self.validate, serialization=core_schema.to_string_ser_schema()
+        )
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
@@ -57,28 +59,31 @@ class Text:
             "x-kubernetes-validations": [{"rule": rule, "message": f"{self.message}; {self.remedy}"}],
         }
 
-    def validate(self, value: str) -> str:
-        """Return `value`.
+    def validate(self, value: object) -> str:
+        """Return `value`, a string.
 
         Raises:
             pydantic_core.PydanticCustomError: it has another format; the context holds code, message and remedy.
         """
+        if not isinstance(value, str):
+            remedy = "put it in quotes" if isinstance(value, int | float) else self.remedy
+            raise _error("WrongType", "must be a string", remedy)
         if len(value) > self.max_length:
-            raise self._error(f"must be at most {self.max_length} characters long")
+            raise _error(self.code, f"must be at most {self.max_length} characters long", self.remedy)
         if not _compiled(self._whole).fullmatch(value):
-            raise self._error(self.message)
+            raise _error(self.code, self.message, self.remedy)
         if self.check is not None and (sentence := self.check(value)) is not None:
-            raise self._error(sentence)
+            raise _error(self.code, sentence, self.remedy)
         return value
 
     @property
     def _whole(self) -> str:
         return f"^(?:{self.pattern})$"
 
-    def _error(self, message: str) -> pydantic_core.PydanticCustomError:
-        return pydantic_core.PydanticCustomError(
-            "llmgov", "{message}", {"code": self.code, "message": message, "remedy": self.remedy}
-        )
+
+def _error(code: str, message: str, remedy: str) -> pydantic_core.PydanticCustomError:
+    context = {"code": code, "message": message, "remedy": remedy}
+    return pydantic_core.PydanticCustomError("llmgov", "{message}", context)
 
 
 @functools.cache

@@ -125,8 +125,8 @@ class GovernanceSettings(Resource):
     invariants: ClassVar[tuple[Rule, ...]] = (
         Rule(
             code="SettingsName",
-            message="GovernanceSettings must be named default",
-            remedy="name it default; there is one for the whole installation",
+            message="must be default",
+            remedy="name it default, since there is one GovernanceSettings for the whole installation",
             cel="self.metadata.name == 'default'",
             holds=lambda raw: raw["metadata"]["name"] == "default",
             field="metadata.name",
