@@ -26,7 +26,7 @@ class ResourceRef(msgspec.Struct, frozen=True, order=True):
     namespace: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}/{self.namespace}/{self.name}" if self.namespace else f"{self.kind}/{self.name}"
+        return "/".join(filter(None, (self.kind, self.namespace, self.name)))
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -43,3 +43,14 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
     remedy: str
     severity: Severity = Severity.ERROR
+
+    @property
+    def explanation(self) -> str:
+        """What is wrong and what to do, as one line: `message; remedy`."""
+        return f"{self.message.removesuffix('.')}; {_lowered(self.remedy).removesuffix('.')}"
+
+
+def _lowered(sentence: str) -> str:
+    """Without its capital, where the first word is not a name such as LLMPolicy or GovernanceSettings."""
+    first = sentence.split(" ", 1)[0]
+    return sentence[:1].lower() + sentence[1:] if first[1:].islower() else sentence
