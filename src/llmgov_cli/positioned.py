@@ -1,0 +1,149 @@
+"""YAML text in, plain documents out, with the line of every JSON path: safe tags only, everything bounded.
+
+What kubectl would read silently in another way than its author meant is a fault here: duplicate keys, keys that are no
+strings, merge keys, tags. Dates stay strings, as in Kubernetes.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from llmgov.resources import paths
+from llmgov.resources.paths import Location
+
+MAX_DOCUMENTS = 10_000
+MAX_DEPTH = 64
+MAX_VALUES = 200_000
+"""Values in one file after its aliases are followed: a billion laughs end here."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_TEXTS = frozenset(_TAG + name for name in ("str", "timestamp", "value"))
+_PLAIN = frozenset(_TAG + name for name in ("int", "float", "bool", "null"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Document:
+    """One document. `lines` has the line, from 1 on, of each JSON path; the document's own is at the empty path."""
+
+    value: Any
+    lines: Mapping[str, int]
+
+
+class ReadError(Exception):
+    """Text that cannot be read: `code`, what is wrong, what to do, and the line."""
+
+    def __init__(self, code: str, message: str, remedy: str, line: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.remedy = remedy
+        self.line = line
+
+
+def read(text: str) -> list[Document]:
+    """All documents of a text that are not empty.
+
+    Raises:
+        ReadError: the text is no YAML, or not of the kind that is read here.
+    """
+    try:
+        _check_bounds(text)
+        return list(_documents(text))
+    except yaml.YAMLError as error:
+        raise _syntax(error) from error
+
+
+def _check_bounds(text: str) -> None:
+    """Before anything is built: the reader of events needs no stack, building needs one as deep as the text."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = _line(event)
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if depth > MAX_DEPTH:
+            raise ReadError("TooLarge", f"is nested deeper than {MAX_DEPTH} levels", "flatten it", line)
+        if documents > MAX_DOCUMENTS:
+            raise ReadError("TooLarge", f"has more than {MAX_DOCUMENTS} documents", "split the file", line)
+
+
+def _documents(text: str) -> Iterator[Document]:
+    loader = _Loader(text)
+    builder = _Builder(loader)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            lines: dict[str, int] = {"": _line(node)}
+            value = builder.build(node, (), lines)
+            if value is not None:
+                yield Document(value, lines)
+    finally:
+        loader.dispose()
+
+
+class _Builder:
+    """Builds values from one file's nodes, counting them."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._values = 0
+
+    def build(self, node: yaml.Node, location: Location, lines: dict[str, int]) -> Any:
+        self._values += 1
+        if self._values > MAX_VALUES or len(location) > MAX_DEPTH:
+            raise ReadError(
+                "TooLarge", f"holds more than {MAX_VALUES} values, aliases followed", "split it", _line(node)
+            )
+        lines.setdefault(paths.render(location), _line(node))
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            return self._mapping(node, location, lines)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            return [self.build(item, (*location, index), lines) for index, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, location: Location, lines: dict[str, int]) -> dict[str, Any]:
+        value: dict[str, Any] = {}
+        for key_node, inner in node.value:
+            key = _key(key_node)
+            if key in value:
+                raise ReadError("DuplicateKey", f"has the key {key} twice", "remove one of the two", _line(key_node))
+            lines[paths.render((*location, key))] = _line(key_node)
+            value[key] = self.build(inner, (*location, key), lines)
+        return value
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        if node.tag in _TEXTS:
+            return node.value
+        if node.tag in _PLAIN:
+            try:
+                return self._loader.construct_object(node)
+            except ValueError as error:
+                raise ReadError(
+                    "YamlSyntax", "has a number that cannot be read", "put it in quotes", _line(node)
+                ) from error
+        raise ReadError("YamlSyntax", "has a tag that Kubernetes does not read", "remove the tag", _line(node))
+
+
+def _key(node: yaml.Node) -> str:
+    if node.tag == _TAG + "merge":
+        raise ReadError("YamlSyntax", "has a merge key (<<)", "write the fields out", _line(node))
+    if not isinstance(node, yaml.ScalarNode) or node.tag not in _TEXTS:
+        raise ReadError("YamlSyntax", "has a key that is no string", "put the key in quotes", _line(node))
+    return str(node.value)
+
+
+def _syntax(error: yaml.YAMLError) -> ReadError:
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or "unreadable characters"
+    return ReadError(
+        "YamlSyntax", f"is no YAML: {what}", "correct the text here or just above", mark.line + 1 if mark else 1
+    )
+
+
+def _line(node: Any) -> int:
+    return int(node.start_mark.line) + 1
