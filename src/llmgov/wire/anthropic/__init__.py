@@ -1,0 +1,1 @@
+"""Anthropic: messages, counting tokens, models."""

@@ -1,1 +1,0 @@
-"""OpenAI and what is compatible with it: chat completions, responses, embeddings, models."""

@@ -1,0 +1,67 @@
+"""JSON paths, as messages show them: `messages[0].content[1].text`, `metadata["a key"]`, `arguments::city`.
+
+`::` enters a string that itself holds JSON (a tool call's arguments), so that a string nested there has a name too.
+"""
+
+import json
+import re
+from typing import TypeAlias
+
+Step: TypeAlias = str | int
+Steps: TypeAlias = tuple[Step, ...]
+
+_PLAIN = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*", re.ASCII)
+_STEP = re.compile(r'\.?([A-Za-z_$][A-Za-z0-9_$-]*)|\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\]', re.ASCII)
+NESTED = "::"
+
+
+def key(path: str, name: str) -> str:
+    """The path of the member `name` of the object at `path`."""
+    if not _PLAIN.fullmatch(name):
+        return f"{path}[{json.dumps(name)}]"
+    return f"{path}.{name}" if path and not path.endswith(NESTED) else path + name
+
+
+def item(path: str, index: int) -> str:
+    """The path of an array's item."""
+    return f"{path}[{index}]"
+
+
+def nested(path: str) -> str:
+    """The path of the JSON value inside the string at `path`."""
+    return path + NESTED
+
+
+def split(path: str) -> Steps:
+    """The steps of a path that does not enter a string.
+
+    Raises:
+        ValueError: `path` is not one that `key` and `item` build.
+    """
+    steps: list[Step] = []
+    position = 0
+    while position < len(path):
+        match = _STEP.match(path, position)
+        if match is None:
+            raise ValueError(f"{path!r} is not a JSON path")
+        position = match.end()
+        name, index, quoted = match.groups()
+        steps.append(int(index) if index else name or json.loads(quoted))
+    return tuple(steps)
+
+
+def split_nested(path: str) -> list[str]:
+    """The path cut where it enters strings: `a::b::c` is `[a, b, c]`. Quoted keys may hold the mark themselves."""
+    parts = [""]
+    position = 0
+    while position < len(path):
+        if path.startswith(NESTED, position):
+            parts.append("")
+            position += len(NESTED)
+            continue
+        match = _STEP.match(path, position)
+        if match is None:
+            raise ValueError(f"{path!r} is not a JSON path")
+        parts[-1] += match[0]
+        position = match.end()
+    return parts
