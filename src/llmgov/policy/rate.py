@@ -1,0 +1,161 @@
+"""The check of kind `rateLimit`: how often, how many tokens, how many at once.
+
+`check` only looks; `commit` counts. So a request that another check refuses uses up nobody's quota, and one that
+several limits concern is counted in all of them or in none. Every policy counts for itself, a dry run too.
+"""
+
+import dataclasses
+import itertools
+import zlib
+
+from llmgov import instants
+from llmgov.instants import Duration, Instant
+from llmgov.policy import refusals
+from llmgov.policy.decision import Action
+from llmgov.policy.limits import Limit
+from llmgov.policy.rules import Rule
+from llmgov.policy.state import State
+from llmgov.policy.verdict import Verdict
+from llmgov.snapshot import OnExceed, RateLimit
+from llmgov.wire.events import Refusal
+
+_JITTER = 4
+"""Seconds that are added to `retry-after` at most, so that clients do not come back all at once."""
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Admission:
+    """When a request may go, and what it will count in. `queued` requests wait for another to end, until `at`."""
+
+    verdict: Verdict
+    limits: tuple[Limit, ...]
+    tokens: int
+    at: Instant
+    queued: bool = False
+    max_wait: Duration = 0
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class _Finding:
+    """The limit of one rule that holds a request back longest. `slot` is `None` where no time is known for its end."""
+
+    limit: Limit
+    slot: Instant | None
+
+
+def check(
+    limits: tuple[Limit, ...], tokens: int, state: State, now: Instant, patience: Duration | None = None
+) -> Admission:
+    """Whether, and when, a request of so many tokens may go. Counts nothing.
+
+    `patience` is how long the client waits for an answer: no throttling outlasts it.
+    """
+    verdict = Verdict()
+    counted: list[Limit] = []
+    at, queued, max_wait = now, False, 0
+    findings = {rule.id: (rule, own, _worst(own, tokens, state, now)) for rule, own in _by_rule(limits)}
+    earliest = _latest([found for rule, _, found in findings.values() if rule.acts and found], now)
+    for rule, own, found in findings.values():
+        wait = _patience(rule, patience)
+        target = earliest if rule.acts else _latest([found] if found else [], now)
+        waits = found is not None and _waits(rule, found, target - now, wait, tokens)
+        if found is None:
+            verdict.passed(rule, "within its limits")
+        elif waits:
+            verdict.note(rule, Action.THROTTLE, found.limit.kind, _throttled(found.limit, target - now))
+        else:
+            verdict.refuse(rule, found.limit.kind, _refusal(found, target, tokens, now))
+        if rule.acts and found is not None and waits:
+            queued |= not found.limit.length
+            at = max(at, target)
+            max_wait = min(max_wait or wait, wait)
+        if rule.acts or found is None or (waits and found.slot is not None):
+            counted.extend(own)
+    return Admission(verdict, tuple(counted), tokens, now + max_wait if queued else at, queued, max_wait)
+
+
+def commit(admission: Admission, state: State) -> tuple[str, ...]:
+    """Count an admitted request, or take its place in the queue; the keys end it."""
+    if not admission.limits:
+        return ()
+    enter = state.enqueue if admission.queued else state.admit
+    return (enter(admission.limits, admission.tokens, admission.at),)
+
+
+def headers(limits: tuple[Limit, ...], state: State, now: Instant) -> tuple[tuple[str, str], ...]:
+    """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}` of the enforced limit with the least left."""
+    found: list[tuple[str, str]] = []
+    for name, tokens in (("requests", False), ("tokens", True)):
+        rows = [
+            (max(0, limit.limit - state.window(limit).total), limit)
+            for limit in limits
+            if limit.length and limit.rule.acts and limit.counts_tokens is tokens
+        ]
+        if rows:
+            remaining, limit = min(rows, key=lambda row: row[0])
+            reset = state.window(limit).idle(limit.length, now)
+            found.append((f"x-ratelimit-limit-{name}", str(limit.limit)))
+            found.append((f"x-ratelimit-remaining-{name}", str(remaining)))
+            found.append((f"x-ratelimit-reset-{name}", duration(reset)))
+    return tuple(found)
+
+
+def duration(amount: Duration) -> str:
+    """A duration as these headers show it: `6m0s`, `1.5s`, `20ms`."""
+    if amount < instants.SECOND:
+        return f"{-(-amount // instants.MILLISECOND)}ms"
+    minutes, rest = divmod(-(-amount // instants.MILLISECOND), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest / 1000:g}s"
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + seconds
+
+
+def _by_rule(limits: tuple[Limit, ...]) -> list[tuple[Rule[RateLimit], tuple[Limit, ...]]]:
+    groups = itertools.groupby(limits, key=lambda limit: limit.rule.id)
+    return [(own[0].rule, own) for own in (tuple(group) for _, group in groups)]
+
+
+def _worst(limits: tuple[Limit, ...], tokens: int, state: State, now: Instant) -> _Finding | None:
+    """What holds a request back longest: a size that never fits, then requests at once, then the latest slot."""
+    worst: _Finding | None = None
+    for limit in limits:
+        if not limit.length:
+            if state.full(limit):
+                return _Finding(limit, None)
+            continue
+        slot = state.slot(limit, tokens, now)
+        if slot is None:
+            return _Finding(limit, None)
+        if slot > now and (worst is None or worst.slot is None or slot > worst.slot):
+            worst = _Finding(limit, slot)
+    return worst
+
+
+def _latest(findings: list[_Finding], now: Instant) -> Instant:
+    return max((found.slot for found in findings if found.slot is not None), default=now)
+
+
+def _patience(rule: Rule[RateLimit], patience: Duration | None) -> Duration:
+    if rule.body.on_exceed is OnExceed.BLOCK:
+        return 0
+    return rule.body.max_wait if patience is None else min(rule.body.max_wait, patience)
+
+
+def _waits(rule: Rule[RateLimit], found: _Finding, needed: Duration, wait: Duration, tokens: int) -> bool:
+    if found.slot is None and found.limit.amount(tokens) > found.limit.limit:
+        return False
+    return rule.body.on_exceed is OnExceed.THROTTLE and wait > 0 and needed <= wait
+
+
+def _throttled(limit: Limit, wait: Duration) -> str:
+    until = f"for {duration(wait)}" if limit.length else "until a running request ends"
+    return f"llmgov: policy {limit.rule.id} limits {limit.subject} to {limit.limit} {limit.unit}; held back {until}"
+
+
+def _refusal(found: _Finding, target: Instant, tokens: int, now: Instant) -> Refusal:
+    limit = found.limit
+    if limit.length and found.slot is None:
+        return refusals.too_many_tokens(limit.rule.id, limit.limit, tokens, limit.subject)
+    wait = target - now if limit.length else instants.SECOND
+    jitter = zlib.crc32(f"{limit.key}{now}".encode()) % (_JITTER + 1)
+    return refusals.rate_exceeded(limit.rule.id, limit.limit, limit.unit, limit.subject, wait, jitter)

@@ -1,0 +1,220 @@
+"""Every sentence that a refused client reads, once. Pure functions to `wire.events.Refusal`.
+
+A message begins with `llmgov:`, names the policy and, where there is one, the pattern and the JSON path, never the
+matched value, and ends in what to do. Which status and shape it takes is the wire format's business.
+"""
+
+from llmgov import instants, money
+from llmgov.instants import Duration, Instant
+from llmgov.money import MicroUsd
+from llmgov.wire.events import Reason, Refusal
+
+LONGEST_RETRY: Duration = instants.MINUTE
+"""What lies further ahead is not worth a client's retry: then none is offered (design section 5)."""
+
+UNAVAILABLE_RETRY = 5
+"""Seconds until a client may try again when the control plane is out of reach: the floor, before jitter."""
+
+
+def no_provider(format_: str, namespace: str) -> Refusal:
+    """No credential serves the format that was asked for."""
+    return Refusal(
+        Reason.DENIED,
+        f"llmgov: namespace {namespace} has no ProviderCredential for the {format_} API;"
+        " ask your platform team for one",
+    )
+
+
+def bad_model_name() -> Refusal:
+    """The request names no model, or one that cannot be a model's name."""
+    return Refusal(
+        Reason.MALFORMED, "llmgov: model must be 1 to 256 printable characters without spaces", param="model"
+    )
+
+
+def unknown_parts(paths: tuple[str, ...]) -> Refusal:
+    """Parts of a type that this version does not know, where the settings refuse them."""
+    return Refusal(
+        Reason.DENIED,
+        f"llmgov: {paths[0]} is of a type that cannot be checked, and the settings refuse such parts; leave it out",
+        param=paths[0],
+    )
+
+
+def model_denied(policy: str, model: str, pattern: str) -> Refusal:
+    """The model is on a policy's deny list."""
+    return _denied(policy, f"policy {policy} denies model {model} ({pattern}); use another model")
+
+
+def model_not_allowed(policy: str, model: str, allowed: tuple[str, ...]) -> Refusal:
+    """The model is not on a policy's allow list."""
+    return _denied(policy, f"policy {policy} does not allow model {model}; it allows {', '.join(allowed)}")
+
+
+def permission_missing(policy: str, model: str, permissions: tuple[str, ...], user: str | None) -> Refusal:
+    """The principal's roles hold none of the permissions for the model."""
+    who = f"user {user} holds none of them" if user else "this request names no verified user"
+    return _denied(
+        policy, f"policy {policy} requires permission {' or '.join(permissions)} for model {model}, and {who}"
+    )
+
+
+def rate_exceeded(policy: str, limit: int, unit: str, subject: str, wait: Duration | None, jitter: int = 0) -> Refusal:
+    """A rate limit that throttling does not cure in time. `wait` is `None` where waiting never helps."""
+    retry_after = None
+    if wait is not None and wait <= LONGEST_RETRY:
+        retry_after = min(_seconds(wait) + jitter, _seconds(LONGEST_RETRY))
+    advice = _advice(wait)
+    return Refusal(
+        Reason.RATE,
+        f"llmgov: policy {policy} limits {subject} to {limit} {unit}; {advice}",
+        policy=policy,
+        retry_after=retry_after,
+    )
+
+
+def too_many_tokens(policy: str, limit: int, tokens: int, subject: str) -> Refusal:
+    """One request that is larger than a token limit by itself."""
+    return Refusal(
+        Reason.RATE,
+        f"llmgov: policy {policy} limits {subject} to {limit} tokens per minute and this request may take {tokens};"
+        " send less text or set a lower output maximum",
+        policy=policy,
+    )
+
+
+def content(policy: str, pattern: str, path: str, *, protected: bool = False) -> Refusal:
+    """A content filter found what may not be sent. `protected` text cannot be redacted, so it is blocked."""
+    why = "cannot be redacted there, so the request is blocked" if protected else "may not be sent"
+    return Refusal(
+        Reason.CONTENT,
+        f"llmgov: policy {policy} found {pattern} in {path}, which {why}; remove it and try again",
+        policy=policy,
+        param=path,
+        details={"pattern": pattern, "path": path},
+    )
+
+
+def content_in_answer(policy: str, pattern: str, where: str) -> Refusal:
+    """A content filter found what may not come back; the answer is withheld or cut."""
+    return Refusal(
+        Reason.CONTENT,
+        f"llmgov: policy {policy} found {pattern} in the answer ({where}); the rest of it is withheld",
+        policy=policy,
+        details={"pattern": pattern, "path": where},
+    )
+
+
+def approval_required(policy: str, why: str, approval: str | None = None) -> Refusal:
+    """The request may go only once somebody approves exactly this request."""
+    command = f"llmgov approvals approve {approval}" if approval else "llmgov approvals list"
+    return Refusal(
+        Reason.APPROVAL,
+        f"llmgov: policy {policy} requires approval: {why}; ask an approver to run `{command}`, then send it again",
+        policy=policy,
+    )
+
+
+def threshold_approval(source: str, percent: int, limit: MicroUsd, approval: str | None) -> Refusal:
+    """A budget's threshold that only an approval opens."""
+    return approval_required(source, f"{percent} % of {_usd(limit)} is spent or held", approval)
+
+
+def budget_exhausted(
+    source: str, needed: MicroUsd, remaining: MicroUsd, resets: Instant, fitting: int | None = None
+) -> Refusal:
+    """An account that cannot pay the request's worst case.
+
+    `fitting` is the output maximum that what remains would pay for, `None` where not even the smallest would.
+    """
+    if fitting is not None:
+        advice = f"an output maximum of {fitting} tokens would fit"
+    else:
+        advice = "raise the budget, or wait until it resets"
+    return Refusal(
+        Reason.BUDGET,
+        f"llmgov: {source} has {_usd(max(remaining, 0))} left and this request may cost {_usd(needed)};"
+        f" {advice} (resets {instants.to_rfc3339(resets)})",
+        policy=source,
+        details={"needed": money.format_amount(needed), "remaining": money.format_amount(max(remaining, 0))},
+    )
+
+
+def request_too_dear(policy: str, limit: MicroUsd, cost: MicroUsd, fitting: int | None = None) -> Refusal:
+    """One request whose worst case is above a policy's `maxRequestCost`."""
+    advice = f"set an output maximum of at most {fitting} tokens" if fitting else "send less or use a cheaper model"
+    return _denied(
+        policy, f"policy {policy} allows {_usd(limit)} a request and this one may cost {_usd(cost)}; {advice}"
+    )
+
+
+def output_too_long(policy: str, asked: int, maximum: int, field: str) -> Refusal:
+    """The client's output maximum is above the policy's, which forbids clamping."""
+    return _denied(
+        policy,
+        f"policy {policy} allows at most {maximum} output tokens and {field} is {asked}; lower it",
+        param=field,
+    )
+
+
+def unknown_price(source: str, model: str) -> Refusal:
+    """A model without a known price where money is limited."""
+    return _denied(
+        source,
+        f"model {model} has no known price and {source} limits costs; use a priced model, or ask for prices on the"
+        " ProviderCredential or a fallbackPrice on the costLimit",
+    )
+
+
+def unbounded_cost(source: str, path: str, why: str) -> Refusal:
+    """A billable field whose cost nothing bounds where money is limited."""
+    return _denied(
+        source, f"{source} limits costs and nothing bounds what {path} may cost ({why}); leave it out", param=path
+    )
+
+
+def model_stopped(source: str, model: str) -> Refusal:
+    """A model that cost more than its hold; under cost limits it waits for an administrator."""
+    return _denied(
+        source,
+        f"model {model} has cost more than its known price allows and is stopped under {source} until an"
+        " administrator acknowledges it; use another model",
+    )
+
+
+def unavailable(what: str, retry_after: int = UNAVAILABLE_RETRY) -> Refusal:
+    """No configuration, or the ledger or strict audit out of reach. `what` says which."""
+    return Refusal(Reason.UNAVAILABLE, f"llmgov: {what}; try again shortly", retry_after=retry_after)
+
+
+def too_large(what: str, limit: int, unit: str = "bytes") -> Refusal:
+    """Beyond a bound of size or depth. `what` is the part that is too large."""
+    return Refusal(Reason.TOO_LARGE, f"llmgov: {what} is larger than {limit} {unit}; send less")
+
+
+def timed_out(what: str) -> Refusal:
+    """The client took too long to send `what`."""
+    return Refusal(Reason.TIMEOUT, f"llmgov: {what} did not arrive in time; send it again")
+
+
+def bad_token(why: str) -> Refusal:
+    """A token or platform key that proves nobody. `why` repeats no part of it."""
+    return Refusal(Reason.AUTHENTICATION, f"llmgov: {why}; get a new one and try again")
+
+
+def _denied(policy: str, sentence: str, param: str | None = None) -> Refusal:
+    return Refusal(Reason.DENIED, f"llmgov: {sentence}", policy=policy, param=param)
+
+
+def _advice(wait: Duration | None) -> str:
+    if wait is None:
+        return "try again when a running request has ended"
+    return f"try again in {_seconds(wait)} s"
+
+
+def _seconds(duration: Duration) -> int:
+    return max(1, -(-duration // instants.SECOND))
+
+
+def _usd(amount: MicroUsd) -> str:
+    return f"${money.format_amount(amount)}"

@@ -1,0 +1,187 @@
+"""A snapshot made ready to decide with: policies in order, prices by name, and what applies to whom, remembered.
+
+Built once for a configuration and replaced whole with the next one. Its caches only remember what follows from the
+snapshot, so they change no answer; they are bounded, since clients choose model names.
+"""
+
+import dataclasses
+
+from llmgov.policy import limits, match
+from llmgov.policy.decision import Charge, Evaluation, Principal
+from llmgov.policy.limits import Limit
+from llmgov.policy.rules import KINDS, Rule, of_kind
+from llmgov.snapshot import (
+    Account,
+    Compliance,
+    ContentFilter,
+    CostLimit,
+    Directory,
+    ModelAccess,
+    ModelPrice,
+    Policy,
+    Provider,
+    RateLimit,
+    Snapshot,
+    Target,
+    TargetKind,
+    user_account_key,
+)
+from llmgov.wire.events import Format
+
+MAX_PLANS = 1024
+"""How many combinations of principal, provider and model a runtime remembers."""
+
+_OWN_KIND = {Format.OPENAI: "openai", Format.ANTHROPIC: "anthropic"}
+_SERVES = {Format.OPENAI: ("openai", "openai-compatible"), Format.ANTHROPIC: ("anthropic",)}
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Plan:
+    """All that follows from principal, provider and model alone: remembered, so that a request pays for none of it.
+
+    `model` is the name after aliases; each tuple of rules is in order of priority; `path` names the targets that the
+    request is counted for, nearest first.
+    """
+
+    provider: Provider | None
+    model: str
+    price: ModelPrice | None
+    access: tuple[Rule[ModelAccess], ...]
+    limits: tuple[Limit, ...]
+    filters: tuple[Rule[ContentFilter], ...]
+    compliance: tuple[Rule[Compliance], ...]
+    costs: tuple[Rule[CostLimit], ...]
+    charges: tuple[Charge, ...]
+    path: tuple[str, ...]
+    skipped: tuple[Evaluation, ...]
+
+    @property
+    def kind(self) -> str:
+        """The provider's kind (`openai`), empty where none serves the request."""
+        return self.provider.kind if self.provider else ""
+
+
+class Runtime:
+    """One configuration in force. Raises nothing: the snapshot was validated when it was decoded."""
+
+    def __init__(self, snapshot: Snapshot, directory: Directory | None = None) -> None:
+        organization, namespace = snapshot.organization, snapshot.namespace
+        self.snapshot = snapshot
+        self.directory = directory or Directory()
+        self.settings = organization.settings
+        self.observes = namespace.observe or organization.settings.kill_switch
+        self.policies = tuple(
+            sorted(organization.policies + namespace.policies, key=lambda policy: (-policy.priority, policy.id))
+        )
+        self.accounts = organization.accounts + namespace.accounts
+        self.providers = namespace.providers + organization.providers
+        self.permissions = {role.name: frozenset(role.permissions) for role in organization.roles}
+        self.memory: dict[str, object] = {}
+        self._prices = _by_name(snapshot.prices.models)
+        self._own_prices = {provider.id: _by_name(provider.prices) for provider in self.providers}
+        self._plans: dict[tuple[object, ...], Plan] = {}
+
+    def plan(self, principal: Principal, format_: Format, model: str) -> Plan:
+        """What applies to requests of this principal for this model, as the client names it."""
+        workload = principal.workload
+        key = (
+            workload.namespace,
+            workload.service_account,
+            frozenset(workload.labels.items()),
+            principal.user,
+            principal.verified,
+            principal.roles,
+            principal.teams,
+            format_,
+            model,
+        )
+        found = self._plans.get(key)
+        if found is None:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            found = self._plans[key] = self._make(principal, self._provider(format_, model), model)
+        return found
+
+    def price(self, provider: Provider, model: str) -> ModelPrice | None:
+        """The price by exact name or alias: the credential's own, else the known one of the provider's kind."""
+        name = f"{provider.kind}/{model}"
+        return self._own_prices[provider.id].get(name) or self._prices.get(name)
+
+    def _provider(self, format_: Format, model: str) -> Provider | None:
+        serves = [provider for provider in self.providers if provider.kind in _SERVES[format_]]
+        naming = [provider for provider in serves if model in provider.models]
+        own = [provider for provider in serves if provider.kind == _OWN_KIND[format_]]
+        return next(iter(naming or own or serves), None)
+
+    def _make(self, principal: Principal, provider: Provider | None, asked: str) -> Plan:
+        model = provider.models.get(asked, asked) if provider else asked
+        kind = provider.kind if provider else ""
+        rules: list[tuple[Policy, bool]] = []
+        skipped: list[Evaluation] = []
+        for policy in self.policies:
+            field = match.why_not(policy.match, principal, kind, model)
+            if field is None:
+                rules.append((policy, not (policy.dry_run or self.observes)))
+            else:
+                outcome = f"does not apply: appliesTo.{field}"
+                skipped.append(Evaluation(policy.id, KINDS[type(policy.body)], False, outcome))
+        charges = self._charges(principal, kind, model)
+        return Plan(
+            provider=provider,
+            model=model,
+            price=self.price(provider, model) if provider else None,
+            access=of_kind(rules, ModelAccess),
+            limits=limits.of(of_kind(rules, RateLimit), principal),
+            filters=of_kind(rules, ContentFilter),
+            compliance=of_kind(rules, Compliance),
+            costs=of_kind(rules, CostLimit),
+            charges=charges,
+            path=_path(principal, charges),
+            skipped=tuple(skipped),
+        )
+
+    def _charges(self, principal: Principal, kind: str, model: str) -> tuple[Charge, ...]:
+        targets = set(_targets(principal))
+        return tuple(
+            Charge(account, _charge_key(account, principal), not (account.dry_run or self.observes))
+            for account in self.accounts
+            if _counts(account, principal, targets) and match.why_not(account.match, principal, kind, model) is None
+        )
+
+
+def _by_name(prices: tuple[ModelPrice, ...]) -> dict[str, ModelPrice]:
+    named = {f"{price.provider}/{alias}": price for price in prices for alias in price.aliases}
+    named.update({f"{price.provider}/{price.model}": price for price in prices})
+    return named
+
+
+def _targets(principal: Principal) -> tuple[Target, ...]:
+    """The charging path, nearest first: workload, namespace, team, its parents, organization; a verified user too."""
+    workload = principal.workload
+    user = (Target(TargetKind.USER, principal.user),) if principal.verified and principal.user else ()
+    return (
+        *user,
+        Target(TargetKind.WORKLOAD, workload.name),
+        Target(TargetKind.NAMESPACE, workload.namespace),
+        *(Target(TargetKind.TEAM, team) for team in principal.teams),
+        Target(TargetKind.ORGANIZATION),
+    )
+
+
+def _counts(account: Account, principal: Principal, targets: set[Target]) -> bool:
+    if account.target.kind is TargetKind.POLICY:
+        return True
+    if account.target == Target(TargetKind.USER):
+        return principal.verified and principal.user is not None
+    return account.target in targets
+
+
+def _charge_key(account: Account, principal: Principal) -> str:
+    if account.target == Target(TargetKind.USER) and principal.user is not None:
+        return user_account_key(account.key, principal.user)
+    return account.key
+
+
+def _path(principal: Principal, charges: tuple[Charge, ...]) -> tuple[str, ...]:
+    policies = (str(charge.account.target) for charge in charges if charge.account.target.kind is TargetKind.POLICY)
+    return tuple(dict.fromkeys((*(str(target) for target in _targets(principal)), *policies)))

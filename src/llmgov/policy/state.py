@@ -1,0 +1,186 @@
+"""What the engine remembers between requests: sliding windows, requests running, and who waits for their turn.
+
+Everything is told what time it is. Memory is bounded: the windows that were unused for longest are forgotten first.
+A request that counts somewhere holds a ticket, from its admission until `release` or `cancel`.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+from llmgov.instants import Instant
+from llmgov.policy.limits import Limit
+from llmgov.policy.window import Window
+
+MAX_WINDOWS = 8192
+"""How many windows (one for each policy, limit and subject) are kept: more users than that at once lose the oldest."""
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Turn:
+    """A queued request's turn: it may go at `at`, or, where that is `None`, it waited in vain and is refused."""
+
+    ticket: str
+    at: Instant | None
+
+
+@dataclasses.dataclass(slots=True)
+class _Ticket:
+    limits: Sequence[Limit]
+    tokens: int
+    deadline: Instant = 0
+    admitted: bool = False
+    kept: list[tuple[Limit, int, Instant]] = dataclasses.field(default_factory=list)
+
+    def at_once(self) -> dict[str, int]:
+        """The `concurrent` limits that can hold it back: their keys, each with 1 place."""
+        return {limit.key: 1 for limit in self.limits if not limit.length and limit.rule.acts}
+
+
+class State:
+    """One proxy's counters. All methods are exact for the instants they are given, which need not be the present."""
+
+    def __init__(self, max_windows: int = MAX_WINDOWS) -> None:
+        self._windows: collections.OrderedDict[str, Window] = collections.OrderedDict()
+        self._max_windows = max_windows
+        self._running: collections.Counter[str] = collections.Counter()
+        self._waiting: collections.Counter[str] = collections.Counter()
+        self._tickets: dict[str, _Ticket] = {}
+        self._queue: dict[str, _Ticket] = {}
+        self._serial = 0
+
+    def window(self, limit: Limit) -> Window:
+        """The window that a limit counts in."""
+        window = self._windows.get(limit.key)
+        if window is None:
+            window = self._windows[limit.key] = Window()
+            if len(self._windows) > self._max_windows:
+                self._windows.popitem(last=False)
+        else:
+            self._windows.move_to_end(limit.key)
+        return window
+
+    def slot(self, limit: Limit, tokens: int, now: Instant) -> Instant | None:
+        """When a window has room for a request of so many tokens, `None` if it never has."""
+        return self.window(limit).slot(limit.amount(tokens), limit.limit, limit.length, now)
+
+    def full(self, limit: Limit) -> bool:
+        """Whether as many requests run, or wait in line, as a `concurrent` limit allows at once."""
+        return self._waiting[limit.key] > 0 or self._running[limit.key] >= limit.limit
+
+    def admit(self, limits: Sequence[Limit], tokens: int, at: Instant) -> str:
+        """Count a request in all of `limits`, from `at` on; `at` must be no earlier than each `slot`."""
+        name, ticket = self._open(limits, tokens)
+        self._count(ticket, at)
+        return name
+
+    def enqueue(self, limits: Sequence[Limit], tokens: int, deadline: Instant) -> str:
+        """Wait in line for a running request to end, no longer than until `deadline`."""
+        name, ticket = self._open(limits, tokens)
+        ticket.deadline = deadline
+        self._queue[name] = ticket
+        self._waiting.update(ticket.at_once())
+        return name
+
+    def release(self, keys: Sequence[str], tokens: int | None, now: Instant) -> tuple[Turn, ...]:
+        """A request has ended, having taken `tokens` in all (`None`: not known, so what was estimated stands).
+
+        Returns the turns of queued requests. A ticket that is not known any more is ignored.
+        """
+        for name in keys:
+            ticket = self._close(name)
+            if ticket is not None and tokens is not None:
+                self._correct(ticket, tokens, now)
+        return self._advance(now)
+
+    def cancel(self, keys: Sequence[str], now: Instant) -> tuple[Turn, ...]:
+        """A request was never dispatched (its client left, or another check refused it): nothing of it counts.
+
+        Returns the turns of queued requests.
+        """
+        for name in keys:
+            ticket = self._close(name)
+            if ticket is not None:
+                for limit, amount, kept in ticket.kept:
+                    self._take(limit, amount, kept)
+        return self._advance(now)
+
+    def _open(self, limits: Sequence[Limit], tokens: int) -> tuple[str, _Ticket]:
+        self._serial += 1
+        name, ticket = str(self._serial), _Ticket(limits, tokens)
+        self._tickets[name] = ticket
+        return name, ticket
+
+    def _count(self, ticket: _Ticket, at: Instant) -> None:
+        ticket.admitted = True
+        for limit in ticket.limits:
+            if not limit.length:
+                self._running[limit.key] += 1
+                continue
+            amount = limit.amount(ticket.tokens)
+            start = at if limit.rule.acts else max(at, self.slot(limit, ticket.tokens, at) or at)
+            kept = self.window(limit).add(amount, start, limit.limit, limit.length)
+            ticket.kept.append((limit, amount, kept))
+
+    def _close(self, name: str) -> _Ticket | None:
+        ticket = self._tickets.pop(name, None)
+        self._dequeue(name)
+        if ticket is not None and ticket.admitted:
+            for limit in ticket.limits:
+                if not limit.length:
+                    _subtract(self._running, limit.key)
+        return ticket
+
+    def _dequeue(self, name: str) -> None:
+        ticket = self._queue.pop(name, None)
+        if ticket is not None:
+            for key in ticket.at_once():
+                _subtract(self._waiting, key)
+
+    def _correct(self, ticket: _Ticket, tokens: int, now: Instant) -> None:
+        for limit, amount, kept in ticket.kept:
+            if not limit.counts_tokens:
+                continue
+            if tokens < amount:
+                self._take(limit, amount - tokens, kept)
+            elif tokens > amount:
+                self.window(limit).add(tokens - amount, now, limit.limit, limit.length)
+
+    def _take(self, limit: Limit, amount: int, kept: Instant) -> None:
+        window = self._windows.get(limit.key)
+        if window is not None:
+            window.take(amount, kept)
+
+    def _advance(self, now: Instant) -> tuple[Turn, ...]:
+        """Let those go whose turn it is, in order of arrival; nobody overtakes at a limit that somebody waits for."""
+        turns: list[Turn] = []
+        blocked: set[str] = set()
+        for name, ticket in tuple(self._queue.items()):
+            keys = ticket.at_once().keys()
+            if blocked & keys or not self._room(ticket):
+                blocked |= keys
+                continue
+            self._dequeue(name)
+            turns.append(Turn(name, self._try(name, ticket, now)))
+        return tuple(turns)
+
+    def _room(self, ticket: _Ticket) -> bool:
+        return all(
+            self._running[limit.key] < limit.limit for limit in ticket.limits if not limit.length and limit.rule.acts
+        )
+
+    def _try(self, name: str, ticket: _Ticket, now: Instant) -> Instant | None:
+        windows = (limit for limit in ticket.limits if limit.length and limit.rule.acts)
+        slots = [self.slot(limit, ticket.tokens, now) for limit in windows]
+        at = max((slot for slot in slots if slot is not None), default=now)
+        if None in slots or at > ticket.deadline:
+            del self._tickets[name]
+            return None
+        self._count(ticket, at)
+        return at
+
+
+def _subtract(counter: "collections.Counter[str]", key: str) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
