@@ -108,7 +108,7 @@ def decode(data: bytes) -> Checkpoint:
     try:
         checkpoint = msgspec.json.decode(data, type=Checkpoint)
         exact = encode(checkpoint)
-    except (msgspec.MsgspecError, canonical.CanonicalError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"not a checkpoint: {error}") from error
     if exact != data:
         raise CheckpointError("not the exact bytes of a checkpoint")
@@ -128,5 +128,5 @@ def decode_anchor(data: bytes) -> Anchor:
     """
     try:
         return msgspec.json.decode(data, type=Anchor)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"not an anchor: {error}") from error

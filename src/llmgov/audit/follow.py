@@ -90,6 +90,9 @@ class Follower:
     def finish(self) -> None:
         """The export ends here."""
         self._skip_removed(max(self._removed, default=0) + 1)
+        if self._last is not None and self._last.last > self._seq:
+            which = f"records {self._seq + 1} to {self._last.last} of {self.writer}"
+            self._truncated("RecordsCut", self._seq + 1, f"{which} are signed for, and missing at the end")
         if self._anchored is not None and self.checkpoints < self._anchored.number:
             known = f"the anchor knows records up to {self._anchored.last} of {self.writer}"
             self._truncated("AnchorAhead", self._seq + 1, f"{known}; the signed ones here end before")
@@ -114,12 +117,9 @@ class Follower:
         covered = [link.hash for link in self._open if one.first <= link.seq <= one.last]
         self._open = [link for link in self._open if link.seq > one.last]
         span = f"records {one.first} to {one.last} of {self.writer}"
-        if one.last > self._seq:
-            text = f"records {self._seq + 1} to {one.last} of {self.writer} are signed for, and missing at the end"
-            self._truncated("RecordsCut", self._seq + 1, text)
-        elif len(covered) < one.last - one.first + 1:
-            return  # what is missing was found already
-        elif covered[-1] != one.head or checkpoint.root(covered) != one.root:
+        if len(covered) < one.last - one.first + 1:
+            return  # what is missing is found by its place, or at the end
+        if covered[-1] != one.head or checkpoint.root(covered) != one.root:
             self._tampered("RootDiffers", one.last, f"{_name_of(one)}: of {span} at least one is not what was signed")
 
     def _check_anchor(self, one: checkpoint.Checkpoint) -> None:

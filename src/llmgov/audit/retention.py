@@ -5,6 +5,7 @@ plus the tombstones' are always those of the ledger. Only what a checkpoint cove
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -41,6 +42,35 @@ def signed(tombstone: events.Tombstone) -> dict[str, Json]:
     document = facts.tombstone(tombstone)
     del document["signature"]
     return document
+
+
+def read(document: Any) -> events.Tombstone:
+    """The tombstone that a record's facts or a line of an export hold.
+
+    Raises:
+        RecordError: they hold none.
+    """
+    try:
+        found = msgspec.convert(document, type=_Facts)
+    except msgspec.ValidationError as error:
+        raise record.RecordError(f"not a tombstone: {error}") from error
+    fields = msgspec.structs.asdict(found) | {
+        "cost": int(found.cost),
+        "targets": {target: int(cost) for target, cost in found.targets.items()},
+    }
+    return events.Tombstone(**fields)
+
+
+class _Facts(msgspec.Struct, forbid_unknown_fields=True):
+    at: int
+    writer: str
+    first: int
+    hashes: tuple[record.Hash, ...]
+    attempts: int
+    cost: record.Whole
+    targets: dict[str, record.Whole]
+    signer: str
+    signature: str
 
 
 def _tombstone(

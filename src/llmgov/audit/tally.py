@@ -2,7 +2,7 @@
 
 import bisect
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -154,7 +154,7 @@ class _Intent(msgspec.Struct):
 
 class _Settlement(msgspec.Struct):
     id: str
-    cost: int | Annotated[str, msgspec.Meta(pattern="^-?[0-9]{1,60}$")]
+    cost: record.Whole
 
 
 _View = TypeVar("_View")

@@ -5,7 +5,7 @@ remove, insert or reorder what a checkpoint covers unseen, and even with it not 
 """
 
 import collections
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from llmgov.audit import boxes, canonical, checkpoint, events, follow, record, retention, sealing, signing, tally
 from llmgov.audit.findings import Findings, Report
@@ -152,18 +152,30 @@ def verify(
     compared with their commitments; without them only that the boxes are unchanged.
     """
     verifier = Verifier(pins, tombstones=tombstones, anchor=anchor, keys=keys)
-    waiting: dict[str, collections.deque[checkpoint.Checkpoint]] = {}
-    for one in checkpoints:
-        waiting.setdefault(one.writer, collections.deque()).append(one)
-    for each in records:
-        verifier.add_record(each)
-        due = waiting.get(each.writer, collections.deque())
-        while due and due[0].last <= each.seq:
-            verifier.add_checkpoint(due.popleft())
-    for rest in waiting.values():
-        for one in rest:
-            verifier.add_checkpoint(one)
+    for entry in merge(records, checkpoints):
+        if isinstance(entry, record.AuditRecord):
+            verifier.add_record(entry)
+        else:
+            verifier.add_checkpoint(entry)
     return verifier.report(ledger)
+
+
+def merge(
+    records: Iterable[record.AuditRecord], checkpoints: Iterable[checkpoint.Checkpoint]
+) -> Iterator[record.AuditRecord | checkpoint.Checkpoint]:
+    """Records in their order, each checkpoint as soon as its last record stands before it."""
+    waiting: dict[str, collections.deque[checkpoint.Checkpoint]] = collections.defaultdict(collections.deque)
+    for one in checkpoints:
+        waiting[one.writer].append(one)
+    for each in records:
+        due = waiting[each.writer]
+        while due and due[0].last < each.seq:
+            yield due.popleft()
+        yield each
+        while due and due[0].last == each.seq:
+            yield due.popleft()
+    for rest in waiting.values():
+        yield from rest
 
 
 def _usd(amount: int) -> str:
