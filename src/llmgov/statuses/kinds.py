@@ -1,0 +1,110 @@
+"""A status for each kind, as its `...Status` model in `llmgov.resources` describes it."""
+
+import collections
+from collections.abc import Sequence
+from typing import Any
+
+from llmgov import instants, money, problems, resources, snapshot
+from llmgov.ledger import rows, windows
+from llmgov.statuses import amounts, conditions
+from llmgov.statuses.observed import Observed
+
+RECENT = 10
+"""Violations that an LLMPolicy's status shows one by one."""
+
+
+def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
+    """The status of any resource: what every kind has, and what its kind adds."""
+    made = _common(resource, observed)
+    match resource:
+        case resources.Budget():
+            made |= _of_source(f"Budget/{_id(resource)}", observed)
+            made["conditions"].append(_exhausted(resource, made, observed))
+        case resources.LLMPolicy():
+            made |= _of_source(f"LLMPolicy/{_id(resource)}", observed) | _policy(resource, observed)
+        case resources.Team():
+            made |= _team(resource, observed)
+        case resources.PolicyTemplate():
+            made["uses"] = observed.template_uses.get(resource.metadata.name, 0)
+        case _:
+            pass
+    return made
+
+
+def _id(resource: resources.Resource) -> str:
+    return f"{resource.metadata.namespace}/{resource.metadata.name}"
+
+
+def _common(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
+    reference = problems.ResourceRef(resource.kind, resource.metadata.name, resource.metadata.namespace or "")
+    found = [problem for problem in observed.problems if problem.resource == reference]
+    enforced = _enforced(resource, observed) if isinstance(resource, resources.LLMPolicy) else None
+    generation = resource.metadata.generation
+    made = conditions.common(found, generation, observed.since, enforced)
+    return {"observedGeneration": generation, "conditions": made}
+
+
+def _enforced(policy: resources.LLMPolicy, observed: Observed) -> tuple[int, int]:
+    concerned = observed.concerned.get(_id(policy), frozenset())
+    have = sum(observed.enforcing.get(namespace, 0) for namespace in concerned)
+    return have, sum(observed.sidecars.get(namespace, 0) for namespace in concerned)
+
+
+def _of_source(source: str, observed: Observed) -> dict[str, Any]:
+    """The account that the resource limits; empty where it limits none."""
+    account = next((each for each in observed.accounts if source in each.source.split(", ")), None)
+    if account is None:
+        return {}
+    window = next((each for each in observed.windows if each.account == account.key), None)
+    if window is not None:
+        return amounts.of_window(account, window, observed.now)
+    span = windows.current(account.period, account.time_zone, observed.now)
+    return amounts.untouched(account, span.start, span.end, observed.now)
+
+
+def _exhausted(budget: resources.Budget, made: dict[str, Any], observed: Observed) -> dict[str, Any]:
+    exhausted = made.get("state") == "Exhausted"
+    sentence = f"{made.get('spent', '0')} of {budget.spec.limit} {budget.spec.currency} is spent"
+    generation = budget.metadata.generation
+    reason = "LimitReached" if exhausted else "MoneyLeft"
+    return conditions.condition("Exhausted", exhausted, reason, sentence, generation, observed.since)
+
+
+def _policy(policy: resources.LLMPolicy, observed: Observed) -> dict[str, Any]:
+    have, want = _enforced(policy, observed)
+    mine = [violation for violation in observed.violations if violation.policy == _id(policy)]
+    counts: collections.Counter[str] = collections.Counter()
+    for violation in mine:
+        counts[violation.action.value] += violation.count
+    return {
+        "sidecars": want,
+        "sidecarsEnforcing": have,
+        "violations": sum(counts.values()),
+        "violationsByAction": [{"action": action, "count": count} for action, count in sorted(counts.items())],
+        "lastViolations": _recent(mine),
+    }
+
+
+def _recent(violations: Sequence[rows.ViolationRow]) -> list[dict[str, Any]]:
+    newest = sorted(violations, key=lambda violation: (violation.at, violation.event, violation.index))[-RECENT:]
+    return [
+        {
+            "time": instants.to_rfc3339(violation.at),
+            "action": violation.action.value,
+            "reason": violation.reason,
+            "workload": f"{violation.namespace}/{violation.service_account}",
+            "dryRun": violation.dry_run,
+        }
+        for violation in reversed(newest)
+    ]
+
+
+def _team(team: resources.Team, observed: Observed) -> dict[str, Any]:
+    name = team.metadata.name
+    compiled = observed.teams.get(name, snapshot.Team(name))
+    return {
+        "path": [name, *compiled.parents],
+        "namespaces": sorted(each for each, owner in observed.namespaces.items() if owner == name),
+        "members": len(team.spec.members or ()),
+        "spent": money.format_amount(observed.spent.get(f"team/{name}", 0)),
+    }
