@@ -86,13 +86,19 @@ class LeaseRow(Row, frozen=True):
     account: str
     window_start: Instant
     window_end: Instant
-    epoch: Epoch
+    holder: str
+    number: int
     amount: MicroUsd
     deadline: Instant
     returned: MicroUsd = 0
     spent: MicroUsd = 0
     state: LeaseState = LeaseState.OPEN
     over: int | None = None
+
+    @property
+    def epoch(self) -> Epoch:
+        """Whom it was lent to."""
+        return Epoch(self.holder, self.number)
 
     @property
     def outstanding(self) -> MicroUsd:

@@ -35,7 +35,7 @@ class Reader(Protocol):
     """The reads: what a process that only looks gets, too."""
 
     async def accounts(self) -> list[AccountRow]:
-        """The accounts published as in force, and users' own ones that were used, by key."""
+        """The accounts published as in force, and the users' own ones of these that were used, by key."""
         ...
 
     async def windows(self, at: Instant) -> list[Window]:

@@ -1,0 +1,231 @@
+"""The ledger in one SQLite file: local mode's truth about money, and what a single hub without PostgreSQL uses.
+
+Other processes may open the same file at the same time: to look (`SqliteReader`, which cannot write) or to decide an
+approval (`SqliteStore`, which waits its turn).
+"""
+
+import contextlib
+import pathlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from llmgov.instants import Instant
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.messages import Epoch
+from llmgov.ledger.rows import (
+    AccountRow,
+    ApprovalRow,
+    Attempt,
+    AuditRow,
+    LeaseRow,
+    OutboxEntry,
+    PartRow,
+    SubjectKeyRow,
+    ViolationRow,
+    Window,
+)
+from llmgov.ledger.store import StoreError
+from llmgov.money import MicroUsd
+from llmgov_store import sqlite_schema, sqlite_tables, sqlite_threads
+
+T = TypeVar("T")
+
+
+class SqliteReader:
+    """A `llmgov.ledger.store.Reader` over a file that another process may be writing."""
+
+    def __init__(self, reader: sqlite_threads.Reader) -> None:
+        self._reader = reader
+
+    @classmethod
+    def open(cls, path: pathlib.Path) -> "SqliteReader":
+        """Open an existing ledger for reading.
+
+        Raises:
+            StoreError: there is none, or it was written by a newer version of this software.
+        """
+        return cls(sqlite_threads.Reader(_checked(path)))
+
+    async def close(self) -> None:
+        await self._reader.close()
+
+    async def accounts(self) -> list[AccountRow]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.ACCOUNTS.select(
+                connection, "WHERE base IN (SELECT key FROM accounts WHERE published) ORDER BY key"
+            )
+        )
+
+    async def windows(self, at: Instant) -> list[Window]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.WINDOWS.select(
+                connection, 'WHERE start <= ? AND "end" > ? ORDER BY account, start', at, at
+            )
+        )
+
+    async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
+        return await self._reader.run(lambda connection: sqlite_tables.spent(connection, scope, start, end))
+
+    async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
+        found = await self._reader.run(
+            lambda connection: connection.execute(
+                "SELECT holder, number, sum(amount - returned - spent) FROM leases"
+                " WHERE account = ? AND window_start = ? AND state = 'open' AND amount - returned - spent > 0"
+                " GROUP BY holder, number",
+                (account, start),
+            ).fetchall()
+        )
+        return {Epoch(holder, number): outstanding for holder, number, outstanding in found}
+
+    async def leases(self, holder: str) -> list[LeaseRow]:
+        return await self._reader.run(lambda connection: sqlite_tables.unfinished(connection, holder))
+
+    async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.ATTEMPTS.select(
+                connection, "WHERE at >= ? AND at < ? ORDER BY at, id", start, end
+            )
+        )
+
+    async def approvals(self) -> list[ApprovalRow]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.APPROVALS.select(connection, "ORDER BY created DESC, id")
+        )
+
+    async def outbox(self) -> list[OutboxEntry]:
+        return await self._reader.run(lambda connection: sqlite_tables.OUTBOX.select(connection, "ORDER BY at, id"))
+
+    async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.VIOLATIONS.select(
+                connection, 'WHERE at >= ? AND at < ? ORDER BY at, event, "index"', start, end
+            )
+        )
+
+    async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.RECORDS.select(
+                connection, "WHERE writer = ? AND seq > ? ORDER BY seq LIMIT ?", writer, after, limit
+            )
+        )
+
+    async def writers(self) -> list[str]:
+        found = await self._reader.run(
+            lambda connection: connection.execute("SELECT DISTINCT writer FROM records ORDER BY writer").fetchall()
+        )
+        return [writer for (writer,) in found]
+
+    async def checkpoints(self) -> list[bytes]:
+        found = await self._reader.run(
+            lambda connection: connection.execute("SELECT data FROM checkpoints ORDER BY position").fetchall()
+        )
+        return [data for (data,) in found]
+
+    async def subject_keys(self) -> list[SubjectKeyRow]:
+        return await self._reader.run(lambda connection: sqlite_tables.KEYS.select(connection, "ORDER BY id"))
+
+    async def parts(self, at: Instant) -> list[PartRow]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.PARTS.select(
+                connection, "WHERE since <= ? AND (until IS NULL OR until > ?) ORDER BY part", at, at
+            )
+        )
+
+    async def part(self, part: str, version: str) -> PartRow | None:
+        found = await self._reader.run(
+            lambda connection: sqlite_tables.PARTS.select(
+                connection, "WHERE part = ? AND version = ? ORDER BY position DESC LIMIT 1", part, version
+            )
+        )
+        return found[0] if found else None
+
+
+class SqliteStore(SqliteReader):
+    """A `llmgov.ledger.store.Store` in one file."""
+
+    def __init__(self, reader: sqlite_threads.Reader, writer: sqlite_threads.Writer) -> None:
+        super().__init__(reader)
+        self._writer = writer
+
+    @classmethod
+    def open(cls, path: pathlib.Path) -> "SqliteStore":
+        """Open the ledger, made (readable by its owner alone) or migrated where needed.
+
+        Raises:
+            StoreError: it cannot be opened, or was written by a newer version of this software.
+        """
+        path.touch(mode=0o600)
+        connection = sqlite_threads.connect(path, read_only=False)
+        try:
+            sqlite_schema.migrate(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreError(f"cannot open the ledger {path.name}: {error}") from error
+        except StoreError:
+            connection.close()
+            raise
+        return cls(sqlite_threads.Reader(_checked(path)), sqlite_threads.Writer(connection))
+
+    async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
+        def work(connection: sqlite3.Connection) -> T:
+            book = sqlite_tables.load(connection, lock)
+            reply = step(book)
+            sqlite_tables.apply(connection, book.put)
+            return reply
+
+        return await self._writer.run(work)
+
+    async def publish(self, parts: Sequence[PartRow], accounts: Sequence[AccountRow], now: Instant) -> None:
+        await self._writer.run(lambda connection: _publish(connection, parts, accounts, now))
+
+    async def put_checkpoint(self, data: bytes) -> None:
+        await self._writer.run(
+            lambda connection: connection.execute("INSERT INTO checkpoints (data) VALUES (?)", (data,))
+        )
+
+    async def destroy_key(self, subject: str) -> bool:
+        return await self._writer.run(
+            lambda connection: connection.execute("DELETE FROM subject_keys WHERE subject = ?", (subject,)).rowcount > 0
+        )
+
+    async def delivered(self, entries: Sequence[str], now: Instant) -> None:
+        await self._writer.run(
+            lambda connection: connection.executemany(
+                "UPDATE outbox SET delivered = ? WHERE id = ?", [(now, entry) for entry in entries]
+            )
+        )
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await super().close()
+
+
+def _checked(path: pathlib.Path) -> sqlite3.Connection:
+    """A connection for reading to a ledger whose schema is known."""
+    connection = sqlite_threads.connect(path, read_only=True)
+    with contextlib.ExitStack() as on_failure:
+        on_failure.callback(connection.close)
+        try:
+            if sqlite_schema.schema_version(connection) == 0:
+                raise StoreError(f"{path.name} is no ledger")
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the ledger {path.name}: {error}") from error
+        on_failure.pop_all()
+    return connection
+
+
+def _publish(
+    connection: sqlite3.Connection, parts: Sequence[PartRow], accounts: Sequence[AccountRow], now: Instant
+) -> None:
+    in_force = {row.part: row.version for row in sqlite_tables.PARTS.select(connection, "WHERE until IS NULL")}
+    versions = {row.part: row.version for row in parts}
+    ended = [(now, part) for part, version in in_force.items() if versions.get(part) != version]
+    connection.executemany("UPDATE parts SET until = ? WHERE part = ? AND until IS NULL", ended)
+    begun = [row for row in parts if in_force.get(row.part) != row.version]
+    sqlite_tables.PARTS.add(connection, [msgspec.structs.replace(row, since=now, until=None) for row in begun])
+    sqlite_tables.ACCOUNTS.put(connection, accounts)
+    connection.execute("UPDATE accounts SET published = 0 WHERE published")
+    connection.executemany("UPDATE accounts SET published = 1 WHERE key = ?", [(row.key,) for row in accounts])

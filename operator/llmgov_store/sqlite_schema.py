@@ -1,0 +1,193 @@
+"""The tables of the SQLite ledger, as numbered migrations: `PRAGMA user_version` says which have run.
+
+A migration is never edited once released; a change is a new one. Sums of money cannot become negative, whatever a
+defect elsewhere tries: the checks stop it.
+"""
+
+import sqlite3
+
+from llmgov.ledger.store import StoreError
+
+_LEDGER = """
+CREATE TABLE accounts (
+    key TEXT PRIMARY KEY,
+    scope TEXT NOT NULL,
+    account TEXT NOT NULL,
+    published INTEGER NOT NULL DEFAULT 0,
+    base TEXT GENERATED ALWAYS AS (json_extract(account, '$.key')) VIRTUAL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX accounts_base ON accounts (base);
+
+CREATE TABLE windows (
+    account TEXT NOT NULL REFERENCES accounts (key),
+    scope TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL CHECK ("end" > start),
+    nano_usd INTEGER NOT NULL,
+    spent INTEGER NOT NULL CHECK (spent >= 0),
+    leased INTEGER NOT NULL CHECK (leased >= 0),
+    unknown INTEGER NOT NULL CHECK (unknown >= 0),
+    told TEXT NOT NULL,
+    PRIMARY KEY (account, start)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX windows_scope ON windows (scope, start);
+CREATE INDEX windows_end ON windows ("end");
+
+CREATE TABLE leases (
+    id TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    window_start INTEGER NOT NULL,
+    window_end INTEGER NOT NULL,
+    holder TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount > 0),
+    deadline INTEGER NOT NULL,
+    returned INTEGER NOT NULL CHECK (returned BETWEEN 0 AND amount),
+    spent INTEGER NOT NULL CHECK (spent >= 0),
+    state TEXT NOT NULL,
+    over INTEGER,
+    FOREIGN KEY (account, window_start) REFERENCES windows (account, start)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leases_unfinished ON leases (holder) WHERE state = 'open' OR amount - returned - spent > 0;
+CREATE INDEX leases_open ON leases (account, window_start) WHERE state = 'open';
+
+CREATE TABLE returns (
+    lease TEXT NOT NULL REFERENCES leases (id),
+    serial INTEGER NOT NULL,
+    PRIMARY KEY (lease, serial)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE epochs (holder TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attempts (
+    id TEXT PRIMARY KEY,
+    intent TEXT,
+    settlement TEXT,
+    at INTEGER GENERATED ALWAYS AS (json_extract(intent, '$.at')) VIRTUAL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempts_at ON attempts (at);
+
+CREATE TABLE spends (
+    attempt TEXT NOT NULL REFERENCES attempts (id),
+    scope TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    cost INTEGER NOT NULL CHECK (cost >= 0),
+    PRIMARY KEY (attempt, scope)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spends_scope ON spends (scope, at, cost);
+
+CREATE TABLE approvals (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    policy TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    account TEXT NOT NULL,
+    window_start INTEGER NOT NULL,
+    threshold INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    decided INTEGER,
+    decided_by TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    used_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX approvals_window ON approvals (account, window_start);
+
+CREATE TABLE outbox (
+    id TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    audience TEXT NOT NULL,
+    about TEXT NOT NULL,
+    fact TEXT NOT NULL,
+    message TEXT NOT NULL,
+    delivered INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+CREATE TABLE violations (
+    event TEXT NOT NULL,
+    "index" INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    policy TEXT NOT NULL,
+    action TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    dry_run INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    service_account TEXT NOT NULL,
+    "user" TEXT,
+    model TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (event, "index")
+) STRICT, WITHOUT ROWID;
+CREATE INDEX violations_at ON violations (at);
+
+CREATE TABLE records (
+    writer TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    recorded INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (writer, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checkpoints (position INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
+
+CREATE TABLE subject_keys (
+    id TEXT NOT NULL UNIQUE,
+    subject TEXT PRIMARY KEY,
+    secret BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE parts (
+    part TEXT NOT NULL,
+    version TEXT NOT NULL,
+    document BLOB NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER,
+    position INTEGER PRIMARY KEY
+) STRICT;
+CREATE INDEX parts_part ON parts (part, version);
+"""
+
+MIGRATIONS = (_LEDGER,)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to the newest schema, in one transaction.
+
+    Raises:
+        StoreError: it was written by a newer version of this software.
+        sqlite3.Error: the database is locked beyond its timeout, or no database.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = schema_version(connection)
+        for statement in (line for script in MIGRATIONS[version:] for line in _statements(script)):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """How many migrations have run.
+
+    Raises:
+        StoreError: more than this software knows.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise StoreError(f"the ledger has schema {version}; this version of llmgov knows {len(MIGRATIONS)}")
+    return version
+
+
+def _statements(script: str) -> list[str]:
+    return [statement for statement in script.split(";\n") if statement.strip()]

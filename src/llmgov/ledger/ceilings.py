@@ -1,0 +1,75 @@
+"""Limits and thresholds: up to where an account may be lent from, and who is to be told how far it got."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from llmgov import money
+from llmgov.instants import Instant
+from llmgov.ledger.book import Book
+from llmgov.ledger.rows import OutboxEntry, Window
+from llmgov.money import MicroUsd
+from llmgov.snapshot import ACTING, Account, Audience, Threshold, ThresholdAction
+
+_NANO_PER_UNIT = 1_000_000_000
+
+_AUDIENCES = {ThresholdAction.NOTIFY_USERS: Audience.USERS, ThresholdAction.NOTIFY_ADMINS: Audience.ADMINS}
+
+
+class Ceiling(NamedTuple):
+    """The amount that nothing lent may pass, the percentage it stands at, and whether an approval would raise it."""
+
+    amount: MicroUsd
+    percent: int
+    approvable: bool
+
+
+def limit(account: Account, nano_usd: int) -> MicroUsd:
+    """The account's limit in micro-USD at a window's rate, rounded down."""
+    return account.limit * nano_usd // _NANO_PER_UNIT
+
+
+def ceiling(account: Account, window: Window, opened: frozenset[int]) -> Ceiling:
+    """The first acting threshold that no approval of this window opened.
+
+    That is the limit at the latest, whatever the thresholds say (design section 7: no budget grants more than its
+    limit); an approval at 100 % would open nothing, so none is asked for.
+    """
+    whole = limit(account, window.nano_usd)
+    for threshold in sorted(account.thresholds, key=lambda threshold: threshold.percent):
+        if threshold.percent >= 100 or not ACTING.intersection(threshold.actions):
+            continue
+        blocks = ThresholdAction.BLOCK in threshold.actions
+        if blocks or threshold.percent not in opened:
+            return Ceiling(money.share(whole, threshold.percent), threshold.percent, not blocks)
+    return Ceiling(whole, 100, False)
+
+
+def put_and_notify(book: Book, account: Account, window: Window, now: Instant) -> None:
+    """Put `window`, and an outbox entry for each audience of each threshold that it has newly reached."""
+    reached = [threshold for threshold in account.thresholds if _newly_reached(threshold, account, window)]
+    for threshold in reached:
+        for action in threshold.actions:
+            if action in _AUDIENCES:
+                _tell(book, account, window, threshold, _AUDIENCES[action], now)
+    told = {*window.told, *(threshold.percent for threshold in reached)}
+    book.put_window(msgspec.structs.replace(window, told=tuple(sorted(told))))
+
+
+def _newly_reached(threshold: Threshold, account: Account, window: Window) -> bool:
+    mark = money.share(limit(account, window.nano_usd), threshold.percent)
+    return threshold.percent not in window.told and window.spent + window.unknown >= mark
+
+
+def _tell(book: Book, account: Account, window: Window, threshold: Threshold, audience: Audience, now: Instant) -> None:
+    spent = money.format_amount(window.spent + window.unknown)
+    whole = money.format_amount(limit(account, window.nano_usd))
+    entry = OutboxEntry(
+        id=f"threshold/{window.account}/{window.start}/{threshold.percent}/{audience.value}",
+        at=now,
+        audience=audience.value,
+        about=window.account,
+        fact=f"threshold:{threshold.percent}",
+        message=f"{account.source} has spent ${spent} of ${whole}, {threshold.percent} % or more of its limit",
+    )
+    book.put.outbox.setdefault(entry.id, entry)

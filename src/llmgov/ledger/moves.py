@@ -1,0 +1,43 @@
+"""The one way in which money moves between a window's columns: a lease changes, and its window follows.
+
+What a lease has outstanding counts in its window as leased, or as unknown once the lease is lost. So every rule only
+says what becomes of the lease, and the sums cannot drift apart.
+"""
+
+import msgspec
+
+from llmgov.instants import Instant
+from llmgov.ledger import ceilings
+from llmgov.ledger.book import Book
+from llmgov.ledger.rows import LeaseRow, LeaseState, Window
+from llmgov.money import MicroUsd
+
+
+def change_lease(book: Book, after: LeaseRow, now: Instant, *, spent: MicroUsd = 0) -> None:
+    """Put `after` in place of the lease of its id, and on its window the difference, with `spent` newly spent."""
+    before = book.leases[after.id]
+    window = book.windows[after.account, after.window_start]
+    book.put_lease(after)
+    put_window(
+        book,
+        msgspec.structs.replace(
+            window,
+            spent=window.spent + spent,
+            leased=window.leased + _as_leased(after) - _as_leased(before),
+            unknown=window.unknown + _as_unknown(after) - _as_unknown(before),
+        ),
+        now,
+    )
+
+
+def put_window(book: Book, window: Window, now: Instant) -> None:
+    """Put a window whose sums changed, and tell whom its thresholds name."""
+    ceilings.put_and_notify(book, book.accounts[window.account].account, window, now)
+
+
+def _as_leased(row: LeaseRow) -> MicroUsd:
+    return 0 if row.state is LeaseState.LOST else row.outstanding
+
+
+def _as_unknown(row: LeaseRow) -> MicroUsd:
+    return row.outstanding if row.state is LeaseState.LOST else 0

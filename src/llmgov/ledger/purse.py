@@ -1,0 +1,289 @@
+"""The sidecar's end of the lease protocol: the leases of one epoch, the holds on them, and who waits for money.
+
+A state machine without I/O: methods take what happened and the sidecar's clock, and return commands (see
+`llmgov.ledger.commands`) to be carried out in order. Every hold that was asked for ends in exactly one `Held` or
+`Refused`, or is cancelled; every `Held` ends in `settle`.
+
+Whoever waits is served in the order of asking among those that share an account. A wait ends by a grant, by money
+that another attempt frees, or by a refusal, which also ends the waits that what remains could not satisfy.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+from llmgov.instants import Instant
+from llmgov.ledger import charging
+from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Send, Write
+from llmgov.ledger.messages import (
+    Charged,
+    Epoch,
+    Lease,
+    LeaseGrant,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaseReturn,
+    Need,
+    Recall,
+    Recalled,
+    Why,
+)
+from llmgov.money import MicroUsd
+from llmgov.policy.decision import Charge
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wish:
+    """What an attempt needs: between `least` and `want` micro-USD in each account, the same in all.
+
+    `path` is its charging path; `approval` a request's approval that the hub consumes with the grant; `enforced` false
+    where nothing is refused (an observing namespace, the kill switch).
+    """
+
+    attempt: str
+    charges: tuple[Charge, ...]
+    least: MicroUsd
+    want: MicroUsd
+    path: tuple[str, ...] = ()
+    approval: str | None = None
+    enforced: bool = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The accounts' keys, each once."""
+        return tuple(dict.fromkeys(charge.key for charge in self.charges))
+
+
+@dataclasses.dataclass(slots=True)
+class _Pocket:
+    """One lease in memory. `ends` is its deadline by the sidecar's clock; an overrun may make `free` negative."""
+
+    lease: Lease
+    ends: Instant
+    free: MicroUsd
+    holds: int = 0
+    returns: int = 0
+
+    def usable(self, now: Instant) -> MicroUsd:
+        return max(0, self.free) if now < self.ends else 0
+
+
+@dataclasses.dataclass(slots=True)
+class _Wait:
+    """An attempt without its money yet; `asked` is the request on its way, `answered` that the hub has lent once."""
+
+    wish: Wish
+    asked: int | None = None
+    answered: bool = False
+
+
+class Purse:
+    """The money of one epoch."""
+
+    def __init__(self, epoch: Epoch) -> None:
+        self.epoch = epoch
+        self._pockets: dict[str, _Pocket] = {}
+        self._held: dict[str, tuple[Charged, ...]] = {}
+        self._waits: dict[str, _Wait] = {}
+        self._asked: dict[int, tuple[Instant, str]] = {}
+        self._requests = 0
+        self._closed: Why | None = None
+
+    def hold(self, wish: Wish, now: Instant) -> tuple[Command, ...]:
+        """Set money aside for an attempt, now or when commands of a later call say so.
+
+        Raises:
+            ValueError: the attempt holds or waits already; attempts' ids are used once.
+        """
+        if wish.attempt in self._held or wish.attempt in self._waits:
+            raise ValueError(f"attempt {wish.attempt} already has a hold")
+        if self._closed is not None:
+            return (Refused(wish.attempt, _closed(self._closed, now)),)
+        self._waits[wish.attempt] = _Wait(wish)
+        return tuple(self._serve(now))
+
+    def settle(self, attempt: str, cost: MicroUsd, now: Instant) -> tuple[Command, ...]:
+        """Replace the attempt's hold by its cost (0 where it was never dispatched); a second time changes nothing."""
+        charged = self._held.pop(attempt, ())
+        paid = charging.distribute(charged, cost)
+        for part in charged:
+            pocket = self._pockets[part.lease]
+            pocket.free += part.held - paid[part.lease]
+            pocket.holds -= 1
+        return (*self._serve(now), *self._retire(now))
+
+    def cancel(self, attempt: str, now: Instant) -> tuple[Command, ...]:
+        """The attempt gives up waiting; what the hub may still lend for it serves others."""
+        self._waits.pop(attempt, None)
+        return tuple(self._serve(now))
+
+    def on_grant(self, grant: LeaseGrant, now: Instant) -> tuple[Command, ...]:
+        """Take leases; a repeated grant changes nothing."""
+        if grant.request not in self._asked:
+            return ()
+        asked_at, attempt = self._asked.pop(grant.request)
+        for lease in grant.leases:
+            # The hub's clock may differ, its durations do not; counted from the asking they never end too late.
+            ends = asked_at + min(lease.deadline, lease.window_end) - grant.now
+            self._pockets[lease.id] = _Pocket(lease, ends, lease.amount)
+        wait = self._waits.get(attempt)
+        if wait is not None and wait.asked == grant.request:
+            wait.asked, wait.answered = None, True
+        writes = (Write(Leased(lease), sync=True) for lease in grant.leases)
+        return (*writes, *self._serve(now), *self._retire(now))
+
+    def on_refusal(self, refusal: LeaseRefusal, now: Instant) -> tuple[Command, ...]:
+        """End the wait that asked, and those that what remains would not satisfy either."""
+        if refusal.request not in self._asked:
+            return ()
+        _asked_at, attempt = self._asked.pop(refusal.request)
+        if refusal.why is Why.FENCED:
+            return self._end(Why.FENCED, now)
+        commands: list[Command] = []
+        wait = self._waits.get(attempt)
+        if wait is not None and wait.asked == refusal.request:
+            wait.asked, wait.answered = None, True
+            held = self._take(wait, now)
+            del self._waits[attempt]
+            commands.append(held or Refused(attempt, refusal))
+        commands.extend(self._refuse_hopeless(refusal, now))
+        commands.extend(self._serve(now))
+        return tuple(commands)
+
+    def on_recall(self, recall: Recall, now: Instant) -> tuple[Command, ...]:
+        """Return what is idle of an account; who waits here keeps its place and is lent to again."""
+        if recall.epoch != self.epoch:
+            return ()
+        commands = list(self._serve(now))
+        for pocket in list(self._pockets.values()):
+            if pocket.lease.key == recall.key and pocket.free > 0:
+                commands.extend(self._give_back(pocket))
+        commands.append(Send(Recalled(self.epoch, recall.key)))
+        return tuple(commands)
+
+    def on_time(self, now: Instant) -> tuple[Command, ...]:
+        """Give back what ended: to be called when `next_deadline` has passed."""
+        return tuple(self._retire(now))
+
+    def next_deadline(self) -> Instant | None:
+        """When a lease ends next, by the sidecar's clock."""
+        return min((pocket.ends for pocket in self._pockets.values() if pocket.free > 0), default=None)
+
+    def close(self, now: Instant) -> tuple[Command, ...]:
+        """Take no new holds, refuse who waits, give back what is idle; the rest follows as attempts settle."""
+        return self._end(Why.CLOSED, now)
+
+    def open_leases(self) -> tuple[Lease, ...]:
+        """Leases whose spool records must outlive the trimming of the spool."""
+        return tuple(pocket.lease for pocket in self._pockets.values())
+
+    def idle(self, key: str, now: Instant) -> MicroUsd:
+        """What could be held of an account at once."""
+        return sum(pocket.usable(now) for pocket in self._of(key))
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts wait for money."""
+        return len(self._waits)
+
+    @property
+    def holding(self) -> int:
+        """How many attempts hold money."""
+        return len(self._held)
+
+    def _of(self, key: str) -> Iterator[_Pocket]:
+        return (pocket for pocket in self._pockets.values() if pocket.lease.key == key)
+
+    def _serve(self, now: Instant) -> Iterator[Command]:
+        """Hold for whoever can be served, and ask for the first of those that cannot, account by account."""
+        behind: set[str] = set()
+        for attempt, wait in list(self._waits.items()):
+            first = behind.isdisjoint(wait.wish.keys)
+            held = self._take(wait, now) if first else None
+            if held is not None:
+                del self._waits[attempt]
+                yield held
+                continue
+            if first and wait.asked is None:
+                yield self._ask(wait, now)
+            behind.update(wait.wish.keys)
+
+    def _take(self, wait: _Wait, now: Instant) -> Held | None:
+        """Hold as much as is wanted, or, where the hub was asked, as much as there is."""
+        wish = wait.wish
+        amount = min((self.idle(key, now) for key in wish.keys), default=wish.want)
+        enough = wish.least if wait.answered else wish.want
+        if amount < enough or (wish.approval is not None and not wait.answered):
+            return None
+        amount = min(amount, wish.want)
+        charged = tuple(part for key in wish.keys for part in self._set_aside(key, amount, now))
+        self._held[wish.attempt] = charged
+        return Held(wish.attempt, amount, charged, self._over(charged))
+
+    def _set_aside(self, key: str, amount: MicroUsd, now: Instant) -> Iterator[Charged]:
+        """Take `amount` from the account's leases, from the one that ends first on."""
+        for pocket in sorted(self._of(key), key=lambda pocket: (pocket.ends, pocket.lease.id)):
+            part = min(pocket.usable(now), amount)
+            if part > 0:
+                pocket.free -= part
+                pocket.holds += 1
+                amount -= part
+                yield Charged(pocket.lease.id, key, part)
+
+    def _over(self, charged: Iterable[Charged]) -> dict[str, int]:
+        leases = (self._pockets[part.lease].lease for part in charged)
+        return {lease.key: lease.over for lease in leases if lease.over is not None}
+
+    def _ask(self, wait: _Wait, now: Instant) -> Send:
+        self._requests += 1
+        wait.asked = self._requests
+        self._asked[self._requests] = (now, wait.wish.attempt)
+        wish = wait.wish
+        needs = tuple(self._needs(wish, now))
+        return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, wish.approval))
+
+    def _needs(self, wish: Wish, now: Instant) -> Iterator[Need]:
+        """What is missing, and of each account better as much as all who wait for it want."""
+        for charge in {charge.key: charge for charge in wish.charges}.values():
+            idle = self.idle(charge.key, now)
+            if idle < wish.want:
+                wanted = sum(wait.wish.want for wait in self._waits.values() if charge.key in wait.wish.keys)
+                yield Need(charge.key, charge.account, max(0, wish.least - idle), wanted - idle, wish.enforced)
+
+    def _refuse_hopeless(self, refusal: LeaseRefusal, now: Instant) -> Iterator[Command]:
+        if not refusal.key:
+            return
+        idle = self.idle(refusal.key, now)
+        for attempt, wait in list(self._waits.items()):
+            wish = wait.wish
+            hopeless = refusal.key in wish.keys and wish.enforced and wish.least - idle > refusal.remaining
+            if hopeless and wait.asked is None:
+                del self._waits[attempt]
+                yield Refused(attempt, refusal)
+
+    def _retire(self, now: Instant) -> Iterator[Command]:
+        """Give back leases that nothing can be held from any more: ended, used up, or all of them once closed."""
+        for pocket in list(self._pockets.values()):
+            over = now >= pocket.ends or self._closed is not None
+            if (over and pocket.free > 0) or (pocket.holds == 0 and (over or pocket.free <= 0)):
+                yield from self._give_back(pocket)
+
+    def _give_back(self, pocket: _Pocket) -> Iterator[Command]:
+        """Return what is free; for the last time where nothing is held."""
+        pocket.returns += 1
+        final = pocket.holds == 0
+        message = LeaseReturn(self.epoch, pocket.lease.id, pocket.returns, max(0, pocket.free), final)
+        pocket.free = min(0, pocket.free)
+        if final:
+            del self._pockets[pocket.lease.id]
+        yield Write(Returned(message), sync=False)
+        yield Send(message)
+
+    def _end(self, why: Why, now: Instant) -> tuple[Command, ...]:
+        self._closed = self._closed or why
+        refused = [Refused(attempt, _closed(self._closed, now)) for attempt in self._waits]
+        self._waits.clear()
+        return (*refused, *self._retire(now))
+
+
+def _closed(why: Why, now: Instant) -> LeaseRefusal:
+    return LeaseRefusal(0, why, "", 0, 0, now, now)

@@ -1,0 +1,86 @@
+"""How lent money comes back, or does not: returns, an epoch's inventory, a lost holder. Expiry is not among them.
+
+A deadline that passed stops new holds at the sidecar and returns nothing: whoever is late may already have dispatched.
+"""
+
+import msgspec
+
+from llmgov.instants import Instant
+from llmgov.ledger import moves
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.messages import Inventory, LeaseReturn
+from llmgov.ledger.rows import EpochRow, LeaseState
+from llmgov.money import MicroUsd
+
+
+def return_lock(message: LeaseReturn) -> Lock:
+    """What `give_back` needs of the store."""
+    return Lock(leases=(message.lease,), returns=((message.lease, message.serial),))
+
+
+def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
+    """Take a return; how much became free. A repeated one changes nothing.
+
+    Older epochs may still return (their money was never freed), but only the holder of a lease may, and never more
+    than is outstanding. A lost lease stays lost: its return lessens what is unknown.
+    """
+    lease = book.leases.get(message.lease)
+    if lease is None or lease.holder != message.epoch.holder:
+        return 0
+    if (message.lease, message.serial) in book.returns:
+        return 0
+    book.put_return(message.lease, message.serial)
+    amount = min(max(0, message.amount), lease.outstanding)
+    state = lease.state
+    if message.unaccounted:
+        state = LeaseState.LOST
+    elif message.final and state is LeaseState.OPEN:
+        state = LeaseState.FINAL
+    moves.change_lease(book, msgspec.structs.replace(lease, returned=lease.returned + amount, state=state), now)
+    return amount
+
+
+def holder_lock(holder: str) -> Lock:
+    """What `take_inventory`, `lose` and `register` need of the store."""
+    return Lock(holders=(holder,), leases_of=(holder,))
+
+
+def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
+    """Free the leases of older epochs that were never spent from (they are not named); how much became free.
+
+    Ignored where the epoch is not its holder's newest: an older one that still runs may be spending.
+    """
+    row = book.epochs.get(message.epoch.holder)
+    if row is None or row.number != message.epoch.number:
+        return 0
+    freed = 0
+    for lease in list(book.leases.values()):
+        older = lease.holder == message.epoch.holder and lease.number < message.epoch.number
+        if older and lease.id not in message.leases and lease.spent == 0:
+            returned = msgspec.structs.replace(
+                lease, returned=lease.returned + lease.outstanding, state=LeaseState.FINAL
+            )
+            freed += lease.outstanding
+            moves.change_lease(book, returned, now)
+    return freed
+
+
+def lose(book: Book, holder: str, now: Instant) -> MicroUsd:
+    """The holder's pod is gone for good: what its leases have outstanding is charged as unknown; how much that is.
+
+    Settlements that arrive later are still accepted, and take their cost out of what is unknown.
+    """
+    lost = 0
+    for lease in list(book.leases.values()):
+        if lease.holder == holder and lease.state is not LeaseState.LOST:
+            lost += lease.outstanding
+            moves.change_lease(book, msgspec.structs.replace(lease, state=LeaseState.LOST), now)
+    return lost
+
+
+def register(book: Book, holder: str) -> int:
+    """A new boot of `holder`: the number that its epoch gets, above all earlier ones, which it fences."""
+    row = book.epochs.get(holder)
+    number = 1 if row is None else row.number + 1
+    book.put_epoch(EpochRow(holder, number))
+    return number
