@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import pydantic
 from pydantic import alias_generators
+from pydantic_core import core_schema
 
 from llmgov import problems
 from llmgov.resources import scalars
@@ -30,6 +31,16 @@ class Model(pydantic.BaseModel):
         use_attribute_docstrings=True,
     )
     invariants: ClassVar[tuple[Rule, ...]] = ()
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The model's schema, with its invariants for the API server."""
+        described = handler.resolve_ref_schema(handler(schema))
+        if cls.invariants:
+            described["x-kubernetes-validations"] = [rule.validation for rule in cls.invariants]
+        return described
 
 
 Unread: TypeAlias = Any

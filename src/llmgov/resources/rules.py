@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 Raw: TypeAlias = Mapping[str, Any]
 """An object of a document as its author wrote it."""
 
+_RESERVED = frozenset({"namespace"})
+"""Words of CEL among our fields' names; the API server calls such a field `__namespace__`."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
@@ -29,9 +32,11 @@ class Rule:
     reads: tuple[str, ...] = ()
 
     @property
-    def sentence(self) -> str:
-        """What the API server shows."""
-        return f"{self.message}; {self.remedy}"
+    def validation(self) -> dict[str, str]:
+        """The entry of `x-kubernetes-validations`."""
+        entry = {"rule": self.cel, "message": f"{self.message}; {self.remedy}"}
+        # The API server takes paths to fields of the schema only, and metadata's are not in it.
+        return entry | ({"fieldPath": f".{self.field}"} if self.field and "." not in self.field else {})
 
 
 def exactly_one(code: str, what: str, fields: tuple[str, ...]) -> Rule:
@@ -40,7 +45,7 @@ def exactly_one(code: str, what: str, fields: tuple[str, ...]) -> Rule:
         code=code,
         message=f"must have exactly one {what}",
         remedy=f"keep one of {', '.join(fields)}",
-        cel=f"[{_presences(fields)}].filter(x, x).size() == 1",
+        cel=f"[{', '.join(map(_has, fields))}].filter(x, x).size() == 1",
         holds=lambda raw: sum(field in raw for field in fields) == 1,
     )
 
@@ -51,10 +56,10 @@ def at_least_one(code: str, message: str, fields: tuple[str, ...]) -> Rule:
         code=code,
         message=message,
         remedy=f"add one of {', '.join(fields)}",
-        cel=" || ".join(f"has(self.{field})" for field in fields),
+        cel=" || ".join(map(_has, fields)),
         holds=lambda raw: any(field in raw for field in fields),
     )
 
 
-def _presences(fields: tuple[str, ...]) -> str:
-    return ", ".join(f"has(self.{field})" for field in fields)
+def _has(field: str) -> str:
+    return f"has(self.__{field}__)" if field in _RESERVED else f"has(self.{field})"

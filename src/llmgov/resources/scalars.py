@@ -8,7 +8,7 @@ import functools
 import ipaddress
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import pydantic
@@ -24,20 +24,27 @@ _REGEX_OPTIONS.log_errors = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Text:
-    """A string of one format.
+class Check:
+    """What a pattern cannot say: `fault` returns None where a text is fine, else details (which may be empty).
 
-    `pattern` is RE2 without single quotes and matches the whole string; `check` finds what a pattern cannot say and
-    returns a sentence, or None where the text is fine; `cel` adds what CEL can say of that.
+    `cel` says the same, or is empty where CEL cannot.
     """
+
+    message: str
+    fault: Callable[[str], str | None]
+    cel: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Text:
+    """A string of one format; `pattern` is RE2 without single quotes and matches the whole string."""
 
     code: str
     pattern: str
     max_length: int
     message: str
     remedy: str
-    check: Callable[[str], str | None] | None = None
-    cel: str = ""
+    check: Check | None = None
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: pydantic.GetCoreSchemaHandler
@@ -51,13 +58,18 @@ class Text:
         self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """The format as the API server checks it."""
-        rule = f"self.matches(r'{self._whole}')" + (f" && {self.cel}" if self.cel else "")
         return {
             "type": "string",
             "minLength": 1,
             "maxLength": self.max_length,
-            "x-kubernetes-validations": [{"rule": rule, "message": f"{self.message}; {self.remedy}"}],
+            "x-kubernetes-validations": list(self._validations()),
         }
+
+    def _validations(self) -> Iterator[dict[str, str]]:
+        matches = f"self.matches(r'{self._whole}')"
+        yield {"rule": matches, "message": f"{self.message}; {self.remedy}"}
+        if self.check is not None and self.check.cel:
+            yield {"rule": f"!{matches} || {self.check.cel}", "message": f"{self.check.message}; {self.remedy}"}
 
     def validate(self, value: object) -> str:
         """Return `value`, a string.
@@ -72,8 +84,9 @@ class Text:
             raise _error(self.code, f"must be at most {self.max_length} characters long", self.remedy)
         if not _compiled(self._whole).fullmatch(value):
             raise _error(self.code, self.message, self.remedy)
-        if self.check is not None and (sentence := self.check(value)) is not None:
-            raise _error(self.code, sentence, self.remedy)
+        if self.check is not None and (details := self.check.fault(value)) is not None:
+            message = f"{self.check.message}: {details}" if details else self.check.message
+            raise _error(self.code, message, self.remedy)
         return value
 
     @property
@@ -91,57 +104,60 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.ASCII)
 
 
-def _check_amount(text: str) -> str | None:
+def _excess(text: str) -> str | None:
     try:
         money.parse_amount(text)
-    except money.MoneyError as error:
-        return str(error)
+    except money.MoneyError:
+        return ""
     return None
 
 
-def _check_positive(text: str) -> str | None:
-    return None if text.strip("0.") else "must be more than 0"
+def _zero(text: str) -> str | None:
+    return None if text.strip("0.") else ""
 
 
-def _check_time_zone(text: str) -> str | None:
+def _no_time_zone(text: str) -> str | None:
     try:
         zoneinfo.ZoneInfo(text)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return "is no time zone of the IANA database"
+        return ""
     return None
 
 
-def _check_network(text: str) -> str | None:
+def _no_network(text: str) -> str | None:
     try:
         ipaddress.ip_network(text)
     except ValueError:
-        return "is no network in CIDR notation, or has bits set beyond its prefix"
+        return ""
     return None
 
 
-def _check_regex(text: str) -> str | None:
+def _no_regex(text: str) -> str | None:
     try:
-        compiled = re2.compile(text, _REGEX_OPTIONS)
+        empty = re2.compile(text, _REGEX_OPTIONS).fullmatch("")
     except re2.error as error:
         reason = error.args[0]
-        return f"is no RE2 pattern: {reason.decode() if isinstance(reason, bytes) else reason}"
-    return "matches the empty text, so it would match everywhere" if compiled.fullmatch("") else None
+        return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+    return "it matches the empty text, and so everywhere" if empty else None
+
+
+_MOST = money.MAX_AMOUNT // money.MICRO_PER_USD
+_POSITIVE = Check("must be more than 0", _zero, "double(self) > 0.0")
 
 
 def duration(longest: str) -> Text:
     """A Go duration (`500ms`, `5s`, `1h30m`) of at most `longest`."""
 
-    def check(text: str) -> str | None:
-        return None if durations.parse(text) <= durations.parse(longest) else f"must be at most {longest}"
+    def excess(text: str) -> str | None:
+        return None if durations.parse(text) <= durations.parse(longest) else ""
 
     return Text(
         code="InvalidDuration",
         pattern=durations.PATTERN,
         max_length=24,
-        message=f"must be a duration of at most {longest}",
+        message="must be a duration",
         remedy="write numbers with a unit of ms, s, m or h, such as 500ms, 5s or 1h30m",
-        check=check,
-        cel=f"duration(self) <= duration('{longest}')",
+        check=Check(f"must be at most {longest}", excess, f"duration(self) <= duration('{longest}')"),
     )
 
 
@@ -213,8 +229,7 @@ Amount = Annotated[
         max_length=20,
         message='must be a decimal string such as "5000" or "0.25", with at most 6 decimals',
         remedy="write the amount in quotes, with digits and at most one point",
-        check=_check_amount,
-        cel="double(self) <= 1000000000000.0",
+        check=Check(f"must be at most {_MOST}", _excess, f"double(self) <= {_MOST}.0"),
     ),
 ]
 """Money: a decimal string, never a number of YAML (which would be a float). See `llmgov.money.parse_amount`."""
@@ -225,10 +240,9 @@ Factor = Annotated[
         code="InvalidFactor",
         pattern=r"(0|[1-9][0-9]{0,3})([.][0-9]{1,6})?",
         max_length=11,
-        message='must be a decimal string above 0 and below 10000, such as "1.1"',
+        message='must be a decimal string below 10000, such as "1.1"',
         remedy="write the factor in quotes, with at most 6 decimals",
-        check=_check_positive,
-        cel="double(self) > 0.0",
+        check=_POSITIVE,
     ),
 ]
 """By what a price is multiplied. See `llmgov.money.parse_amount`: millionths are parts per million."""
@@ -239,10 +253,9 @@ ExchangeRate = Annotated[
         code="InvalidExchangeRate",
         pattern=r"(0|[1-9][0-9]{0,5})([.][0-9]{1,9})?",
         max_length=16,
-        message='must be a decimal string above 0 and below 1000000, such as "1.08"',
+        message='must be a decimal string below 1000000, such as "1.08"',
         remedy="write what one unit of the currency is worth in USD, in quotes, with at most 9 decimals",
-        check=_check_positive,
-        cel="double(self) > 0.0",
+        check=_POSITIVE,
     ),
 ]
 
@@ -263,9 +276,9 @@ TimeZone = Annotated[
         code="InvalidTimeZone",
         pattern="[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*",
         max_length=64,
-        message="is no time zone of the IANA database",
+        message="must be the name of a time zone",
         remedy="use a name such as UTC or Europe/Berlin",
-        check=_check_time_zone,
+        check=Check("is no time zone of the IANA database", _no_time_zone),
     ),
 ]
 
@@ -319,9 +332,9 @@ Regex = Annotated[
         code="InvalidRegex",
         pattern=r"(?s:.+)",
         max_length=1024,
-        message="must be an RE2 pattern",
+        message="must not be empty",
         remedy="see github.com/google/re2/wiki/Syntax; RE2 has no look-around and no back-references",
-        check=_check_regex,
+        check=Check("must be an RE2 pattern that does not match the empty text", _no_regex, "!''.matches(self)"),
     ),
 ]
 
@@ -386,9 +399,9 @@ Network = Annotated[
         code="InvalidNetwork",
         pattern="[0-9A-Fa-f:.]+/[0-9]{1,3}",
         max_length=43,
-        message="is no network in CIDR notation, or has bits set beyond its prefix",
+        message="must be a network in CIDR notation",
         remedy="use a network such as 10.0.0.0/8 or 2001:db8::/32",
-        check=_check_network,
+        check=Check("is no network, or has bits set beyond its prefix", _no_network),
     ),
 ]
 
