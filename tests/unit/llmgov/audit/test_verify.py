@@ -463,3 +463,11 @@ def test_a_signature_belongs_to_its_kind_of_document() -> None:
         signing.pins([b"short"])
     with pytest.raises(signing.SigningError):
         signing.Signer(b"short").sign("checkpoint", {})
+
+
+def test_a_root_that_is_not_that_of_the_records_is_found_even_where_it_is_signed() -> None:
+    history = h.make()
+    one = msgspec.structs.replace(history.checkpoints[2], root="0" * 64)
+    signature = h.SIGNER.sign("checkpoint", checkpoint.signed(one))
+    history.checkpoints[2] = msgspec.structs.replace(one, signature=signature)
+    assert _first(_verify(history)) == (Outcome.TAMPERED, "RootDiffers", "hub-1", 2)
