@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from llmgov import problems, snapshot
+from llmgov import snapshot
 from llmgov.instants import Instant
 from llmgov.ledger import rows
+from llmgov.problems import Problem
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Observed:
 
     now: Instant
     since: Instant
-    problems: Sequence[problems.Problem] = ()
+    problems: Sequence[Problem] = ()
     accounts: Sequence[snapshot.Account] = ()
     windows: Sequence[rows.Window] = ()
     violations: Sequence[rows.ViolationRow] = ()

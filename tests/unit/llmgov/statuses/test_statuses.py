@@ -1,0 +1,159 @@
+"""Statuses: what an author and `kubectl get` see, and that each fits its kind's own model."""
+
+from typing import Any
+
+import pytest
+
+from llmgov import instants, problems, resources, snapshot
+from llmgov.ledger import rows
+from llmgov.policy.decision import Action
+from llmgov.resources import budget as budgets
+from llmgov.resources import policy as policies
+from llmgov.resources import team as teams
+from llmgov.statuses import amounts, kinds
+from llmgov.statuses.observed import Observed
+
+START = instants.from_rfc3339("2026-11-01T00:00:00Z")
+END = instants.from_rfc3339("2026-12-01T00:00:00Z")
+NOON_10TH = instants.from_rfc3339("2026-11-11T00:00:00Z")
+USD = 1_000_000
+THRESHOLDS = (
+    snapshot.Threshold(50, (snapshot.ThresholdAction.NOTIFY_USERS,)),
+    snapshot.Threshold(90, (snapshot.ThresholdAction.REQUIRE_APPROVAL,)),
+    snapshot.Threshold(100, (snapshot.ThresholdAction.BLOCK,)),
+)
+ACCOUNT = snapshot.Account(
+    "c|team/payments|Month|UTC",
+    snapshot.Target(snapshot.TargetKind.TEAM, "payments"),
+    100 * USD,
+    snapshot.Period.MONTH,
+    "UTC",
+    "Budget/root/payments",
+    thresholds=THRESHOLDS,
+)
+
+
+def _parsed(kind: str, spec: dict[str, Any], namespace: str | None = "root", name: str = "payments") -> Any:
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    parsed = resources.parse({"apiVersion": "llmgov.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})
+    assert not isinstance(parsed, list), parsed
+    return parsed
+
+
+BUDGET = _parsed("Budget", {"target": {"team": "payments"}, "limit": "100", "period": "Month"})
+POLICY = _parsed("LLMPolicy", {"modelAccess": {"allow": ["openai/*"]}}, name="models")
+
+
+def _window(**money: int) -> rows.Window:
+    return rows.Window(ACCOUNT.key, "team/payments", START, END, 10**9, **money)
+
+
+def _conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+
+
+def test_a_budget_shows_what_is_spent_held_and_left_and_where_it_is_heading() -> None:
+    observed = Observed(
+        NOON_10TH, START, accounts=(ACCOUNT,), windows=(_window(spent=20 * USD, leased=5 * USD, unknown=USD),)
+    )
+    status = kinds.status(BUDGET, observed)
+    budgets.BudgetStatus.model_validate(status, strict=False)
+    assert {
+        name: status[name] for name in ("target", "spent", "held", "remaining", "percent", "forecast", "state")
+    } == {
+        "target": "team/payments",
+        "spent": "20.00",
+        "held": "6.00",
+        "remaining": "74.00",
+        "percent": 20,
+        "forecast": "60.00",  # 20 in ten of thirty days
+        "state": "Open",
+    }
+    assert status["window"] == {"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z"}
+
+
+def test_a_budget_that_nobody_touched_shows_the_current_window() -> None:
+    status = kinds.status(BUDGET, Observed(NOON_10TH, START, accounts=(ACCOUNT,)))
+    assert (status["spent"], status["held"], status["remaining"]) == ("0.00", "0.00", "100.00")
+    assert status["window"]["end"] == "2026-12-01T00:00:00Z"
+
+
+def test_amounts_are_in_the_limits_currency_at_the_windows_rate() -> None:
+    window = rows.Window(ACCOUNT.key, "", START, END, 1_250_000_000, spent=10 * USD)
+    shown = amounts.of_window(ACCOUNT, window, END - 1)
+    assert (shown["spent"], shown["remaining"], shown["percent"]) == ("8.00", "92.00", 8)
+
+
+@pytest.mark.parametrize(
+    ("spent", "state"),
+    [
+        (0, "Open"),
+        (50, "Notified"),
+        (90, "ApprovalRequired"),
+        (99, "ApprovalRequired"),
+        (100, "Exhausted"),
+        (101, "Exhausted"),
+    ],
+)
+def test_the_state_is_the_strictest_action_reached(spent: int, state: str) -> None:
+    assert amounts.state(ACCOUNT, spent * USD, 100 * USD) == state
+
+
+@pytest.mark.parametrize(("spent", "exhausted"), [(99, "False"), (100, "True")])
+def test_an_exhausted_budget_says_so_in_a_condition(spent: int, exhausted: str) -> None:
+    observed = Observed(NOON_10TH, START, accounts=(ACCOUNT,), windows=(_window(spent=spent * USD),))
+    assert _conditions(kinds.status(BUDGET, observed))["Exhausted"][0] == exhausted
+
+
+def test_a_resource_with_an_error_is_neither_accepted_nor_ready_and_says_what_to_do() -> None:
+    reference = problems.ResourceRef("Budget", "payments", "root")
+    problem = problems.Problem("UnknownTeam", reference, "spec.target.team", "names no Team", "create it")
+    other = problems.Problem("Other", problems.ResourceRef("Budget", "else", "root"), "", "is wrong", "mend it")
+    status = kinds.status(BUDGET, Observed(NOON_10TH, START, problems=(other, problem)))
+    assert _conditions(status)["Accepted"] == ("False", "UnknownTeam")
+    assert _conditions(status)["Ready"] == ("False", "UnknownTeam")
+    assert status["conditions"][0]["message"] == "spec.target.team: names no Team; create it"
+
+
+@pytest.mark.parametrize(("running", "enforced", "reason"), [(2, "False", "InProgress"), (3, "True", "Enforced")])
+def test_a_policy_is_enforced_where_every_concerned_sidecar_runs_it(running: int, enforced: str, reason: str) -> None:
+    observed = Observed(
+        NOON_10TH,
+        START,
+        sidecars={"a": 3, "b": 5},
+        enforcing={"a": running, "b": 0},
+        concerned={"root/models": frozenset({"a"})},
+    )
+    status = kinds.status(POLICY, observed)
+    policies.LLMPolicyStatus.model_validate(status, strict=False)
+    assert (status["sidecarsEnforcing"], status["sidecars"]) == (running, 3)
+    assert _conditions(status)["Enforced"] == (enforced, reason)
+    assert _conditions(status)["Ready"][0] == enforced
+
+
+def test_a_policy_counts_its_violations_and_shows_the_last_ten() -> None:
+    made = [
+        rows.ViolationRow(f"e{n}", 0, START + n, "root/models", action, "r", "m", False, "ns", "sa", None, "gpt", count)
+        for n, (action, count) in enumerate([(Action.DENY, 1)] * 10 + [(Action.REDACT, 5)])
+    ]
+    foreign = [rows.ViolationRow("x", 0, END, "root/other", Action.DENY, "r", "m", False, "ns", "sa", None, "gpt")]
+    status = kinds.status(POLICY, Observed(NOON_10TH, START, violations=[*made, *foreign]))
+    assert status["violations"] == 15
+    assert status["violationsByAction"] == [{"action": "deny", "count": 10}, {"action": "redact", "count": 5}]
+    assert len(status["lastViolations"]) == 10
+    assert status["lastViolations"][0]["action"] == "redact"
+
+
+def test_a_team_shows_its_path_namespaces_and_spend() -> None:
+    team = _parsed("Team", {"members": [{"user": "jane@example.com", "role": "power-user"}]}, namespace=None)
+    observed = Observed(
+        NOON_10TH,
+        START,
+        teams={"payments": snapshot.Team("payments", parents=("engineering",))},
+        namespaces={"b": "payments", "a": "payments", "c": None},
+        spent={"team/payments": 12_340_000},
+    )
+    status = kinds.status(team, observed)
+    teams.TeamStatus.model_validate(status, strict=False)
+    assert (status["path"], status["namespaces"]) == (["payments", "engineering"], ["a", "b"])
+    assert (status["members"], status["spent"]) == (1, "12.34")
