@@ -275,8 +275,10 @@ class Account(Struct, frozen=True):
 def account_key(cluster: str, target: str, period: Period, time_zone: str) -> str:
     """What an account is known by for ever: `cluster|target|period|time zone`.
 
-    `target` is `str(Target)`; of an account of each user whom a narrower match holds, `user@` and whose match it is
-    (`user@payments`, `user@llm-governance/costs`), so that it is not the account that counts all a user's requests.
+    `target` is `str(Target)`; of an account of each user whom a narrower match holds, `user@` and the target whose
+    requests it counts (`user@namespace/payments`, `user@policy/llm-governance/costs`), so that it is not the account
+    that counts all a user's requests. Before the target of a limit in dry run stands `dry-run@` where limits in force
+    may share the target.
     """
     return f"{cluster}|{target}|{period.value}|{time_zone}"
 

@@ -17,56 +17,58 @@ class Code:
     severity: problems.Severity = problems.Severity.ERROR
 
     def at(self, resource: problems.ResourceRef, field: str, message: str) -> problems.Problem:
-        """The problem in `field` (a JSON path, empty for the whole resource); `message` is one sentence."""
+        """The problem in `field` (a JSON path, empty for the whole resource); `message` completes the field's name."""
         return problems.Problem(self.name, resource, field, message, self.remedy, self.severity)
 
 
 _WARNING = problems.Severity.WARNING
 
-DUPLICATE = Code("DuplicateResource", "Remove one of the two, or give it another name.")
+DUPLICATE = Code("DuplicateResource", "remove one of the two, or give it another name")
 
-UNKNOWN_TEAM = Code("UnknownTeam", "Create the Team, or correct the name.")
-UNKNOWN_ROLE = Code("UnknownRole", "Create the LLMRole, or correct the name.")
-UNKNOWN_TEMPLATE = Code("UnknownTemplate", "Create the PolicyTemplate, or correct the name.")
+UNKNOWN_TEAM = Code("UnknownTeam", "create the Team, or correct the name")
+UNKNOWN_ROLE = Code("UnknownRole", "create the LLMRole, or correct the name")
+UNKNOWN_TEMPLATE = Code("UnknownTemplate", "create the PolicyTemplate, or correct the name")
 UNKNOWN_NAMESPACE = Code(
-    "UnknownNamespace", "Create the namespace, or correct the name; it counts from then on.", _WARNING
+    "UnknownNamespace", "create the namespace, or correct the name; it counts from then on", _WARNING
 )
 NO_MODEL_MATCHES = Code(
     "NoModelMatches",
-    'Write provider/model, such as "openai/gpt-4o*"; `llmgov prices check` lists the models.',
+    'write provider/model, such as "openai/gpt-4o*"; `llmgov prices check` lists the models',
     _WARNING,
 )
 
-TEAM_CYCLE = Code("TeamCycle", "Remove or change the parent of one of these teams.")
-NAMESPACE_CLAIMED = Code("NamespaceClaimedTwice", "Let one team alone claim the namespace.")
-ROLE_CYCLE = Code("RoleCycle", "Remove one of these roles from the other's list of inherited roles.")
+TEAM_CYCLE = Code("TeamCycle", "remove or change the parent of one of these teams")
+NAMESPACE_CLAIMED = Code("NamespaceClaimedTwice", "let one team alone claim the namespace")
+ROLE_CYCLE = Code("RoleCycle", "remove one of these roles from the other's list of inherited roles")
 
-MISSING_PARAMETER = Code("MissingParameter", "Give the parameter a value.")
-UNKNOWN_PARAMETER = Code("UnknownParameter", "Remove the parameter, or declare it in the template.")
-WRONG_PARAMETER_TYPE = Code("WrongParameterType", "Give a value of the type that the template declares.")
-TEMPLATE_INVALID = Code("InvalidFromTemplate", "Correct the template's body, or the parameter's value.")
+MISSING_PARAMETER = Code("MissingParameter", "give the parameter a value")
+UNKNOWN_PARAMETER = Code("UnknownParameter", "remove the parameter, or declare it in the template")
+WRONG_PARAMETER_TYPE = Code("WrongParameterType", "give a value of the type that the template declares")
+TEMPLATE_INVALID = Code("InvalidFromTemplate", "correct the template's body, or the parameter's value")
 
 ROOT_ONLY_TARGET = Code(
     "RootNamespaceOnly",
-    "Move the resource to the root namespace, or leave the field out: it governs its own namespace.",
+    "move the resource to the root namespace, or leave the field out: it governs its own namespace",
 )
 ROOT_ONLY_LOOSENING = Code(
-    "OnlyRootMayLoosen", "Leave the field out, or ask for this in the root namespace: elsewhere rules only tighten."
+    "OnlyRootMayLoosen", "leave the field out, or ask for this in the root namespace: elsewhere rules only tighten"
 )
 HOST_NOT_ALLOWED = Code(
-    "HostNotAllowed", "Use a host that GovernanceSettings lists in spec.allowedProviderHosts, or have it listed."
+    "HostNotAllowed", "use a host that GovernanceSettings lists in spec.allowedProviderHosts, or have it listed"
 )
-PRICE_LOWERED = Code("PriceLowered", "Give at least the known price: outside the root namespace prices only rise.")
-PRICE_NOT_KNOWN = Code("PriceNotKnown", "Have the model's price declared by a credential in the root namespace.")
+PRICE_LOWERED = Code("PriceLowered", "give at least the known price: outside the root namespace prices only rise")
+PRICE_NOT_KNOWN = Code("PriceNotKnown", "have the model's price declared by a credential in the root namespace")
 
-SECRET_NOT_FOUND = Code("SecretNotFound", "Create the Secret, or correct spec.secretRef.name.")
-SECRET_KEY_MISSING = Code("SecretKeyMissing", "Add the key to the Secret, or correct spec.secretRef.key.")
-SECRET_WRONG_TYPE = Code("SecretWrongType", "Create the Secret with type llmgov.dev/provider-key.")
+KEYS_NOT_FETCHED = Code("KeysNotFetched", "see that the hub can reach the URL", _WARNING)
 
-NO_CURRENCY_RATE = Code("NoCurrencyRate", "Add the rate to GovernanceSettings, or state the limit in USD.")
+SECRET_NOT_FOUND = Code("SecretNotFound", "create the Secret, or correct spec.secretRef.name")
+SECRET_KEY_MISSING = Code("SecretKeyMissing", "add the key to the Secret, or correct spec.secretRef.key")
+SECRET_WRONG_TYPE = Code("SecretWrongType", "create the Secret with type llmgov.dev/provider-key")
+
+NO_CURRENCY_RATE = Code("NoCurrencyRate", "add the rate to GovernanceSettings, or state the limit in USD")
 OVERLAPPING_BUDGETS = Code(
     "OverlappingBudgets",
-    "Keep one of them; until then the lower limit and the thresholds of both are in force.",
+    "keep one of them; until then the lower limit and the thresholds of both are in force",
     _WARNING,
 )
 
