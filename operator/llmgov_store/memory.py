@@ -47,6 +47,7 @@ class MemoryStore:
         self._open()
         book = self._load(lock)
         reply = step(book)
+        self._refuse_repeated(book.put)
         self._apply(book.put)
         return reply
 
@@ -112,6 +113,11 @@ class MemoryStore:
 
     def _head(self, writer: str) -> AuditRow | None:
         return next((row for row in reversed(self._rows.records) if row.writer == writer), None)
+
+    def _refuse_repeated(self, put: Put) -> None:
+        known = {(row.writer, row.seq) for row in self._rows.records}
+        if not known.isdisjoint((row.writer, row.seq) for row in put.records):
+            raise StoreError("an audit record of this writer and number exists already")
 
     def _apply(self, put: Put) -> None:
         rows = self._rows

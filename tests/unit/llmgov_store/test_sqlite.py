@@ -1,0 +1,138 @@
+"""What only the SQLite store promises: durability, other processes on the same file, and checks in the schema."""
+
+import asyncio
+import multiprocessing
+import pathlib
+import sqlite3
+import stat
+
+import msgspec
+import pytest
+
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.rows import AccountRow, EpochRow, Window
+from llmgov.ledger.store import StoreError
+from llmgov_store import sqlite_schema, sqlite_threads
+from llmgov_store.sqlite import SqliteReader, SqliteStore
+from tests.support import ledgers
+from tests.support.ledgers import NOW
+
+ACCOUNT = ledgers.account()
+WINDOW = Window(ACCOUNT.key, "team/payments", NOW - 1, NOW + 1, 1)
+
+
+def open_window(book: Book) -> None:
+    book.put_account(AccountRow(ACCOUNT.key, "team/payments", ACCOUNT))
+    book.put_window(WINDOW)
+
+
+def test_what_was_committed_is_there_after_reopening(tmp_path: pathlib.Path) -> None:
+    async def write() -> None:
+        store = SqliteStore.open(tmp_path / "ledger.sqlite")
+        await store.transact(Lock(), open_window)
+        await store.close()
+
+    async def read() -> list[Window]:
+        store = SqliteStore.open(tmp_path / "ledger.sqlite")
+        try:
+            return await store.windows(NOW)
+        finally:
+            await store.close()
+
+    asyncio.run(write())
+    assert asyncio.run(read()) == [WINDOW]
+
+
+def test_every_commit_is_synced(tmp_path: pathlib.Path) -> None:
+    connection = sqlite_threads.connect(tmp_path / "ledger.sqlite", read_only=False)
+    full = 2
+    assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_only_its_owner_reads_the_file(tmp_path: pathlib.Path) -> None:
+    store = SqliteStore.open(tmp_path / "ledger.sqlite")
+    asyncio.run(store.close())
+    assert stat.S_IMODE((tmp_path / "ledger.sqlite").stat().st_mode) == 0o600
+
+
+def test_a_ledger_of_a_newer_version_is_refused(tmp_path: pathlib.Path) -> None:
+    connection = sqlite3.connect(tmp_path / "ledger.sqlite")
+    connection.execute(f"PRAGMA user_version = {len(sqlite_schema.MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(StoreError, match="knows"):
+        SqliteStore.open(tmp_path / "ledger.sqlite")
+    with pytest.raises(StoreError, match="knows"):
+        SqliteReader.open(tmp_path / "ledger.sqlite")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database at all, but long enough to be one" * 100])
+def test_what_is_no_ledger_cannot_be_read(content: bytes | None, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(StoreError):
+        SqliteReader.open(path)
+
+
+@pytest.mark.parametrize("column", ["spent", "leased", "unknown"])
+def test_no_sum_of_money_becomes_negative(column: str, tmp_path: pathlib.Path) -> None:
+    async def break_it() -> None:
+        store = SqliteStore.open(tmp_path / "ledger.sqlite")
+        try:
+            await store.transact(Lock(), open_window)
+            broken = msgspec.structs.replace(WINDOW, **{column: -1})
+            with pytest.raises(StoreError, match="CHECK"):
+                await store.transact(Lock(), lambda book: book.put_window(broken))
+            assert await store.windows(NOW) == [WINDOW]
+        finally:
+            await store.close()
+
+    asyncio.run(break_it())
+
+
+def _boot(path: pathlib.Path, times: int) -> None:
+    """In another process: count up one epoch."""
+
+    def count(book: Book) -> None:
+        known = book.epochs.get("pod")
+        book.put_epoch(EpochRow("pod", 1 if known is None else known.number + 1))
+
+    async def run() -> None:
+        store = SqliteStore.open(path)
+        for _ in range(times):
+            await store.transact(Lock(holders=("pod",)), count)
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_two_processes_write_in_turn_while_a_third_reads(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    _boot(path, 1)
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_boot, args=(path, 20)) for _ in range(2)]
+    for process in processes:
+        process.start()
+
+    async def look() -> None:
+        reader = SqliteReader.open(path)
+        while any(process.is_alive() for process in processes):
+            assert await reader.windows(NOW) == []
+            await asyncio.sleep(0.01)
+        await reader.close()
+
+    asyncio.run(look())
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+
+    async def epochs() -> Book:
+        store = SqliteStore.open(path)
+        try:
+            return await store.transact(Lock(holders=("pod",)), lambda book: book)
+        finally:
+            await store.close()
+
+    assert asyncio.run(epochs()).epochs["pod"].number == 41
