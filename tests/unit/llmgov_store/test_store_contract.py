@@ -179,7 +179,7 @@ async def test_a_lease_brings_its_window_and_account(store: Store) -> None:
 @pytest.mark.parametrize("stored", [True, False], ids=["a stored intent", "an intent in the lock"])
 @pytest.mark.parametrize("kind", ledgers.STORES)
 def test_an_attempt_brings_its_leases_and_the_windows_on_its_path(
-    kind: str, stored: bool, tmp_path: typing.Any
+    kind: str, stored: bool, tmp_path: pathlib.Path
 ) -> None:
     async def check() -> None:
         async with ledgers.opened(kind, tmp_path) as store:
