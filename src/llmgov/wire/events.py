@@ -184,13 +184,15 @@ class Response(Struct, frozen=True):
 class Answer(Struct, frozen=True):
     """A whole, not streamed, answer of the provider understood; `body` is its bytes.
 
-    `produced` is false for the provider's own error answers (they cost nothing).
+    `produced` is false for the provider's own error answers (they cost nothing). `derived` are the paths of values that
+    repeat text in another form (log probabilities of its tokens), and go when it is changed.
     """
 
     body: bytes
     texts: tuple[Text, ...]
     usage: Usage | None
     produced: bool = True
+    derived: tuple[str, ...] = ()
 
 
 class DeltaKind(enum.Enum):
@@ -218,7 +220,7 @@ class Frame(Struct, frozen=True):
     `usage` is the latest known total; `closes` are channels that get nothing more after this frame (held-back text
     must go out before it); `full` are whole texts that repeat what deltas said (Responses API `*.done` events, the
     final response); `hidden` frames were asked for by the proxy only and are not passed on; `terminal` says that the
-    provider finished the stream as it should; `error` that the provider reported one.
+    provider finished the stream as it should; `error` that the provider reported one; `derived` as in an `Answer`.
     """
 
     raw: bytes
@@ -229,6 +231,7 @@ class Frame(Struct, frozen=True):
     hidden: bool = False
     terminal: bool = False
     error: bool = False
+    derived: tuple[str, ...] = ()
 
 
 class ReplaceText(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 from llmgov.snapshot import Dimension
 from llmgov.wire import fields, json_scan, paths
 from llmgov.wire.events import Text, TextRole
-from llmgov.wire.fields import Field, Kind, Part
+from llmgov.wire.fields import Field, Kind, Part, Rule, Top
 
 _SCHEMA_WORDS = frozenset({"object", "string", "number", "integer", "boolean", "array", "null"})
 _LONG_NUMBER = 100_000
@@ -33,6 +33,20 @@ class Walker:
         self._roles = roles
         self._lifetimes = lifetimes
         self.findings = fields.Findings()
+
+    def read_fields(self, request: Mapping[str, Any], table: Mapping[str, Top]) -> None:
+        """Read a whole request by the rows of its top-level fields."""
+        for name, value in request.items():
+            top = table.get(name)
+            if top is None:
+                self.unknown({name: value}, "")
+                self.findings.refuse(paths.key("", name), "a field that this version does not know")
+                continue
+            if top.rule is Rule.REFUSED and value not in (None, False, []):
+                self.findings.refuse(name, top.why)
+            if top.rule is Rule.OPAQUE and value is not None:
+                self.findings.opaque = True
+            self.read(value, top.kind, name, top.role or TextRole.UNKNOWN)
 
     def read(self, value: Any, kind: Kind, path: str, role: TextRole) -> None:
         """Read a value of a field of this kind."""

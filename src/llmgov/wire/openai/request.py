@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from llmgov.snapshot import Dimension
-from llmgov.wire import events, json_scan, malformed, paths, values, walk
-from llmgov.wire.events import CostFacts, Operation, OutputLimit, Request, Route, TextRole
-from llmgov.wire.fields import Findings, Rule, Top
+from llmgov.wire import events, json_scan, malformed, values, walk
+from llmgov.wire.events import CostFacts, Operation, OutputLimit, Request, Route
+from llmgov.wire.fields import Findings, Top
 from llmgov.wire.openai import parts, tops
 
 MAX_CHOICES = 128
@@ -147,18 +147,7 @@ def _models(route: Route, body: bytes) -> Request:
 
 def _walk(parsed: Mapping[str, Any], table: Mapping[str, Top]) -> walk.Walker:
     walker = walk.Walker(parts.PARTS, parts.FIELDS, parts.ROLES, parts.LIFETIMES)
-    findings = walker.findings
-    for name, value in parsed.items():
-        top = table.get(name)
-        if top is None:
-            walker.unknown({name: value}, "")
-            findings.refuse(paths.key("", name), "a field that this version does not know")
-            continue
-        if top.rule is Rule.REFUSED and value not in (None, False):
-            findings.refuse(name, top.why)
-        if top.rule is Rule.OPAQUE and value is not None:
-            findings.opaque = True
-        walker.read(value, top.kind, name, top.role or TextRole.UNKNOWN)
+    walker.read_fields(parsed, table)
     return walker
 
 

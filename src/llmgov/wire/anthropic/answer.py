@@ -1,0 +1,51 @@
+"""Anthropic's answers understood: what the model said, where it stands, and what was used."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from llmgov.wire import walk
+from llmgov.wire.anthropic import usage
+from llmgov.wire.events import Answer, Operation, Route, Text, TextRole
+from llmgov.wire.fields import Kind
+
+_CONTROLS = frozenset({"id", "type", "name", "signature", "data", "encrypted_content", "caller", "tool_use_id"})
+
+
+def parse_answer(route: Route, status: int, body: bytes) -> Answer:
+    """A whole answer. What cannot be read is one text of role `PROTECTED`, so that filters see it all the same."""
+    if status >= 400:
+        return Answer(body, (), None, produced=False)
+    try:
+        parsed = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        return Answer(body, (Text("", body.decode(errors="replace"), TextRole.PROTECTED),), None)
+    if route.operation is not Operation.MESSAGES:
+        return Answer(body, (), None)
+    report, model = parsed.get("usage"), parsed.get("model")
+    used = usage.of_report(report, model if isinstance(model, str) else None) if isinstance(report, dict) else None
+    return Answer(body, content_texts(parsed.get("content"), "content"), used)
+
+
+def content_texts(content: Any, path: str) -> tuple[Text, ...]:
+    """The texts of an answer's content blocks."""
+    blocks = content if isinstance(content, list) else []
+    return tuple(
+        text
+        for index, block in enumerate(blocks)
+        if isinstance(block, dict)
+        for text in block_texts(block, f"{path}[{index}]")
+    )
+
+
+def block_texts(block: Mapping[str, Any], path: str) -> tuple[Text, ...]:
+    """The texts of one block. Thinking is signed, and results of server tools are evidence: read, not rewritten."""
+    role = TextRole.OUTPUT if block.get("type") in ("text", "tool_use") else TextRole.PROTECTED
+    walker = walk.Walker({}, {}, {}, {})
+    for name, value in block.items():
+        if name not in _CONTROLS:
+            walker.read(value, Kind.JSON, f"{path}.{name}", role)
+    return tuple(walker.findings.texts)

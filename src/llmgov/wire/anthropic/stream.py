@@ -1,0 +1,119 @@
+"""A streamed message: `message_start`, each block as start, deltas and stop, `message_delta` with the usage, the end."""
+
+from typing import Any
+
+import msgspec
+
+from llmgov.wire import sse
+from llmgov.wire.anthropic import answer, usage
+from llmgov.wire.events import Delta, DeltaKind, Frame, Text, TextRole, Usage
+
+_DELTAS = {
+    "text_delta": ("text", DeltaKind.TEXT),
+    "input_json_delta": ("partial_json", DeltaKind.TOOL_ARGUMENTS),
+    "thinking_delta": ("thinking", DeltaKind.PROTECTED),
+}
+"""The member that holds the text, and what it is, by the delta's type."""
+
+_CONTROLS = frozenset({"type", "signature", "encrypted_content"})
+
+
+class MessageReader:
+    """Reads one stream."""
+
+    def __init__(self) -> None:
+        self._splitter = sse.Splitter()
+        self._open: dict[int, dict[str, None]] = {}
+        self._report: dict[str, Any] = {}
+        self._model: str | None = None
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are complete with these bytes.
+
+        Raises:
+            sse.StreamError: a frame is too long to buffer.
+        """
+        return [self._frame(event) for event in self._splitter.feed(data)]
+
+    def end(self) -> list[Frame]:
+        """What the stream left unfinished."""
+        return [self._frame(event) for event in self._splitter.end()]
+
+    def _frame(self, event: sse.Event) -> Frame:
+        if event.data is None:
+            return Frame(event.raw)
+        try:
+            parsed = msgspec.json.decode(event.data)
+        except msgspec.DecodeError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            return Frame(event.raw, full=(Text("", event.data.decode(errors="replace"), TextRole.PROTECTED),))
+        return self._event(event.raw, parsed, str(parsed.get("type", event.name)))
+
+    def _event(self, raw: bytes, parsed: dict[str, Any], type_: str) -> Frame:
+        match type_:
+            case "message_start":
+                return self._start(raw, parsed.get("message"))
+            case "content_block_start":
+                return self._block(raw, parsed)
+            case "content_block_delta":
+                return self._delta(raw, parsed)
+            case "content_block_stop":
+                return Frame(raw, closes=tuple(self._open.pop(_index(parsed), {})))
+            case "message_delta":
+                return Frame(raw, usage=self._used(parsed.get("usage")), closes=self._close_all())
+            case "message_stop":
+                return Frame(raw, closes=self._close_all(), terminal=True)
+            case "ping":
+                return Frame(raw)
+            case "error":
+                return Frame(raw, error=True)
+            case _:
+                return Frame(raw, full=answer.block_texts(parsed, "")) if parsed else Frame(raw)
+
+    def _start(self, raw: bytes, message: Any) -> Frame:
+        if not isinstance(message, dict):
+            return Frame(raw)
+        model = message.get("model")
+        self._model = model if isinstance(model, str) else None
+        full = answer.content_texts(message.get("content"), "message.content")
+        return Frame(raw, full=full, usage=self._used(message.get("usage")))
+
+    def _block(self, raw: bytes, parsed: dict[str, Any]) -> Frame:
+        """A block begins empty, or, where a server tool made it, whole."""
+        block = parsed.get("content_block")
+        return Frame(raw, full=answer.block_texts(block, "content_block") if isinstance(block, dict) else ())
+
+    def _delta(self, raw: bytes, parsed: dict[str, Any]) -> Frame:
+        delta = parsed.get("delta")
+        if not isinstance(delta, dict):
+            return Frame(raw)
+        name, kind = _DELTAS.get(str(delta.get("type")), ("", DeltaKind.PROTECTED))
+        text = delta.get(name)
+        if not isinstance(text, str):
+            rest = {key: value for key, value in delta.items() if key not in _CONTROLS}
+            return Frame(raw, full=tuple(_protected(answer.block_texts(rest, "delta"))))
+        channel = f"content[{_index(parsed)}].{name}"
+        self._open.setdefault(_index(parsed), {})[channel] = None
+        return Frame(raw, deltas=(Delta(channel, text, kind, f"delta.{name}"),) if text else ())
+
+    def _used(self, report: Any) -> Usage | None:
+        """Every report is the total so far, and later ones may leave out what did not change."""
+        if not isinstance(report, dict):
+            return None
+        self._report |= {name: value for name, value in report.items() if value is not None}
+        return usage.of_report(self._report, self._model)
+
+    def _close_all(self) -> tuple[str, ...]:
+        channels = tuple(channel for opened in self._open.values() for channel in opened)
+        self._open.clear()
+        return channels
+
+
+def _protected(texts: tuple[Text, ...]) -> list[Text]:
+    return [Text(text.path, text.text, TextRole.PROTECTED) for text in texts]
+
+
+def _index(parsed: dict[str, Any]) -> int:
+    index = parsed.get("index")
+    return index if isinstance(index, int) else 0

@@ -1,0 +1,71 @@
+"""What Anthropic reports as used, by the dimensions it is billed in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmgov.snapshot import Dimension
+from llmgov.wire import reports
+from llmgov.wire.events import Usage
+
+_KNOWN = frozenset(
+    {
+        "input_tokens",
+        "output_tokens",
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+        "cache_creation.ephemeral_1h_input_tokens",
+        "cache_creation.ephemeral_5m_input_tokens",
+        "output_tokens_details.thinking_tokens",
+        "server_tool_use.web_search_requests",
+        "server_tool_use.web_fetch_requests",
+    }
+)
+"""Counted below, parts of what is, or free: a web fetch costs no more than the tokens it brings."""
+
+
+def of_report(report: Mapping[str, Any], model: str | None = None) -> Usage:
+    """The usage of one answer; in a stream the last value of each of its numbers."""
+    written = reports.number(report, "cache_creation_input_tokens")
+    hour = _hour_writes(reports.section(report, "cache_creation"), written)
+    counts = {
+        Dimension.INPUT: reports.number(report, "input_tokens"),
+        Dimension.CACHED_INPUT: reports.number(report, "cache_read_input_tokens"),
+        Dimension.CACHE_WRITE_5M: written - hour,
+        Dimension.CACHE_WRITE_1H: hour,
+        Dimension.OUTPUT: reports.number(report, "output_tokens"),
+        Dimension.WEB_SEARCH_CALL: reports.number(reports.section(report, "server_tool_use"), "web_search_requests"),
+    }
+    return Usage(
+        counts={dimension: count for dimension, count in counts.items() if count},
+        service_tier=_tier(report),
+        region=_word(report, "inference_geo"),
+        model=model,
+        unpriced=reports.unknown(report, _KNOWN) + _other_runs(report),
+    )
+
+
+def _hour_writes(breakdown: Mapping[str, Any], written: int) -> int:
+    """Of all writes those for an hour. A stream repeats only the total: what the total has grown by beyond the breakdown
+    is taken to be of the dearer kind, if that was used at all."""
+    hour = reports.number(breakdown, "ephemeral_1h_input_tokens")
+    if not hour:
+        return 0
+    return max(hour, written - reports.number(breakdown, "ephemeral_5m_input_tokens"))
+
+
+def _tier(report: Mapping[str, Any]) -> str | None:
+    """Fast mode is a price of its own, whatever the tier."""
+    speed = _word(report, "speed")
+    return speed if speed not in (None, "standard") else _word(report, "service_tier")
+
+
+def _other_runs(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """Runs of a model that the totals do not include, such as compaction."""
+    runs = report.get("iterations")
+    kinds = {str(run.get("type")) for run in runs if isinstance(run, dict)} if isinstance(runs, list) else set()
+    return tuple(sorted(f"iterations.{kind}" for kind in kinds - {"message"}))
+
+
+def _word(report: Mapping[str, Any], name: str) -> str | None:
+    value = report.get(name)
+    return value if isinstance(value, str) else None

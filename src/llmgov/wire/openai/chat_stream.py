@@ -1,0 +1,118 @@
+"""A streamed chat completion: chunks without names, each a delta of some choices, then `[DONE]`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from llmgov.wire import sse
+from llmgov.wire.events import Delta, DeltaKind, Frame, Request, Text, TextRole
+from llmgov.wire.openai import usage
+
+_CONTROLS = frozenset({"role", "id", "type", "name"})
+_DONE = b"[DONE]"
+
+
+class ChatReader:
+    """Reads one stream. A chunk that only the proxy asked for (`include_usage`) is marked `hidden`."""
+
+    def __init__(self, request: Request) -> None:
+        self._splitter = sse.Splitter()
+        self._hide_usage = not request.wants_usage
+        self._open: dict[int, dict[str, None]] = {}
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are complete with these bytes.
+
+        Raises:
+            sse.StreamError: a frame is too long to buffer.
+        """
+        return [self._frame(event) for event in self._splitter.feed(data)]
+
+    def end(self) -> list[Frame]:
+        """What the stream left unfinished."""
+        return [self._frame(event) for event in self._splitter.end()]
+
+    def _frame(self, event: sse.Event) -> Frame:
+        if event.data is None:
+            return Frame(event.raw)
+        if event.data.startswith(_DONE):
+            return Frame(event.raw, closes=self._close_all(), terminal=True)
+        try:
+            chunk = msgspec.json.decode(event.data)
+        except msgspec.DecodeError:
+            chunk = None
+        if not isinstance(chunk, dict):
+            return Frame(event.raw, full=(Text("", event.data.decode(errors="replace"), TextRole.PROTECTED),))
+        return self._chunk(event.raw, chunk)
+
+    def _chunk(self, raw: bytes, chunk: dict[str, Any]) -> Frame:
+        choices = chunk.get("choices")
+        deltas: list[Delta] = []
+        closes: list[str] = []
+        derived: list[str] = []
+        for position, choice in enumerate(choices if isinstance(choices, list) else ()):
+            if isinstance(choice, dict):
+                self._choice(choice, f"choices[{position}]", deltas, closes, derived)
+        used = usage.of_chat(chunk)
+        return Frame(
+            raw,
+            deltas=tuple(deltas),
+            usage=used,
+            closes=tuple(closes),
+            hidden=self._hide_usage and used is not None and not choices,
+            error=chunk.get("error") is not None,
+            derived=tuple(derived),
+        )
+
+    def _choice(
+        self, choice: dict[str, Any], path: str, deltas: list[Delta], closes: list[str], derived: list[str]
+    ) -> None:
+        index = choice.get("index")
+        number = index if isinstance(index, int) else 0
+        delta = choice.get("delta")
+        opened = self._open.setdefault(number, {})
+        for found in _deltas(delta if isinstance(delta, dict) else {}, f"{path}.delta", f"choices[{number}]"):
+            deltas.append(found)
+            opened[found.channel] = None
+        if choice.get("logprobs") is not None:
+            derived.append(f"{path}.logprobs")
+        if choice.get("finish_reason") is not None:
+            closes += opened
+            opened.clear()
+
+    def _close_all(self) -> tuple[str, ...]:
+        channels = tuple(channel for opened in self._open.values() for channel in opened)
+        self._open.clear()
+        return channels
+
+
+def _deltas(delta: dict[str, Any], path: str, channel: str) -> Iterator[Delta]:
+    for name, value in delta.items():
+        if isinstance(value, str):
+            if value and name not in _CONTROLS:
+                kind = DeltaKind.REFUSAL if name == "refusal" else DeltaKind.TEXT
+                yield Delta(f"{channel}.{name}", value, kind, f"{path}.{name}")
+        elif name == "tool_calls" and isinstance(value, list):
+            for position, call in enumerate(value):
+                if isinstance(call, dict):
+                    yield from _call(call, f"{path}.tool_calls[{position}]", channel)
+        elif name == "function_call" and isinstance(value, dict):
+            yield from _arguments(value, "arguments", f"{path}.{name}", f"{channel}.{name}")
+        elif name == "audio" and isinstance(value, dict) and isinstance(value.get("transcript"), str):
+            where = f"{path}.audio.transcript"
+            yield Delta(f"{channel}.audio.transcript", value["transcript"], DeltaKind.TEXT, where)
+
+
+def _call(call: dict[str, Any], path: str, channel: str) -> Iterator[Delta]:
+    where = f"{channel}.tool_calls[{call.get('index', 0)}]"
+    for wrapper, name in (("function", "arguments"), ("custom", "input")):
+        inner = call.get(wrapper)
+        if isinstance(inner, dict):
+            yield from _arguments(inner, name, f"{path}.{wrapper}", where)
+
+
+def _arguments(value: dict[str, Any], name: str, path: str, channel: str) -> Iterator[Delta]:
+    text = value.get(name)
+    if isinstance(text, str) and text:
+        yield Delta(f"{channel}.{name}", text, DeltaKind.TOOL_ARGUMENTS, f"{path}.{name}")

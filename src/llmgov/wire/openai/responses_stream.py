@@ -1,0 +1,137 @@
+"""A streamed response of the Responses API: typed events, each text as deltas, then whole, at the end all once more."""
+
+from typing import Any
+
+import msgspec
+
+from llmgov.wire import sse
+from llmgov.wire.events import Delta, DeltaKind, Frame, Text, TextRole
+from llmgov.wire.openai import answer, usage
+
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+_STEMS = {
+    "response.output_text": DeltaKind.TEXT,
+    "response.text": DeltaKind.TEXT,
+    "response.audio.transcript": DeltaKind.TEXT,
+    "response.refusal": DeltaKind.REFUSAL,
+    "response.function_call_arguments": DeltaKind.TOOL_ARGUMENTS,
+    "response.custom_tool_call_input": DeltaKind.TOOL_ARGUMENTS,
+}
+"""What deltas are, by the event's name without `.delta`. Those of other names are read and not rewritten: reasoning is
+signed beside, what hosted tools do has already happened."""
+
+_MEDIA = frozenset({"response.audio", "response.image_generation_call.partial_image"})
+_CONTROLS = frozenset(
+    {
+        "type",
+        "sequence_number",
+        "item_id",
+        "output_index",
+        "content_index",
+        "summary_index",
+        "annotation_index",
+        "command_index",
+        "obfuscation",
+        "logprobs",
+        "response",
+        "item",
+        "name",
+        "status",
+    }
+)
+
+
+class ResponsesReader:
+    """Reads one stream."""
+
+    def __init__(self) -> None:
+        self._splitter = sse.Splitter()
+        self._open: dict[str, None] = {}
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are complete with these bytes.
+
+        Raises:
+            sse.StreamError: a frame is too long to buffer.
+        """
+        return [self._frame(event) for event in self._splitter.feed(data)]
+
+    def end(self) -> list[Frame]:
+        """What the stream left unfinished."""
+        return [self._frame(event) for event in self._splitter.end()]
+
+    def _frame(self, event: sse.Event) -> Frame:
+        if event.data is None:
+            return Frame(event.raw)
+        if event.data.startswith(b"[DONE]"):
+            return Frame(event.raw, closes=self._close_all())
+        try:
+            parsed = msgspec.json.decode(event.data)
+        except msgspec.DecodeError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            return Frame(event.raw, full=(Text("", event.data.decode(errors="replace"), TextRole.PROTECTED),))
+        return self._event(event.raw, parsed, str(parsed.get("type", event.name)))
+
+    def _event(self, raw: bytes, parsed: dict[str, Any], type_: str) -> Frame:
+        stem, _, suffix = type_.rpartition(".")
+        if stem in _MEDIA:
+            return Frame(raw)
+        if suffix == "delta" and isinstance(parsed.get("delta"), str):
+            return self._delta(raw, parsed, stem)
+        full, derived = _texts(parsed, stem)
+        response = parsed.get("response")
+        ended = type_ in _ENDS
+        return Frame(
+            raw,
+            full=full,
+            derived=derived,
+            usage=usage.of_response(response) if ended and isinstance(response, dict) else None,
+            closes=self._close_all() if ended else self._close(_channel(parsed, stem)) if suffix == "done" else (),
+            terminal=ended,
+            error=type_ in ("error", "response.failed") or parsed.get("error") is not None,
+        )
+
+    def _delta(self, raw: bytes, parsed: dict[str, Any], stem: str) -> Frame:
+        channel = _channel(parsed, stem)
+        self._open[channel] = None
+        delta = Delta(channel, parsed["delta"], _STEMS.get(stem, DeltaKind.PROTECTED), "delta")
+        return Frame(
+            raw, deltas=(delta,) if delta.text else (), derived=("logprobs",) if parsed.get("logprobs") else ()
+        )
+
+    def _close(self, channel: str) -> tuple[str, ...]:
+        if channel not in self._open:
+            return ()
+        del self._open[channel]
+        return (channel,)
+
+    def _close_all(self) -> tuple[str, ...]:
+        channels = tuple(self._open)
+        self._open.clear()
+        return channels
+
+
+def _channel(parsed: dict[str, Any], stem: str) -> str:
+    inner = parsed.get("content_index", parsed.get("summary_index", parsed.get("command_index", 0)))
+    return f"output[{parsed.get('output_index', 0)}].{stem.removeprefix('response.')}[{inner}]"
+
+
+def _texts(parsed: dict[str, Any], stem: str) -> tuple[tuple[Text, ...], tuple[str, ...]]:
+    texts: tuple[Text, ...] = ()
+    derived: tuple[str, ...] = ("logprobs",) if parsed.get("logprobs") else ()
+    for name, value in parsed.items():
+        if name == "response" and isinstance(value, dict):
+            more, further = answer.response_texts(value, name)
+        elif name == "item" and isinstance(value, dict):
+            more, further = answer.item_texts(value, name)
+        elif name == "part" and isinstance(value, dict):
+            more, further = answer.part_texts(value, name)
+        elif name in _CONTROLS:
+            continue
+        else:
+            role = TextRole.OUTPUT if isinstance(value, str) and stem in _STEMS else TextRole.PROTECTED
+            more, further = answer.any_texts(value, name, role), ()
+        texts += more
+        derived += further
+    return texts, derived

@@ -1,0 +1,118 @@
+"""What OpenAI reports as used, by the dimensions it is billed in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llmgov.snapshot import Dimension
+from llmgov.wire import reports
+from llmgov.wire.events import Usage
+
+_CHAT_KNOWN = frozenset(
+    {
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_tokens_details.audio_tokens",
+        "prompt_tokens_details.cache_write_tokens",
+        "prompt_tokens_details.cached_tokens",
+        "prompt_tokens_details.image_tokens",
+        "prompt_tokens_details.text_tokens",
+        "completion_tokens_details.accepted_prediction_tokens",
+        "completion_tokens_details.audio_tokens",
+        "completion_tokens_details.reasoning_tokens",
+        "completion_tokens_details.rejected_prediction_tokens",
+        "completion_tokens_details.text_tokens",
+        "prompt_cache_hit_tokens",
+        "prompt_cache_miss_tokens",
+    }
+)
+"""Counted below, or parts of what is. The last two are a compatible server's names for what `cached_tokens` says."""
+
+_RESPONSES_KNOWN = frozenset(
+    {
+        "input_tokens",
+        "output_tokens",
+        "total_tokens",
+        "input_tokens_details.cache_write_tokens",
+        "input_tokens_details.cache_write_tokens_details.ttl_12h_tokens",
+        "input_tokens_details.cache_write_tokens_details.ttl_30m_tokens",
+        "input_tokens_details.cached_tokens",
+        "output_tokens_details.reasoning_tokens",
+    }
+)
+
+_UNPRICED_CALLS = frozenset({"code_interpreter_call", "image_generation_call", "shell_call", "program"})
+
+
+def of_chat(body: Mapping[str, Any]) -> Usage | None:
+    """The usage of a chat completion, one of its chunks, or an embedding; `None` where it reports none."""
+    report = body.get("usage")
+    if not isinstance(report, dict):
+        return None
+    prompt = reports.section(report, "prompt_tokens_details")
+    completion = reports.section(report, "completion_tokens_details")
+    audio = reports.number(completion, "audio_tokens")
+    counts = _input(
+        total=reports.number(report, "prompt_tokens"),
+        cached=reports.number(prompt, "cached_tokens"),
+        written=reports.number(prompt, "cache_write_tokens"),
+        audio=reports.number(prompt, "audio_tokens"),
+    )
+    counts[Dimension.OUTPUT] = max(0, reports.number(report, "completion_tokens") - audio)
+    counts[Dimension.OUTPUT_AUDIO] = audio
+    return _usage(body, counts, reports.unknown(report, _CHAT_KNOWN))
+
+
+def of_response(response: Mapping[str, Any]) -> Usage | None:
+    """The usage of a response of the Responses API; calls of hosted tools are counted from its output."""
+    report = response.get("usage")
+    if not isinstance(report, dict):
+        return None
+    details = reports.section(report, "input_tokens_details")
+    lifetimes = reports.section(details, "cache_write_tokens_details")
+    counts = _input(
+        total=reports.number(report, "input_tokens"),
+        cached=reports.number(details, "cached_tokens"),
+        written=reports.number(details, "cache_write_tokens"),
+        written_12h=reports.number(lifetimes, "ttl_12h_tokens"),
+    )
+    counts[Dimension.OUTPUT] = reports.number(report, "output_tokens")
+    counts[Dimension.WEB_SEARCH_CALL] = _searches(response)
+    counts[Dimension.FILE_SEARCH_CALL] = _item_types(response).count("file_search_call")
+    hosted = tuple(sorted(_UNPRICED_CALLS.intersection(_item_types(response))))
+    return _usage(response, counts, reports.unknown(report, _RESPONSES_KNOWN) + hosted)
+
+
+def _searches(response: Mapping[str, Any]) -> int:
+    """The billable ones, where they are reported; else every call, of which opening a page is free."""
+    report = reports.section(reports.section(response, "tool_usage"), "web_search")
+    if "num_requests" in report:
+        return reports.number(report, "num_requests")
+    return _item_types(response).count("web_search_call")
+
+
+def _input(*, total: int, cached: int, written: int, audio: int = 0, written_12h: int = 0) -> dict[Dimension, int]:
+    written_12h = min(written_12h, written)
+    return {
+        Dimension.INPUT: max(0, total - cached - written - audio),
+        Dimension.CACHED_INPUT: cached,
+        Dimension.CACHE_WRITE_30M: written - written_12h,
+        Dimension.CACHE_WRITE_12H: written_12h,
+        Dimension.INPUT_AUDIO: audio,
+    }
+
+
+def _item_types(response: Mapping[str, Any]) -> list[str]:
+    output = response.get("output")
+    items = output if isinstance(output, list) else []
+    return [str(item.get("type")) for item in items if isinstance(item, dict)]
+
+
+def _usage(body: Mapping[str, Any], counts: dict[Dimension, int], unpriced: tuple[str, ...]) -> Usage:
+    tier, model = body.get("service_tier"), body.get("model")
+    return Usage(
+        counts={dimension: count for dimension, count in counts.items() if count},
+        service_tier=tier if isinstance(tier, str) else None,
+        model=model if isinstance(model, str) else None,
+        unpriced=unpriced,
+    )

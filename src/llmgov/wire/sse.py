@@ -1,0 +1,108 @@
+"""Server-sent events, incrementally: bytes in, whole events out, however the bytes were cut.
+
+Lines end in LF, CRLF or CR (WHATWG HTML, section 9.2); an event ends at an empty line. The events' `raw` bytes, put one
+after the other, are exactly the bytes that came in.
+"""
+
+import re
+from typing import NamedTuple
+
+MAX_EVENT = 16 * 1024 * 1024
+"""Bytes of one event: the final event of the Responses API repeats the whole answer, with its images."""
+
+_BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_LOOK_BACK = 3
+
+
+class StreamError(ValueError):
+    """The stream is beyond what a proxy may buffer."""
+
+
+class Event(NamedTuple):
+    """One event: its exact bytes, its name (empty where it has none), and its data (`None` where it has none)."""
+
+    raw: bytes
+    name: str
+    data: bytes | None
+
+
+class Splitter:
+    """Cuts one stream into events."""
+
+    __slots__ = ("_after_return", "_buffer", "_searched")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._searched = 0
+        self._after_return = False
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that are complete with this chunk.
+
+        Raises:
+            StreamError: an event is longer than `MAX_EVENT`.
+        """
+        buffer = self._buffer + chunk
+        events: list[Event] = []
+        start = 0
+        search = self._searched
+        if self._after_return and buffer:
+            search = max(search, int(buffer.startswith(b"\n")))
+            self._after_return = False
+        while (match := _BLANK.search(buffer, search)) is not None:
+            events.append(parse(buffer[start : match.end()]))
+            start = search = match.end()
+            if match[0].endswith(b"\r"):
+                search, self._after_return = self._past_line_feed(buffer, start)
+        self._keep(buffer[start:], search - start)
+        return events
+
+    def end(self) -> list[Event]:
+        """What is left when the stream ends: an event that its sender did not finish, or nothing."""
+        rest, self._buffer, self._searched = self._buffer, b"", 0
+        return [parse(rest)] if rest else []
+
+    @staticmethod
+    def _past_line_feed(buffer: bytes, start: int) -> tuple[int, bool]:
+        """A CR that ended an event may be half of a CRLF, the LF of which begins the next event's bytes."""
+        if start == len(buffer):
+            return start, True
+        return start + int(buffer.startswith(b"\n", start)), False
+
+    def _keep(self, rest: bytes, least: int) -> None:
+        if len(rest) > MAX_EVENT:
+            raise StreamError(f"an event of the stream is longer than {MAX_EVENT} bytes")
+        self._buffer = rest
+        self._searched = max(0, least, len(rest) - _LOOK_BACK) if rest else 0
+
+
+def parse(raw: bytes) -> Event:
+    """The event that `raw` holds; comments and fields other than `event` and `data` are passed over."""
+    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.count(b"\n") == 2 and b"\r" not in raw:
+        return Event(raw, "", raw[6:-2])
+    name = ""
+    data: list[bytes] = []
+    for line in _LINE_END.split(raw):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value.decode(errors="replace")
+    return Event(raw, name, b"\n".join(data) if data else None)
+
+
+def with_data(raw: bytes, data: bytes) -> bytes:
+    """The event `raw` with other data, a JSON text; its other lines stay as they are."""
+    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.count(b"\n") == 2 and b"\r" not in raw:
+        return b"data: %s\n\n" % data
+    kept: list[bytes] = []
+    pending = b"data: " + b" ".join(_LINE_END.split(data))
+    for line in raw.splitlines(keepends=True):
+        if not line.startswith((b"data:", b"data\r", b"data\n")):
+            kept.append(line)
+        elif pending:
+            kept.append(pending + line[len(line.rstrip(b"\r\n")) :])
+            pending = b""
+    return b"".join(kept)
