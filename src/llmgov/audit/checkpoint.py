@@ -40,15 +40,14 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: str
 
 
-class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The latest checkpoint of every writer at one moment."""
+class Anchor(msgspec.Struct, frozen=True):
+    """The latest checkpoint of every writer that was kept outside."""
 
-    at: Instant
     checkpoints: tuple[Checkpoint, ...]
 
 
 class CheckpointError(ValueError):
-    """Bytes that are no checkpoint or anchor, or nothing to sign."""
+    """Bytes that are no checkpoint, or nothing to sign."""
 
 
 def sign(
@@ -115,18 +114,17 @@ def decode(data: bytes) -> Checkpoint:
     return checkpoint
 
 
-def encode_anchor(anchor: Anchor) -> bytes:
-    """The anchor as one line of JSON."""
-    return msgspec.json.encode(anchor) + b"\n"
+def anchor(data: bytes) -> Anchor:
+    """The anchor that a file of checkpoints is, one line each, appended as they were signed.
 
-
-def decode_anchor(data: bytes) -> Anchor:
-    """Read an anchor.
+    A last line without a line feed was being written, and does not count yet.
 
     Raises:
-        CheckpointError: it is none.
+        CheckpointError: a line is no checkpoint.
     """
-    try:
-        return msgspec.json.decode(data, type=Anchor)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"not an anchor: {error}") from error
+    latest: dict[str, Checkpoint] = {}
+    for line in data.split(b"\n")[:-1]:
+        one = decode(line)
+        if one.writer not in latest or latest[one.writer].number < one.number:
+            latest[one.writer] = one
+    return Anchor(tuple(latest.values()))

@@ -1,7 +1,8 @@
 """An export: one JSON document a line, enough to be verified offline, in the order in which it is verified.
 
 `{"export":…}` with the format and the time; a `{"tombstone":…}` for each; then the records of each writer in order,
-each checkpoint right after its last record, as `{"record":…}` and `{"checkpoint":…}`; `{"end":…}` with their numbers.
+each checkpoint right after its last record, as `{"record":…}` and `{"checkpoint":…}`; perhaps a `{"ledger":…}` with the
+sums that the ledger had at that time; `{"end":…}` with the numbers of records and checkpoints.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,7 +39,11 @@ class Unreadable(msgspec.Struct, frozen=True):
     why: str
 
 
-Entry: TypeAlias = Header | events.Tombstone | record.AuditRecord | checkpoint.Checkpoint | End | Unreadable
+Entry: TypeAlias = (
+    Header | events.Tombstone | record.AuditRecord | checkpoint.Checkpoint | tally.Sums | End | Unreadable
+)
+    Header | events.Tombstone | record.AuditRecord | checkpoint.Checkpoint | tally.Sums | End | Unreadable
+)
 
 
 def write(
@@ -47,6 +52,7 @@ def write(
     tombstones: Iterable[events.Tombstone],
     *,
     now: Instant,
+    ledger: tally.Sums | None = None,
 ) -> Iterator[bytes]:
     """The lines of an export, each with its line feed. `records` are in order of each writer's chain."""
     yield _line("export", {"format": FORMAT, "at": now})
@@ -61,6 +67,8 @@ def write(
             case checkpoint.Checkpoint():
                 counted = End(counted.records, counted.checkpoints + 1)
                 yield b'{"checkpoint":' + checkpoint.encode(entry) + b"}\n"
+    if ledger is not None:
+        yield _line("ledger", msgspec.structs.asdict(ledger))
     yield _line("end", {"records": counted.records, "checkpoints": counted.checkpoints})
 
 
@@ -82,7 +90,10 @@ def verify(
     ledger: tally.Sums | None = None,
     keys: Mapping[str, sealing.SubjectKey] | None = None,
 ) -> Report:
-    """Verify an export as it stands in a file: plain, gzipped or encrypted (see `llmgov.audit.verify`)."""
+    """Verify an export as it stands in a file: plain, gzipped or encrypted (see `llmgov.audit.verify`).
+
+    Without `ledger` the sums that the export brings are compared, where it brings any.
+    """
     reader = _Reader(pins, anchor, keys)
     try:
         for entry in read(streams.lines(streams.plain(chunks, export_key))):
@@ -93,7 +104,7 @@ def verify(
         reader.verifier.unreadable(reader.line + 1, str(error))
     else:
         reader.finish()
-    return reader.verifier.report(ledger)
+    return reader.verifier.report(reader.ledger if ledger is None else ledger)
 
 
 class _Reader:
@@ -108,6 +119,7 @@ class _Reader:
         self._verifier: Verifier | None = None
         self._counted = End(0, 0)
         self._end: End | None = None
+        self.ledger: tally.Sums | None = None
 
     @property
     def verifier(self) -> Verifier:
@@ -132,6 +144,8 @@ class _Reader:
                 self.verifier.unreadable(self.line, "a tombstone stands after the records")
             case Unreadable():
                 self.verifier.unreadable(self.line, entry.why)
+            case tally.Sums():
+                self.ledger = entry
             case End():
                 self._end = entry
             case Header(format=number) if number != FORMAT:
@@ -161,6 +175,8 @@ def _entry(line: bytes) -> Entry:
             return retention.read(msgspec.json.decode(document))
         case b'{"export"':
             return msgspec.json.decode(document, type=Header)
+        case b'{"ledger"':
+            return msgspec.json.decode(document, type=tally.Sums)
         case b'{"end"':
             return msgspec.json.decode(document, type=End)
         case _:

@@ -13,7 +13,7 @@ REPORTED = frozenset({"intent", "settlement", "refused", "violated"})
 """The kinds that sidecars report and number."""
 
 
-class Sums(msgspec.Struct, frozen=True):
+class Sums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What settled attempts cost: how many, in all, and by target of the charging path (single users left out).
 
     The ledger gives the same from its settlements, for `verify` to compare.
@@ -70,7 +70,7 @@ class Tally:
             self._targets[target] = self._targets.get(target, 0) + cost
 
     def sums(self) -> Sums:
-        """All settlements so far."""
+        """All attempts of which both intent and settlement are known."""
         return Sums(self._attempts, self._cost, dict(self._targets))
 
     def unsettled(self) -> list[str]:
@@ -93,8 +93,6 @@ class Tally:
             self._charge(targets, cost)
 
     def _settlement(self, identity: str, cost: MicroUsd) -> None:
-        self._attempts += 1
-        self._cost += cost
         targets = self._paths.pop(identity, None)
         if targets is None:
             self._waiting[identity] = self._waiting.get(identity, 0) + cost
@@ -102,6 +100,8 @@ class Tally:
             self._charge(targets, cost)
 
     def _charge(self, targets: tuple[str, ...], cost: MicroUsd) -> None:
+        self._attempts += 1
+        self._cost += cost
         for target in targets:
             self._targets[target] = self._targets.get(target, 0) + cost
 

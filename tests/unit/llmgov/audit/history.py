@@ -53,7 +53,7 @@ class History(msgspec.Struct):
 
     def anchor(self) -> checkpoint.Anchor:
         """The latest checkpoint of each writer."""
-        return checkpoint.Anchor(START, tuple({one.writer: one for one in self.checkpoints}.values()))
+        return checkpoint.Anchor(tuple({one.writer: one for one in self.checkpoints}.values()))
 
     def attempt(self, writer: str, number: int, cost: int, user: str = "jane") -> None:
         """An intent and its settlement."""

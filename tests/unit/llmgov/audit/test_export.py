@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgov.audit import checkpoint, export, merkle, prompts, streams
+from llmgov.audit import checkpoint, export, merkle, prompts, streams, tally
 from llmgov.audit.findings import Outcome
 from llmgov.snapshot import PromptRecording
 from tests.unit.llmgov.audit import history as h
@@ -186,13 +186,27 @@ def test_the_merkle_root_is_that_of_the_rfcs_recursion(leaves: list[bytes]) -> N
     assert merkle.root(leaves) == recursive(leaves)
 
 
-def test_an_anchor_survives_its_file_and_nothing_else_is_one() -> None:
-    anchor = h.make().anchor()
-    assert checkpoint.decode_anchor(checkpoint.encode_anchor(anchor)) == anchor
-    with pytest.raises(checkpoint.CheckpointError, match="not an anchor"):
-        checkpoint.decode_anchor(b"{}")
+def test_an_anchor_is_the_latest_of_the_checkpoints_that_were_appended_to_it() -> None:
+    history = h.make()
+    lines = b"".join(checkpoint.encode(one) + b"\n" for one in history.checkpoints)
+    assert checkpoint.anchor(lines) == history.anchor()
+    assert checkpoint.anchor(lines + lines[:100]) == history.anchor()
+    assert checkpoint.anchor(b"") == checkpoint.Anchor(())
+    with pytest.raises(checkpoint.CheckpointError, match="not a checkpoint"):
+        checkpoint.anchor(b"\x80\n")
+
+
+def test_a_checkpoint_over_nothing_is_not_signed() -> None:
     with pytest.raises(checkpoint.CheckpointError, match="says nothing"):
         checkpoint.sign(None, "hub-0", [], now=1, signer=h.SIGNER)
+
+
+def test_an_export_brings_the_ledgers_sums_to_be_compared() -> None:
+    history = h.make()
+    for cost, outcome in ((550, Outcome.OK), (551, Outcome.TAMPERED)):
+        sums = tally.Sums(3, cost, h.SUMS.targets)
+        lines = export.write(history.records, history.checkpoints, (), now=7, ledger=sums)
+        assert export.verify(lines, h.PINS).outcome is outcome
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,7 @@ def test_open_ends_of_attempts_are_listed() -> None:
     history.append("hub-1", h.settlement(6, 7))
     report = _verify(history)
     assert (report.unsettled, report.unmatched) == (("pod:1/5",), ("pod:1/6",))
+    assert (report.attempts, report.cost) == (3, 550)
 
 
 def test_a_settlement_before_its_intent_in_another_chain_counts_all_the_same() -> None:
