@@ -35,8 +35,7 @@ from llmgov.policy.decision import Charge
 class Wish:
     """What an attempt needs: between `least` and `want` micro-USD in each account, the same in all.
 
-    `path` is its charging path; `approval` a request's approval that the hub consumes with the grant; `enforced` false
-    where nothing is refused (an observing namespace, the kill switch).
+    `path` is its charging path; `approval` the id of a request's approval, which the hub consumes with the grant.
     """
 
     attempt: str
@@ -45,7 +44,6 @@ class Wish:
     want: MicroUsd
     path: tuple[str, ...] = ()
     approval: str | None = None
-    enforced: bool = True
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -247,7 +245,7 @@ class Purse:
             idle = self.idle(charge.key, now)
             if idle < wish.want:
                 wanted = sum(wait.wish.want for wait in self._waits.values() if charge.key in wait.wish.keys)
-                yield Need(charge.key, charge.account, max(0, wish.least - idle), wanted - idle, wish.enforced)
+                yield Need(charge.key, charge.account, max(0, wish.least - idle), wanted - idle, charge.enforced)
 
     def _refuse_hopeless(self, refusal: LeaseRefusal, now: Instant) -> Iterator[Command]:
         if not refusal.key:
@@ -255,8 +253,8 @@ class Purse:
         idle = self.idle(refusal.key, now)
         for attempt, wait in list(self._waits.items()):
             wish = wait.wish
-            hopeless = refusal.key in wish.keys and wish.enforced and wish.least - idle > refusal.remaining
-            if hopeless and wait.asked is None:
+            bound = any(charge.key == refusal.key and charge.enforced for charge in wish.charges)
+            if bound and wait.asked is None and wish.least - idle > refusal.remaining:
                 del self._waits[attempt]
                 yield Refused(attempt, refusal)
 
