@@ -42,8 +42,6 @@ class Unreadable(msgspec.Struct, frozen=True):
 Entry: TypeAlias = (
     Header | events.Tombstone | record.AuditRecord | checkpoint.Checkpoint | tally.Sums | End | Unreadable
 )
-    Header | events.Tombstone | record.AuditRecord | checkpoint.Checkpoint | tally.Sums | End | Unreadable
-)
 
 
 def write(
