@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from llmgov import problems, resources, snapshot
-from llmgov.compiler import codes, costs, credentials, fragments, inputs, parts, policies, world
+from llmgov.compiler import codes, costs, credentials, fragments, inputs, parts, policies, spaces, world
 
 ORGANIZATION = ""
 """The organization-wide part, in `Compiled.held`."""
@@ -50,9 +50,12 @@ class Compiled:
         return ORGANIZATION not in self.held and part not in self.held
 
     def snapshot(self, namespace: str) -> snapshot.Snapshot:
-        """The whole configuration of a namespace; one that nobody knows has the organization-wide rules only."""
-        part = self.namespaces.get(namespace) or snapshot.NamespacePart(namespace)
-        return snapshot.Snapshot(snapshot.FORMAT, self.organization, part, self.prices)
+        """The whole configuration of a namespace.
+
+        Raises:
+            KeyError: the namespace was not known when this was compiled, so nobody can say what holds there.
+        """
+        return snapshot.Snapshot(snapshot.FORMAT, self.organization, self.namespaces[namespace], self.prices)
 
 
 def compile(  # noqa: A001 - called as `compiler.compile`
@@ -108,8 +111,7 @@ def _shared(given: inputs.ResourceSet, prices: snapshot.PricePart) -> tuple[obje
         given.cluster,
         given.root_namespace,
         tuple(each for each in given.resources if isinstance(each, (*_SHARED, resources.ProviderCredential))),
-        given.namespaces,
-        None if given.namespaces is not None else frozenset(each.metadata.namespace for each in given.resources),
+        spaces.gather(given),
         given.secrets,
         given.jwks,
         prices,

@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Iterable
 
-from llmgov import problems, snapshot
+from llmgov import snapshot
+from llmgov.problems import Problem, Severity
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Fragment:
     policy: snapshot.Policy | None = None
     provider: snapshot.Provider | None = None
     accounts: tuple["Placed", ...] = ()
-    problems: tuple[problems.Problem, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,6 +30,6 @@ class Placed:
     where: tuple[str, ...] | None
 
 
-def has_error(found: Iterable[problems.Problem]) -> bool:
+def has_error(found: Iterable[Problem]) -> bool:
     """Whether a resource with these problems is left out."""
-    return any(problem.severity is problems.Severity.ERROR for problem in found)
+    return any(problem.severity is Severity.ERROR for problem in found)

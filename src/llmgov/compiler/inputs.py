@@ -34,14 +34,16 @@ class SecretFacts:
 class ResourceSet:
     """Everything that the configuration is made of.
 
-    `resources` are parsed resources of all kinds in any order. `namespaces` and `secrets` are all that exist, or `None`
-    where nobody can know (a folder that is only validated): then their absence is no problem, and the namespaces that
-    resources name count as there. `jwks` maps an issuer's URL to the JWKS document fetched from it.
+    `resources` are parsed resources of all kinds in any order. `namespaces` are those known to exist;
+    `every_namespace` says that there are no others, otherwise those that resources name count as there, too.
+    `secrets` are all Secrets that matter, or `None` where nobody can know (a folder that is only validated). `jwks`
+    maps an issuer's URL to the JWKS document fetched from it.
     """
 
     cluster: str
     root_namespace: str
     resources: tuple[base.Resource, ...]
-    namespaces: tuple[Namespace, ...] | None = None
+    namespaces: tuple[Namespace, ...] = ()
+    every_namespace: bool = False
     secrets: tuple[SecretFacts, ...] | None = None
     jwks: Mapping[str, str] = dataclasses.field(default_factory=dict)

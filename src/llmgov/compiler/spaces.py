@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 
-from llmgov import problems
+from llmgov import problems, resources
 from llmgov.compiler import codes, inputs
 from llmgov.policy import match
 from llmgov.resources import selection
@@ -22,20 +22,43 @@ class Spaces:
 
 
 def gather(given: inputs.ResourceSet) -> Spaces:
-    """The namespaces of a set: those that are known to exist and those that its resources live in."""
+    """The namespaces of a set: those known to exist, those that resources live in, and, of an open set, those named."""
     labels: dict[str, Mapping[str, str]] = {
         resource.metadata.namespace: {} for resource in given.resources if resource.metadata.namespace
     }
-    labels.update((namespace.name, namespace.labels) for namespace in given.namespaces or ())
-    return Spaces(dict(sorted(labels.items())), given.namespaces is not None)
+    if not given.every_namespace:
+        labels.update((name, {}) for resource in given.resources for name in _named(resource))
+    labels.update((namespace.name, namespace.labels) for namespace in given.namespaces)
+    return Spaces(dict(sorted(labels.items())), given.every_namespace)
+
+
+def _named(resource: resources.Resource) -> Iterator[str]:
+    """The namespaces that a resource names."""
+    match resource:
+        case resources.Team():
+            yield from _names(resource.spec.namespaces)
+        case resources.ProviderCredential():
+            yield from _names(resource.spec.allowed_namespaces)
+        case resources.LLMPolicy() if resource.spec.applies_to is not None:
+            yield from _names(resource.spec.applies_to.namespaces)
+        case resources.Budget():
+            target = resource.spec.target
+            yield from filter(None, (target.namespace, target.workload and target.workload.namespace))
+        case _:
+            return
+
+
+def _names(wanted: selection.Namespaces | None) -> tuple[str, ...]:
+    return () if wanted is None else wanted.names or ()
 
 
 def select(wanted: selection.Namespaces | None, known: Spaces) -> tuple[str, ...]:
-    """The existing namespaces that are meant, sorted; where not all are known, every named one counts as existing."""
+    """The existing namespaces that are meant, sorted."""
     if wanted is None:
         return ()
-    named = {name for name in wanted.names or () if name in known.labels or not known.complete}
-    return tuple(sorted(named | frozenset(_labelled(wanted.selector, known))))
+    return tuple(
+        sorted({name for name in _names(wanted) if name in known.labels} | {*_labelled(wanted.selector, known)})
+    )
 
 
 def _labelled(selector: selection.LabelSelector | None, known: Spaces) -> Iterator[str]:
@@ -50,6 +73,6 @@ def unknown(
     """A warning for every named namespace that does not exist."""
     if wanted is None or not known.complete:
         return
-    for index, name in enumerate(wanted.names or ()):
+    for index, name in enumerate(_names(wanted)):
         if name not in known.labels:
             yield codes.UNKNOWN_NAMESPACE.at(resource, f"{field}.names[{index}]", f"there is no namespace {name}")
