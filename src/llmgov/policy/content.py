@@ -1,0 +1,110 @@
+"""The check of kind `contentFilter` on requests: every string that reaches the model is scanned.
+
+Block refuses, redact replaces what was found by `[REDACTED:name]`, flag puts on record. Protected strings (thinking,
+signatures, ids) are never rewritten: where a redaction would be due there, the request is blocked. What was found is
+named by pattern and JSON path, never repeated.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from llmgov.policy import escapes, refusals, scanner
+from llmgov.policy.decision import Action
+from llmgov.policy.rules import Rule
+from llmgov.policy.scanner import Hit, Scanner
+from llmgov.policy.verdict import Verdict
+from llmgov.snapshot import ContentFilter, OnDetect
+from llmgov.wire.events import ReplaceText, Text, TextRole
+
+
+@dataclasses.dataclass(slots=True)
+class _Finding:
+    """What one pattern of one filter found: where first, how often, and whether only where nothing is rewritten."""
+
+    path: str
+    protected: str | None
+    count: int
+
+
+def check(
+    rules: Sequence[Rule[ContentFilter]], finder: Scanner, texts: Sequence[Text]
+) -> tuple[Verdict, tuple[ReplaceText, ...]]:
+    """Scan the texts for all rules at once; `finder` was made of the rules' filters, in their order.
+
+    The edits are due only if nothing refuses.
+    """
+    verdict = Verdict()
+    findings: dict[tuple[int, str], _Finding] = {}
+    edits: list[ReplaceText] = []
+    for text in texts:
+        data = text.text.encode("utf-8", "surrogatepass")
+        hits = find(finder, data)
+        if not hits:
+            continue
+        _record(findings, finder, hits, text)
+        due = [hit for hit in hits if any(_redacts(rules[owner]) for owner in finder.items[hit.item].owners)]
+        if due and text.role is not TextRole.PROTECTED:
+            plain = scanner.redact(data, scanner.merge(due, finder.items))
+            edits.append(ReplaceText(text.path, plain.decode("utf-8", "surrogatepass")))
+    _judge(rules, findings, verdict)
+    return verdict, tuple(edits)
+
+
+def find(finder: Scanner, data: bytes) -> list[Hit]:
+    """All hits in a text, also those that JSON's escapes hide; their spans are places in `data`."""
+    hits = set(finder.hits(data))
+    if b"\\" in data:
+        for chain in escapes.levels(data):
+            for hit in finder.hits(chain[-1].data):
+                start, end = escapes.origin_span(chain, hit.start, hit.end)
+                hits.add(Hit(start, end, hit.item, end))
+    return sorted(hits)
+
+
+def _redacts(rule: Rule[ContentFilter]) -> bool:
+    return rule.acts and rule.body.on_detect is OnDetect.REDACT
+
+
+def _record(findings: dict[tuple[int, str], _Finding], finder: Scanner, hits: Sequence[Hit], text: Text) -> None:
+    protected = text.path if text.role is TextRole.PROTECTED else None
+    seen: set[tuple[int, str, int, int]] = set()
+    for hit in hits:
+        item = finder.items[hit.item]
+        for owner in item.owners:
+            if (owner, item.name, hit.start, hit.end) in seen:
+                continue
+            seen.add((owner, item.name, hit.start, hit.end))
+            found = findings.get((owner, item.name))
+            if found is None:
+                findings[owner, item.name] = _Finding(text.path, protected, 1)
+            else:
+                found.count += 1
+                found.protected = found.protected or protected
+
+
+def _judge(rules: Sequence[Rule[ContentFilter]], findings: dict[tuple[int, str], _Finding], verdict: Verdict) -> None:
+    for owner, rule in enumerate(rules):
+        own = {name: found for (index, name), found in findings.items() if index == owner}
+        if not own:
+            verdict.passed(rule, "nothing found")
+        for name, found in own.items():
+            _object(rule, name, found, verdict)
+
+
+def _object(rule: Rule[ContentFilter], name: str, found: _Finding, verdict: Verdict) -> None:
+    reason = f"pattern:{name}"
+    match rule.body.on_detect:
+        case OnDetect.BLOCK:
+            verdict.refuse(rule, reason, refusals.content(rule.id, name, found.path), path=found.path)
+        case OnDetect.REDACT if found.protected is not None:
+            refusal = refusals.content(rule.id, name, found.protected, protected=True)
+            verdict.refuse(rule, reason, refusal, path=found.protected)
+        case OnDetect.REDACT:
+            verdict.note(rule, Action.REDACT, reason, _sentence(rule, name, found, "redacted"), found.path)
+        case OnDetect.FLAG:
+            verdict.note(rule, Action.FLAG, reason, _sentence(rule, name, found, "put on record"), found.path)
+
+
+def _sentence(rule: Rule[ContentFilter], name: str, found: _Finding, done: str) -> str:
+    times = "" if found.count == 1 else f" and {found.count - 1} more"
+    return f"llmgov: policy {rule.id} found {name} in {found.path}{times}; {done}"
