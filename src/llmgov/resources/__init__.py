@@ -8,7 +8,7 @@ from llmgov.resources.base import Resource
 from llmgov.resources.budget import Budget
 from llmgov.resources.credential import ProviderCredential
 from llmgov.resources.kinds import KINDS
-from llmgov.resources.parse import parse
+from llmgov.resources.parsing import parse
 from llmgov.resources.policy import LLMPolicy
 from llmgov.resources.role import LLMRole
 from llmgov.resources.settings import GovernanceSettings

@@ -36,7 +36,7 @@ class Issuer(Model):
     """The token's `aud` must hold this."""
     algorithms: tuple[Algorithm, ...] = Field(min_length=1, max_length=10)
     """Signatures that are accepted."""
-    jwks: str | None = Field(default=None, min_length=2, max_length=32_768)
+    jwks: scalars.KeySet | None = None
     """The issuer's public keys, a JSON Web Key Set."""
     jwks_url: scalars.BaseUrl | None = Field(default=None, alias="jwksURL")
     """Where the hub fetches the issuer's public keys."""

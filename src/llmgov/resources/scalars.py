@@ -6,6 +6,7 @@ Every string has a maximum length, so that the API server can bound what a CEL r
 import dataclasses
 import functools
 import ipaddress
+import json
 import re
 import zoneinfo
 from collections.abc import Callable, Iterator
@@ -139,6 +140,15 @@ def _no_regex(text: str) -> str | None:
         reason = error.args[0]
         return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
     return "it matches the empty text, and so everywhere" if empty else None
+
+
+def _no_public_keys(text: str) -> str | None:
+    try:
+        keys = json.loads(text)["keys"]
+        private = any("d" in key or "k" in key for key in keys)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "it has no list of keys"
+    return "it holds a private key" if private else None
 
 
 _MOST = money.MAX_AMOUNT // money.MICRO_PER_USD
@@ -405,6 +415,18 @@ Network = Annotated[
     ),
 ]
 
+KeySet = Annotated[
+    str,
+    Text(
+        code="InvalidKeySet",
+        pattern=r"(?s:\s*\{.*\}\s*)",
+        max_length=32_768,
+        message="must be a JSON Web Key Set",
+        remedy='copy the issuer\'s document, which begins with {"keys": [',
+        check=Check("must be a JSON Web Key Set of public keys", _no_public_keys),
+    ),
+]
+
 HeaderName = Annotated[
     str,
     Text(
@@ -428,7 +450,6 @@ Quantity = Annotated[
 ]
 
 UpTo5Minutes = Annotated[str, duration("5m")]
-UpTo10Minutes = Annotated[str, duration("10m")]
 UpTo30Days = Annotated[str, duration("720h")]
 
 Prose = Annotated[str, pydantic.Field(min_length=1, max_length=1024)]

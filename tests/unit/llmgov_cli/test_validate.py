@@ -1,0 +1,92 @@
+"""`llmgov validate` over one invalid file a rule, each with the exact output beside it.
+
+After a change of a sentence: `LLMGOV_UPDATE_GOLDEN=1 pytest tests/unit/llmgov_cli/test_validate.py`, then read the diff.
+"""
+
+import io
+import os
+import pathlib
+
+import pytest
+
+from llmgov.resources import KINDS, outline, parsing, scalars, translate
+from llmgov_cli import manifests, validate
+
+FOLDER = pathlib.Path(__file__).parents[2] / "golden" / "invalid"
+FILES = sorted(FOLDER.glob("*.yaml"))
+
+IN_CODE_ONLY = {"NotAnObject"}
+"""A file whose document is no object is no resource at all; `parse` alone can meet one."""
+
+
+def _output(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    monkeypatch.chdir(FOLDER)
+    out = io.StringIO()
+    code = validate.run([pathlib.Path(name)], out)
+    return code, out.getvalue()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_an_invalid_file_is_explained_in_exactly_these_words(
+    file: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, output = _output(file.name, monkeypatch)
+    beside = file.with_suffix(".txt")
+    if os.environ.get("LLMGOV_UPDATE_GOLDEN"):
+        beside.write_text(output)
+    assert output == beside.read_text()
+    assert code == (0 if ", 0 errors," in output else 1)
+
+
+def test_every_code_has_an_invalid_file() -> None:
+    found, findings = manifests.load(FILES)
+    _, wrong = manifests.parse(found)
+    shown = {finding.problem.code for finding in [*findings, *wrong]}
+    assert _codes() - IN_CODE_ONLY <= shown
+
+
+def test_every_sentence_of_a_rule_or_format_is_shown_by_an_invalid_file() -> None:
+    shown = "".join(file.with_suffix(".txt").read_text() for file in FILES)
+    assert [sentence for sentence in _sentences() if sentence not in shown] == []
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert sorted(file.stem for file in FOLDER.glob("*.txt")) == sorted(file.stem for file in FILES)
+
+
+def _codes() -> set[str]:
+    rules = {rule.code for model in _models() for rule in model.invariants}
+    formats = {text.code for text in _formats()}
+    return rules | formats | {*parsing.CODES, *translate.CODES, *manifests.CODES}
+
+
+def _sentences() -> set[str]:
+    rules = {f": {rule.message}; {rule.remedy}" for model in _models() for rule in model.invariants}
+    formats = {text.message for text in _formats()}
+    checks = {text.check.message for text in _formats() if text.check is not None}
+    return rules | formats | checks
+
+
+def _formats() -> list[scalars.Text]:
+    annotations = [value for value in vars(scalars).values() if hasattr(value, "__metadata__")]
+    return [part for value in annotations for part in value.__metadata__ if isinstance(part, scalars.Text)]
+
+
+def _models() -> set[type[outline.Model]]:
+    found: set[type[outline.Model]] = set()
+    waiting: list[type[outline.Model]] = list(KINDS.values())
+    while waiting:
+        model = waiting.pop()
+        if model not in found:
+            found.add(model)
+            waiting += [field.model for field in outline.fields(model).values() if field.model is not None]
+    return found
+
+
+def test_a_valid_folder_is_only_counted(tmp_path: pathlib.Path) -> None:
+    tmp_path.joinpath("team.yaml").write_text(
+        "apiVersion: llmgov.dev/v1alpha1\nkind: Team\nmetadata: {name: payments}\nspec: {}\n"
+    )
+    out = io.StringIO()
+    assert validate.run([tmp_path], out) == 0
+    assert out.getvalue() == "1 valid resource, 0 errors, 0 warnings\n"
