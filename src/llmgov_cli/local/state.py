@@ -19,7 +19,8 @@ from typing import Any
 
 import msgspec
 
-from llmgov import problems
+from llmgov import problems, snapshot
+from llmgov.instants import Instant
 from llmgov_cli import errors
 
 BASE = pathlib.Path(".llmgov")
@@ -27,19 +28,33 @@ KEPT = 10
 """Folders that a start leaves: enough to look back, bounded on disk."""
 
 
+class Facts(msgspec.Struct, frozen=True):
+    """What the compiler said of the configuration in force, as far as statuses need it (`statuses.Observed`)."""
+
+    accounts: tuple[snapshot.Account, ...] = ()
+    teams: dict[str, snapshot.Team] = {}
+    namespaces: dict[str, str | None] = {}
+    concerned: dict[str, tuple[str, ...]] = {}
+    template_uses: dict[str, int] = {}
+
+
 class Run(msgspec.Struct, frozen=True):
-    """What the serving process says of itself. `resources` are the documents in force, as YAML has them."""
+    """What the serving process says of itself.
+
+    `resources` are the documents in force, as YAML has them; `sidecars` maps a workload to its port, `enforcing` to
+    whether it runs the version in force; `rejected` has a sentence for each reason why the newest state of the folder
+    is not in force: the last good one stays.
+    """
 
     pid: int
     folder: str
-    root_namespace: str
-    cluster: str
+    since: Instant
     sidecars: dict[str, int]
+    enforcing: dict[str, bool]
     resources: tuple[dict[str, Any], ...]
     problems: tuple[problems.Problem, ...]
-    versions: dict[str, str]
-    rejected: str | None = None
-    """Why the newest state of the folder is not in force, where it is not: the last good one stays."""
+    facts: Facts
+    rejected: tuple[str, ...] = ()
 
 
 def fresh(moment: datetime.datetime, base: pathlib.Path = BASE) -> pathlib.Path:

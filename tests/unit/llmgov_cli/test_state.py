@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 
+from llmgov import snapshot
 from llmgov_cli import errors
 from llmgov_cli.local import state
 
@@ -44,8 +45,16 @@ def test_a_named_folder_must_be_one(tmp_path: pathlib.Path) -> None:
 
 
 def test_what_was_written_is_read_and_a_dead_process_does_not_serve(tmp_path: pathlib.Path) -> None:
-    run = state.Run(os.getpid(), "examples", "llm-governance", "local", {"a/b": 4010}, ({"kind": "Team"},), (), {})
+    run = _run(os.getpid())
     state.write_run(tmp_path, run)
     assert state.read_run(tmp_path) == run
     assert state.serving(run)
-    assert not state.serving(state.Run(2**22 + 1, "", "", "", {}, (), (), {}))
+    assert not state.serving(_run(2**22 + 1))
+
+
+def _run(pid: int) -> state.Run:
+    account = snapshot.Account(
+        "k", snapshot.Target(snapshot.TargetKind.ORGANIZATION), 1, snapshot.Period.DAY, "UTC", "s"
+    )
+    facts = state.Facts((account,), {"t": snapshot.Team("t")}, {"a": "t", "b": None}, {"a/p": ("a",)}, {"x": 1})
+    return state.Run(pid, "examples", 0, {"a/b": 4010}, {"a/b": True}, ({"kind": "Team"},), (), facts, ("broken",))

@@ -1,0 +1,79 @@
+"""One look at local mode's state folder, gathered for statuses and tables."""
+
+import asyncio
+import collections
+import contextlib
+import pathlib
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeVar
+
+from llmgov import instants, snapshot
+from llmgov.instants import Instant
+from llmgov.ledger import store, windows
+from llmgov.statuses.observed import Observed
+from llmgov_cli import errors
+from llmgov_cli.local import state
+
+T = TypeVar("T")
+
+ALL_TIME: Instant = 2**62
+"""An end that no instant in a ledger reaches."""
+
+
+def read(folder: pathlib.Path, gather: Callable[[store.Reader], Awaitable[T]]) -> T:
+    """Open the folder's ledger for reading, gather, and close it again.
+
+    Raises:
+        CommandError: the ledger cannot be opened or read.
+    """
+    return asyncio.run(_read(folder, gather))
+
+
+async def _read(folder: pathlib.Path, gather: Callable[[store.Reader], Awaitable[T]]) -> T:
+    from llmgov_store import sqlite
+
+    with _explained(folder):
+        reader = sqlite.SqliteReader.open(folder / "ledger.db")
+        try:
+            return await gather(reader)
+        finally:
+            await reader.close()
+
+
+@contextlib.contextmanager
+def _explained(folder: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except store.StoreError as error:
+        raise errors.CommandError(f"{folder}/ledger.db: {error}") from error
+
+
+async def observe(reader: store.Reader, run: state.Run, now: Instant) -> Observed:
+    """Everything that a status is made of, at `now`."""
+    month = windows.current(snapshot.Period.MONTH, "UTC", now)
+    return Observed(
+        now=now,
+        since=run.since,
+        problems=run.problems,
+        accounts=run.facts.accounts,
+        windows=await reader.windows(now),
+        violations=await reader.violations(0, ALL_TIME),
+        spent={f"team/{name}": await reader.spent(f"team/{name}", *month) for name in run.facts.teams},
+        teams=run.facts.teams,
+        namespaces=run.facts.namespaces,
+        sidecars=_by_namespace(run.sidecars),
+        enforcing=_by_namespace(name for name, enforcing in run.enforcing.items() if enforcing),
+        concerned={policy: frozenset(names) for policy, names in run.facts.concerned.items()},
+        template_uses=run.facts.template_uses,
+    )
+
+
+def _by_namespace(workloads: Iterable[str]) -> dict[str, int]:
+    return collections.Counter(workload.partition("/")[0] for workload in workloads)
+
+
+def now() -> Instant:
+    """The machine's clock, for commands that only look."""
+    import datetime
+
+    return instants.from_datetime(datetime.datetime.now(datetime.UTC))
