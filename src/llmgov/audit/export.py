@@ -5,7 +5,7 @@ each checkpoint right after its last record, as `{"record":…}` and `{"checkpoi
 sums that the ledger had at that time; `{"end":…}` with the numbers of records and checkpoints.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 import msgspec
@@ -50,9 +50,12 @@ def write(
     tombstones: Iterable[events.Tombstone],
     *,
     now: Instant,
-    ledger: tally.Sums | None = None,
+    ledger: Callable[[], tally.Sums | None] = lambda: None,
 ) -> Iterator[bytes]:
-    """The lines of an export, each with its line feed. `records` are in order of each writer's chain."""
+    """The lines of an export, each with its line feed. `records` are in order of each writer's chain.
+
+    `ledger` is asked after the last record for the ledger's sums; `None` where it has none that belong to the records.
+    """
     yield _line("export", {"format": FORMAT, "at": now})
     for tombstone in tombstones:
         yield _line("tombstone", facts.tombstone(tombstone))
@@ -65,8 +68,9 @@ def write(
             case checkpoint.Checkpoint():
                 counted = End(counted.records, counted.checkpoints + 1)
                 yield b'{"checkpoint":' + checkpoint.encode(entry) + b"}\n"
-    if ledger is not None:
-        yield _line("ledger", msgspec.structs.asdict(ledger))
+    sums = ledger()
+    if sums is not None:
+        yield _line("ledger", msgspec.structs.asdict(sums))
     yield _line("end", {"records": counted.records, "checkpoints": counted.checkpoints})
 
 
@@ -99,7 +103,7 @@ def verify(
     except streams.StreamCutError as error:
         reader.verifier.cut(str(error))
     except streams.StreamError as error:
-        reader.verifier.unreadable(reader.line + 1, str(error))
+        reader.verifier.unreadable(f"line {reader.line + 1}", str(error))
     else:
         reader.finish()
     return reader.verifier.report(reader.ledger if ledger is None else ledger)
@@ -128,7 +132,7 @@ class _Reader:
     def entry(self, entry: Entry) -> None:
         self.line += 1
         if (self.line == 1) != isinstance(entry, Header) or self._end is not None:
-            self.verifier.unreadable(self.line, "it does not belong here")
+            self.verifier.unreadable(f"line {self.line}", "it does not belong here")
         match entry:
             case record.AuditRecord():
                 self._counted = End(self._counted.records + 1, self._counted.checkpoints)
@@ -139,15 +143,15 @@ class _Reader:
             case events.Tombstone() if self._verifier is None:
                 self._tombstones.append(entry)
             case events.Tombstone():
-                self.verifier.unreadable(self.line, "a tombstone stands after the records")
+                self.verifier.unreadable(f"line {self.line}", "a tombstone stands after the records")
             case Unreadable():
-                self.verifier.unreadable(self.line, entry.why)
+                self.verifier.unreadable(f"line {self.line}", entry.why)
             case tally.Sums():
                 self.ledger = entry
             case End():
                 self._end = entry
             case Header(format=number) if number != FORMAT:
-                self.verifier.unreadable(self.line, f"format {number} is not {FORMAT}")
+                self.verifier.unreadable(f"line {self.line}", f"format {number} is not {FORMAT}")
             case Header():
                 pass
 

@@ -43,7 +43,8 @@ class Report(msgspec.Struct, frozen=True):
     and whoever can write the database could have changed them. `anchored` are those that an anchor knows. `erased`
     counts records whose personal fields can be read by nobody any more, `removed` those that tombstones stand for;
     `unsettled` are attempts without settlement, `unmatched` settlements without intent, `gaps` numbers that no sidecar
-    reported: none of the last three proves tampering.
+    reported: none of the last three proves tampering. `reconciled` says whether the sums are the ledger's, `None` where
+    these were not at hand.
     """
 
     outcome: Outcome
@@ -61,6 +62,7 @@ class Report(msgspec.Struct, frozen=True):
     unsettled: tuple[str, ...]
     unmatched: tuple[str, ...]
     gaps: tuple[Gap, ...]
+    reconciled: bool | None = None
 
 
 MAX_FINDINGS = 100

@@ -53,9 +53,9 @@ class Verifier:
         """The next checkpoint of the export."""
         self._at(one.writer).add_checkpoint(one)
 
-    def unreadable(self, line: int, why: str) -> None:
-        """A line of the export that is neither."""
-        self._findings.tampered("LineUnreadable", "", 0, f"line {line}: {why}")
+    def unreadable(self, where: str, why: str) -> None:
+        """What stands at `where` is neither record nor checkpoint."""
+        self._findings.tampered("Unreadable", "", 0, f"{where}: {why}")
 
     def cut(self, why: str) -> None:
         """The export itself ends before its end."""
@@ -72,8 +72,7 @@ class Verifier:
                 "NothingSigned", "", 0, "no checkpoint of a pinned key is there: nothing is proved"
             )
         sums = self._tally.sums()
-        if ledger is not None:
-            self._reconcile(ledger, sums)
+        reconciled = None if ledger is None else self._reconcile(ledger, sums)
         erased = self._boxes.finish()
         removed = sum(map(len, self._removed.values()))
         return Report(
@@ -92,6 +91,7 @@ class Verifier:
             unsettled=tuple(self._tally.unsettled()),
             unmatched=tuple(self._tally.unmatched()),
             gaps=tuple(self._tally.gaps()),
+            reconciled=reconciled,
         )
 
     def _accept_anchor(self, anchor: checkpoint.Anchor | None) -> dict[str, checkpoint.Checkpoint]:
@@ -122,7 +122,8 @@ class Verifier:
         removed, anchored = self._removed.get(writer, {}), self._anchored.get(writer)
         return follow.Follower(writer, self._pins, self._findings, removed=removed, anchored=anchored)
 
-    def _reconcile(self, ledger: tally.Sums, audit: tally.Sums) -> None:
+    def _reconcile(self, ledger: tally.Sums, audit: tally.Sums) -> bool:
+        before = self._findings.count
         if ledger.attempts != audit.attempts:
             self._differ("settled attempts", str(ledger.attempts), str(audit.attempts))
         if ledger.cost != audit.cost:
@@ -131,6 +132,7 @@ class Verifier:
             here, there = ledger.targets.get(target, 0), audit.targets.get(target, 0)
             if here != there:
                 self._differ(target, _usd(here), _usd(there))
+        return self._findings.count == before
 
     def _differ(self, what: str, ledger: str, audit: str) -> None:
         self._findings.tampered("SumsDiffer", "", 0, f"{what}: the ledger has {ledger}, the records say {audit}")

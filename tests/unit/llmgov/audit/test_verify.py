@@ -49,6 +49,7 @@ def test_an_untouched_history_is_ok_and_adds_up() -> None:
         unsettled=(),
         unmatched=(),
         gaps=(),
+        reconciled=True,
     )
 
 

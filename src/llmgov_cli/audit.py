@@ -1,0 +1,206 @@
+"""`llmgov audit verify | export | show`: over local mode's state folder, or over an export's file.
+
+Exit codes of `verify`: 0 ok, 3 tampered, 4 truncated, 5 empty; 2, as everywhere, where it could not be tried.
+"""
+
+import heapq
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TextIO, TypeVar
+
+import msgspec
+
+from llmgov.audit import checkpoint, export, record, sealing, streams, tally, verify
+from llmgov.audit.findings import Outcome, Report
+from llmgov_cli import audit_keys, audit_sources, audit_text, errors, tables
+from llmgov_cli.local import state as state_folders
+
+EXIT = {Outcome.OK: 0, Outcome.TAMPERED: 3, Outcome.TRUNCATED: 4, Outcome.EMPTY: 5}
+"""What a script can rely on."""
+
+_TRIES = 5
+
+_Document = TypeVar("_Document")
+
+
+def run_verify(
+    out: TextIO,
+    *,
+    source: pathlib.Path | None = None,
+    state: pathlib.Path | None = None,
+    pins: list[pathlib.Path] | None = None,
+    anchor: pathlib.Path | None = None,
+    key: pathlib.Path | None = None,
+    output: str = "",
+) -> int:
+    """Verify the export `source`, or without one the state folder's audit.
+
+    `pins` are files of public keys, by default the state folder's own; `anchor` a file of checkpoints kept outside, by
+    default likewise; `key` the key file of an encrypted export. Returns the exit code.
+
+    Raises:
+        CommandError: something cannot be read, or an export is to be verified without a pinned key.
+    """
+    tables.check_format(output)
+    if source is not None:
+        report = _verify_export(source, _required(pins), anchor, key)
+    else:
+        report = _verify_state(state_folders.find(state), pins, anchor)
+    out.write(audit_text.report(report) if output in ("", "wide") else tables.dump(msgspec.to_builtins(report), output))
+    return EXIT[report.outcome]
+
+
+def run_export(
+    out: TextIO,
+    *,
+    target: pathlib.Path,
+    state: pathlib.Path | None = None,
+    gzip: bool = False,
+    key: pathlib.Path | None = None,
+) -> int:
+    """Write the state folder's audit to `target`, which must not exist; with `key` encrypted, with `gzip` packed.
+
+    Raises:
+        CommandError: nothing can be read, or not written.
+    """
+    with audit_sources.open_state(state_folders.find(state)) as source:
+        chunks = _lines(source)
+        if gzip:
+            chunks = streams.compress(chunks)
+        if key is not None:
+            chunks = streams.encrypt(chunks, audit_keys.secret(key), os.urandom(streams.SALT_BYTES))
+        size = _write(target, chunks)
+    out.write(f"{target}: {size} bytes\n")
+    return 0
+
+
+def run_show(
+    out: TextIO,
+    *,
+    source: pathlib.Path | None = None,
+    state: pathlib.Path | None = None,
+    key: pathlib.Path | None = None,
+    kind: str | None = None,
+    request: str | None = None,
+    limit: int = 20,
+    output: str = "",
+) -> int:
+    """Print the newest `limit` records, oldest first: of the export `source`, or of the state folder.
+
+    A state folder's records are shown with their personal fields, as far as the keys still exist; an export brings no
+    keys. `request` is a request's id as clients see it (`x-request-id`), `kind` such as `refused`.
+
+    Raises:
+        CommandError: something cannot be read.
+    """
+    tables.check_format(output)
+    wanted = audit_text.Wanted(kind, request)
+    if source is not None:
+        shown = _newest(_exported(source, key), {}, wanted, limit)
+    else:
+        with audit_sources.open_state(state_folders.find(state)) as opened:
+            shown = _newest(opened.records(), opened.keys(), wanted, limit)
+    if output in ("json", "yaml"):
+        out.write(tables.dump(shown, output))
+    else:
+        out.write(tables.render(audit_text.HEADINGS, [audit_text.row(one) for one in shown]))
+    return 0
+
+
+def _verify_export(
+    source: pathlib.Path, pins: list[pathlib.Path], anchor: pathlib.Path | None, key: pathlib.Path | None
+) -> Report:
+    return export.verify(
+        audit_sources.chunks(source),
+        audit_keys.pins(pins),
+        export_key=None if key is None else audit_keys.secret(key),
+        anchor=None if anchor is None else audit_sources.anchor(anchor),
+    )
+
+
+def _lines(source: audit_sources.State) -> Iterator[bytes]:
+    before = source.sums()
+    checkpoints = [checkpoint.decode(data) for _, data in source.checkpoint_data()]
+
+    def sums() -> tally.Sums | None:
+        """Those of the records just read, unless the ledger went on meanwhile."""
+        return before if source.sums() == before else None
+
+    now = time.time_ns() // 1000
+    return export.write(source.records(), checkpoints, source.tombstones(), now=now, ledger=sums)
+
+
+def _verify_state(folder: pathlib.Path, pins: list[pathlib.Path] | None, anchor: pathlib.Path | None) -> Report:
+    pinned = audit_keys.pins(pins or [folder / audit_keys.PUBLIC_KEY])
+    with audit_sources.open_state(folder) as source:
+        for _ in range(_TRIES):
+            before = source.sums()
+            known = source.anchor() if anchor is None else audit_sources.anchor(anchor)
+            verifier = verify.Verifier(pinned, tombstones=source.tombstones(), anchor=known, keys=source.keys())
+            _feed(verifier, source)
+            if source.sums() == before:
+                return verifier.report(before)
+    return verifier.report()  # a busy ledger: its sums at the moment of one record cannot be had without stopping it
+
+
+def _feed(verifier: verify.Verifier, source: audit_sources.State) -> None:
+    checkpoints = list(_readable(verifier, "checkpoint", source.checkpoint_data(), checkpoint.decode))
+    records = _readable(verifier, "record", source.record_data(), record.decode)
+    for entry in verify.merge(records, checkpoints):
+        if isinstance(entry, record.AuditRecord):
+            verifier.add_record(entry)
+        else:
+            verifier.add_checkpoint(entry)
+
+
+def _readable(
+    verifier: verify.Verifier, what: str, rows: Iterable[tuple[str, bytes]], decode: Callable[[bytes], _Document]
+) -> Iterator[_Document]:
+    for name, data in rows:
+        try:
+            yield decode(data)
+        except ValueError as error:
+            verifier.unreadable(f"{what} {name}", str(error))
+
+
+def _required(pins: list[pathlib.Path] | None) -> list[pathlib.Path]:
+    if not pins:
+        raise errors.CommandError(
+            "an export proves nothing without the public key that you trust: name its file with --pin"
+        )
+    return pins
+
+
+def _exported(source: pathlib.Path, key: pathlib.Path | None) -> Iterator[record.AuditRecord]:
+    secret = None if key is None else audit_keys.secret(key)
+    try:
+        for entry in export.read(streams.lines(streams.plain(audit_sources.chunks(source), secret))):
+            if isinstance(entry, record.AuditRecord):
+                yield entry
+    except streams.StreamError as error:
+        raise errors.CommandError(f"{source}: {error}") from error
+
+
+def _newest(
+    records: Iterable[record.AuditRecord],
+    keys: Mapping[str, sealing.SubjectKey],
+    wanted: audit_text.Wanted,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """The newest that are wanted, by the writers' clocks."""
+    matching = (one for one in records if wanted.matches(one))
+    newest = heapq.nlargest(limit, matching, key=lambda one: (one.recorded, one.writer, one.seq))
+    return [audit_text.shown(one, keys) for one in reversed(newest)]
+
+
+def _write(target: pathlib.Path, chunks: Iterable[bytes]) -> int:
+    try:
+        with target.open("xb") as file:
+            size = sum(map(file.write, chunks))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise errors.CommandError(f"{target} cannot be written: {error.strerror}") from error
+    return size

@@ -1,0 +1,140 @@
+"""Where audit records come from: an export's file, or local mode's state folder.
+
+The order of reading matters while a process still writes: the anchor before the checkpoints, these before the records;
+so what is read later can only have grown.
+"""
+
+import asyncio
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+from llmgov.audit import checkpoint, events, record, retention, sealing, tally
+from llmgov.audit.facts import names_user
+from llmgov.ledger.rows import Attempt, AuditRow
+from llmgov.ledger.store import StoreError
+from llmgov.money import MicroUsd
+from llmgov_cli import errors
+
+ANCHORS = "anchors.jsonl"
+
+_CHUNK = 256 * 1024
+_PAGE = 1000
+_ALWAYS = 2**62
+
+
+class State:
+    """The audit of a state folder, open for reading."""
+
+    def __init__(self, folder: pathlib.Path, runner: asyncio.Runner) -> None:
+        from llmgov_store import sqlite
+
+        self._folder = folder
+        self._runner = runner
+        try:
+            self._store = sqlite.SqliteReader.open(folder / "ledger.db")
+        except StoreError as error:
+            raise errors.CommandError(f"{folder}/ledger.db: {error}") from error
+
+    def close(self) -> None:
+        """End reading."""
+        self._runner.run(self._store.close())
+
+    def anchor(self) -> checkpoint.Anchor | None:
+        """What the folder's anchor file knows."""
+        path = self._folder / ANCHORS
+        return anchor(path) if path.exists() else None
+
+    def checkpoint_data(self) -> list[tuple[str, bytes]]:
+        """All checkpoints, by their position and as they are stored."""
+        return [(str(index), data) for index, data in enumerate(self._runner.run(self._store.checkpoints()), 1)]
+
+    def record_data(self) -> Iterator[tuple[str, bytes]]:
+        """All records, a writer after the other, by name and as they are stored."""
+        return ((f"{row.seq} of {row.writer}", row.data) for row in self._rows())
+
+    def records(self) -> Iterator[record.AuditRecord]:
+        """All records, a writer after the other.
+
+        Raises:
+            CommandError: one is damaged.
+        """
+        for name, data in self.record_data():
+            try:
+                yield record.decode(data)
+            except record.RecordError as error:
+                raise errors.CommandError(f"record {name}: {error}; `llmgov audit verify` says more") from error
+
+    def tombstones(self) -> list[events.Tombstone]:
+        """What stands for records that retention removed."""
+        return [retention.read(record.decode(row.data).facts) for row in self._rows() if row.kind == "tombstone"]
+
+    def keys(self) -> dict[str, sealing.SubjectKey]:
+        """The subjects' keys that still exist, by id."""
+        rows = self._runner.run(self._store.subject_keys())
+        return {row.id: sealing.SubjectKey(row.id, row.secret) for row in rows}
+
+    def sums(self) -> tally.Sums:
+        """What the ledger's own rows add up to."""
+        return ledger_sums(self._runner.run(self._store.attempts(0, _ALWAYS)))
+
+    def _rows(self) -> Iterator[AuditRow]:
+        for writer in self._runner.run(self._store.writers()):
+            after = 0
+            while page := self._runner.run(self._store.records(writer, after, _PAGE)):
+                after = page[-1].seq
+                yield from page
+
+
+@contextlib.contextmanager
+def open_state(folder: pathlib.Path) -> Iterator[State]:
+    """Open a state folder's audit.
+
+    Raises:
+        CommandError: it has none, or its ledger cannot be read.
+    """
+    with asyncio.Runner() as runner:
+        state = State(folder, runner)
+        try:
+            yield state
+        except StoreError as error:
+            raise errors.CommandError(f"{folder}/ledger.db: {error}") from error
+        finally:
+            state.close()
+
+
+def ledger_sums(attempts: list[Attempt]) -> tally.Sums:
+    """The sums of the attempts that the ledger settled, by the targets of their paths, users left out."""
+    settled = [(one.intent, one.settlement.cost) for one in attempts if one.intent and one.settlement]
+    targets: dict[str, MicroUsd] = {}
+    for intent, cost in settled:
+        for target in intent.subject.path:
+            if not names_user(target):
+                targets[target] = targets.get(target, 0) + cost
+    return tally.Sums(len(settled), sum(cost for _, cost in settled), targets)
+
+
+def chunks(path: pathlib.Path) -> Iterator[bytes]:
+    """A file's bytes, some at a time.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise errors.CommandError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def anchor(path: pathlib.Path) -> checkpoint.Anchor:
+    """The anchor in a file.
+
+    Raises:
+        CommandError: it cannot be read, or is none.
+    """
+    try:
+        return checkpoint.anchor(b"".join(chunks(path)))
+    except checkpoint.CheckpointError as error:
+        raise errors.CommandError(f"{path} is no anchor: {error}") from error
