@@ -3,16 +3,23 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from llmgov import money, problems, resources, snapshot
 from llmgov.compiler import accounts, applying, codes, fragments
 from llmgov.compiler.world import World
 from llmgov.resources import bodies, budget, limits
 from llmgov.snapshot import Match, Target, TargetKind
 
+_IN_A_NAMESPACE = (TargetKind.NAMESPACE, TargetKind.WORKLOAD)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Counted:
-    """What an account counts: its target, how its key names that, the narrower match, and whose parts it is in."""
+    """What an account counts: its target, how its key names that, the narrower match, and whose parts it is in.
+
+    The match names namespaces, too, because the ledger must see that not all of a user's spend counts here.
+    """
 
     target: Target
     identity: str
@@ -93,7 +100,8 @@ def _of_reach(given: resources.LLMPolicy, reach: applying.Reach, world: World) -
     if reach.target is not None:
         return _plain(reach.target, world)
     target = Target(TargetKind.POLICY, given.id)
-    return Counted(target, str(target), reach.match, reach.where)
+    match = msgspec.structs.replace(reach.match, namespaces=reach.where or ())
+    return Counted(target, str(target), match, reach.where)
 
 
 def _of_target(given: resources.Budget, world: World) -> Counted:
@@ -144,13 +152,17 @@ def _each_user(counted: Counted) -> Counted:
 def _target_problems(given: resources.Budget, world: World) -> Iterator[problems.Problem]:
     target, own = given.spec.target, given.metadata.namespace
     named = _named(target)
-    if not world.is_root(given) and target.each_user is None and _where(named, world) != (own,):
+    if not world.is_root(given) and target.each_user is None and not _is_inside(named, own):
         message = f"a Budget of the namespace {own} limits that namespace, its workloads and their users only"
         yield codes.ROOT_ONLY_TARGET.at(given.ref, "spec.target", message)
     elif target.team is not None and target.team not in world.teams.by_name:
         yield codes.UNKNOWN_TEAM.at(given.ref, "spec.target.team", f"there is no Team {target.team}")
-    elif named.kind in (TargetKind.NAMESPACE, TargetKind.WORKLOAD):
+    elif target.each_user is None and named.kind in _IN_A_NAMESPACE:
         yield from _unknown_namespace(given, named, world)
+
+
+def _is_inside(target: Target, namespace: str | None) -> bool:
+    return target.kind in _IN_A_NAMESPACE and target.name.partition("/")[0] == namespace
 
 
 def _unknown_namespace(given: resources.Budget, named: Target, world: World) -> Iterator[problems.Problem]:

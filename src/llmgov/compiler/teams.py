@@ -86,16 +86,17 @@ def _members(team: resources.Team, roles: frozenset[str], found: list[problems.P
 
 def _effective(path: Sequence[str], members: Mapping[str, Roles], inheritance: settings.Inheritance) -> Roles:
     """The members' roles in a team, from those on its path (the team itself first) as the settings say."""
-    own, *above = (members[team] for team in path)
+    levels = [members[team] for team in path]
     if not inheritance.enabled:
-        return own
+        return levels[0]
     if not inheritance.allow_overrides:
-        own = _without_overrides(own, above)
+        levels = [_without_overrides(roles, levels[depth + 1 :]) for depth, roles in enumerate(levels)]
+    own = levels[0]
     if not own and not inheritance.inherit_from_parent:
         return {}
     if inheritance.mode is InheritanceMode.OVERRIDE:
-        return next((roles for roles in (own, *above) if roles), {})
-    return _united([own, *above])
+        return next((roles for roles in levels if roles), {})
+    return _united(levels)
 
 
 def _without_overrides(own: Roles, above: Iterable[Roles]) -> Roles:
@@ -133,5 +134,5 @@ def _owners(teams: Sequence[resources.Team], known: spaces.Spaces, found: list[p
 def _conflicts(team: resources.Team, claimed: Iterable[str], owners: Mapping[str, str]) -> Iterator[problems.Problem]:
     for namespace in claimed:
         if namespace in owners:
-            message = f"the namespace {namespace} belongs to the Team {owners[namespace]}, which is older"
+            message = f"the namespace {namespace} belongs to the Team {owners[namespace]}, which comes first"
             yield codes.NAMESPACE_CLAIMED.at(team.ref, "spec.namespaces", message)

@@ -61,6 +61,10 @@ def expand(
     found = known.get(use.name)
     if found is None:
         return [codes.UNKNOWN_TEMPLATE.at(given.ref, f"{FIELD}.name", f"there is no PolicyTemplate {use.name}")]
+    if any(check(found)):
+        return [
+            codes.TEMPLATE_INVALID.at(given.ref, f"{FIELD}.name", f"the PolicyTemplate {use.name} is in error itself")
+        ]
     broken = list(_misuses(given, use, found))
     if broken:
         return broken
