@@ -104,7 +104,7 @@ def _open_piece(cipher: AESGCM, number: int, piece: bytes, *, last: bool) -> byt
     except (exceptions.InvalidTag, ValueError) as error:
         if last and (not piece or _opens(cipher, _nonce(number, last=False), piece)):
             raise StreamCutError("the encrypted export ends too early") from error
-        why = "the key is another, or it was changed" if number == 0 else f"piece {number} was changed"
+        why = "the key is another, or it was changed or cut" if number == 0 else f"piece {number} was changed or cut"
         raise StreamError(f"the encrypted export does not open: {why}") from error
 
 

@@ -1,0 +1,201 @@
+"""`llmgov audit` over a real state folder: exit codes, texts, and what tampering with the database does to them."""
+
+import asyncio
+import io
+import json
+import pathlib
+import sqlite3
+from typing import Any
+
+import msgspec
+import pytest
+
+from llmgov.audit import checkpoint, record, signing
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.rows import Attempt, AuditRow, SubjectKeyRow
+from llmgov_cli import audit, audit_keys, errors
+from llmgov_store.sqlite import SqliteStore
+from tests.unit.llmgov.audit import history as h
+
+
+def _store(folder: pathlib.Path, history: h.History) -> None:
+    """Put a history where a hub would have put it."""
+
+    def step(book: Book) -> None:
+        for one in history.records:
+            book.put_record(AuditRow(one.writer, one.seq, one.hash, one.recorded, one.kind, record.encode(one)))
+        for number, cost, user in ((1, 300, "jane"), (2, 200, "jane"), (4, 50, "joe")):
+            book.put_attempt(Attempt(f"pod:1/{number}", h.intent(number, user), h.settlement(number, cost)))
+        for name, key in h.KEYS.items():
+            book.put_key(SubjectKeyRow(key.id, f"user/{name}", key.secret))
+
+    async def fill() -> None:
+        store = SqliteStore.open(folder / "ledger.db")
+        await store.transact(Lock(), step)
+        for one in history.checkpoints:
+            await store.put_checkpoint(checkpoint.encode(one))
+        await store.close()
+
+    asyncio.run(fill())
+    (folder / "signing.pub").write_text(f"{h.SIGNER.public.hex()}\n")
+    anchors = b"".join(checkpoint.encode(one) + b"\n" for one in history.checkpoints)
+    (folder / "anchors.jsonl").write_bytes(anchors)
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    _store(tmp_path, h.make())
+    return tmp_path
+
+
+def _sql(folder: pathlib.Path, statement: str, *values: Any) -> None:
+    connection = sqlite3.connect(folder / "ledger.db")
+    with connection:
+        assert connection.execute(statement, values).rowcount > 0
+    connection.close()
+
+
+def _verify(**options: Any) -> tuple[int, str]:
+    out = io.StringIO()
+    return audit.run_verify(out, **options), out.getvalue()
+
+
+def _export(folder: pathlib.Path, **options: Any) -> pathlib.Path:
+    target = folder / "export.jsonl"
+    assert audit.run_export(io.StringIO(), target=target, state=folder, **options) == 0
+    return target
+
+
+def test_an_untouched_folder_is_ok(folder: pathlib.Path) -> None:
+    code, text = _verify(state=folder)
+    assert code == 0
+    assert text == (
+        "ok: 8 records of hub-0, hub-1\n"
+        "  signed: 7; after the last checkpoint, chained only: 1\n"
+        "  known to the anchor: 7\n"
+        "  settled attempts: 3, $0.00055, as the ledger has them\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "text"),
+    [
+        ("UPDATE records SET data = CAST('x' AS BLOB) WHERE kind = 'refused'", 3, "Unreadable: record 5 of hub-0"),
+        ("DELETE FROM records WHERE writer = 'hub-0' AND seq = 3", 3, "RecordMissing: record 3 of hub-0 is missing"),
+        ("DELETE FROM records WHERE writer = 'hub-0' AND seq > 4", 4, "records 5 to 5 of hub-0 are signed for"),
+        ("DELETE FROM checkpoints", 4, "NothingSigned"),
+        ("UPDATE checkpoints SET data = CAST('x' AS BLOB) WHERE position = 2", 3, "Unreadable: checkpoint 2"),
+        ("DELETE FROM attempts WHERE id = 'pod:1/1'", 3, "settled attempts: the ledger has 2, the records say 3"),
+    ],
+)
+def test_what_was_done_to_the_database_is_the_exit_code(
+    folder: pathlib.Path, statement: str, code: int, text: str
+) -> None:
+    _sql(folder, statement)
+    found = _verify(state=folder)
+    assert found[0] == code
+    assert text in found[1]
+
+
+def test_a_changed_cost_names_its_record(folder: pathlib.Path) -> None:
+    one = next(one for one in h.make().records if one.writer == "hub-0" and one.seq == 4)
+    forged = msgspec.structs.replace(one, facts=one.facts | {"cost": 1})
+    _sql(folder, "UPDATE records SET data = ? WHERE writer = 'hub-0' AND seq = 4", record.encode(forged))
+    code, text = _verify(state=folder)
+    assert code == 3
+    assert "RecordChanged: record 4 of hub-0 was changed" in text
+    assert "in all: the ledger has $0.00055, the records say $0.000351" in text
+
+
+def test_an_empty_folder_is_empty(tmp_path: pathlib.Path) -> None:
+    _store(tmp_path, h.History())
+    _sql(tmp_path, "DELETE FROM attempts")
+    assert _verify(state=tmp_path) == (5, "EMPTY: there is no record\n")
+
+
+@pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("encrypted", [False, True], ids=["clear", "encrypted"])
+def test_an_export_is_proved_elsewhere(folder: pathlib.Path, gzip: bool, encrypted: bool) -> None:
+    key = folder / "export.key"
+    key.write_text("# for the auditor\n" + "ab" * 32)
+    options = {"key": key} if encrypted else {}
+    target = _export(folder, gzip=gzip, **options)
+    pins, anchor = [folder / "signing.pub"], folder / "anchors.jsonl"
+    code, text = _verify(source=target, pins=pins, anchor=anchor, **options)
+    assert code == 0
+    assert "as the ledger has them" in text
+    target.write_bytes(target.read_bytes()[:-30])
+    # What is cut within a sealed piece cannot be told from what was changed.
+    assert _verify(source=target, pins=pins, **options)[0] == (3 if encrypted else 4)
+    target.write_bytes(b"")
+    assert _verify(source=target, pins=pins, **options)[0] == 5
+
+
+def test_an_export_without_a_pinned_key_is_not_even_tried(folder: pathlib.Path) -> None:
+    with pytest.raises(errors.CommandError, match="name its file with --pin"):
+        _verify(source=_export(folder))
+
+
+def test_an_export_never_overwrites(folder: pathlib.Path) -> None:
+    _export(folder)
+    with pytest.raises(errors.CommandError, match=r"export\.jsonl cannot be written: File exists"):
+        _export(folder)
+
+
+def test_a_report_can_be_read_by_machines(folder: pathlib.Path) -> None:
+    _sql(folder, "DELETE FROM records WHERE writer = 'hub-0' AND seq = 3")
+    report = json.loads(_verify(state=folder, output="json")[1])
+    assert report["outcome"] == "tampered"
+    assert report["findings"][0]["seq"] == 3
+
+
+def _show(**options: Any) -> list[str]:
+    out = io.StringIO()
+    audit.run_show(out, **options)
+    return out.getvalue().splitlines()
+
+
+def test_show_prints_the_newest_records_in_the_clear(folder: pathlib.Path) -> None:
+    lines = _show(state=folder, limit=3)
+    assert lines[0].split() == ["TIME", "RECORD", "KIND", "REQUEST", "WHO", "MODEL", "WHAT"]
+    assert [line.split()[1:3] for line in lines[1:]] == [
+        ["hub-0#5", "refused"],
+        ["hub-1#2", "settlement"],
+        ["hub-0#6", "inForce"],
+    ]
+    assert lines[1].split()[3:] == ["r3", "joe", "openai/gpt-4o", "400", "content", "shop/pii"]
+
+
+def test_an_export_and_an_erased_subject_show_only_what_nobody_sealed(folder: pathlib.Path) -> None:
+    source = _export(folder)
+    _sql(folder, "DELETE FROM subject_keys WHERE subject = 'user/joe'")
+    for options in ({"source": source}, {"state": folder}):
+        (line,) = _show(kind="refused", **options)[1:]
+        assert "(sealed)" in line
+        assert "joe" not in line
+    assert "jane" in _show(state=folder, request="r1")[1]
+    assert json.loads("\n".join(_show(state=folder, request="r1", output="json")))[0]["subject"]["user"] == "jane"
+
+
+def test_keys_are_made_once_and_kept_private(tmp_path: pathlib.Path) -> None:
+    signer = audit_keys.signer(tmp_path)
+    assert audit_keys.signer(tmp_path) == signer
+    assert oct((tmp_path / "signing.key").stat().st_mode & 0o777) == "0o600"
+    assert audit_keys.pins([tmp_path / "signing.pub"]) == signing.pins([signer.public])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("abc", "64 hex digits"),
+        ("", "holds 0 keys"),
+        ("ab" * 32 + "\n" + "cd" * 32, "holds 2 keys"),
+        (None, "cannot be read"),
+    ],
+    ids=["no key", "nothing", "two", "no file"],
+)
+def test_a_key_file_that_is_none_is_said_to_be_none(tmp_path: pathlib.Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "key").write_text(text)
+    with pytest.raises(errors.CommandError, match=message):
+        audit_keys.secret(tmp_path / "key")
