@@ -41,7 +41,7 @@ class MemoryStore:
         self._published: set[str] = set()
         self._spends: dict[tuple[str, str], Spend] = {}
         self._checkpoints: list[bytes] = []
-        self._parts: list[PartRow] = []
+        self._parts: dict[tuple[str, str, Instant], PartRow] = {}
 
     async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
         self._open()
@@ -65,10 +65,12 @@ class MemoryStore:
             keys=_pick(rows.keys, lock.subjects),
             returns=rows.returns.intersection(lock.returns),
             events=rows.events.intersection(lock.events),
+            in_force=self._in_force() if lock.configuration else {},
             head=None if lock.writer is None else self._head(lock.writer),
         )
         for intent in (*lock.intents, *(attempt.intent for attempt in book.attempts.values() if attempt.intent)):
             self._load_intent(book, intent)
+        book.approvals.update((row.id, row) for row in self._rows.approvals.values() if row.kind in lock.approval_kinds)
         for lease in book.leases.values():
             self._load_window(book, (lease.account, lease.window_start))
         self._load_windows(book, lock)
@@ -111,6 +113,9 @@ class MemoryStore:
     def _spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
         return sum(row.cost for row in self._spends.values() if row.scope == scope and start <= row.at < end)
 
+    def _in_force(self) -> dict[str, PartRow]:
+        return {row.part: row for row in self._parts.values() if row.until is None}
+
     def _head(self, writer: str) -> AuditRow | None:
         return next((row for row in reversed(self._rows.records) if row.writer == writer), None)
 
@@ -132,26 +137,15 @@ class MemoryStore:
         rows.events.update(put.events)
         rows.violations.extend(put.violations)
         rows.records.extend(put.records)
+        for part in put.parts:
+            self._parts[part.part, part.version, part.since] = part
+        if put.published is not None:
+            self._published = {row.key for row in put.published}
+            rows.accounts.update({row.key: row for row in put.published})
         for entry in put.outbox.values():
             rows.outbox.setdefault(entry.id, entry)
         for spend in put.spends:
             self._spends.setdefault((spend.attempt, spend.scope), spend)
-
-    async def publish(self, parts: Sequence[PartRow], accounts: Sequence[AccountRow], now: Instant) -> None:
-        self._open()
-        versions = {row.part: row.version for row in parts}
-        old = {row.part: row.version for row in self._parts if row.until is None}
-        self._parts = [
-            row
-            if row.until is not None or versions.get(row.part) == row.version
-            else msgspec.structs.replace(row, until=now)
-            for row in self._parts
-        ]
-        self._parts.extend(
-            msgspec.structs.replace(row, since=now, until=None) for row in parts if old.get(row.part) != row.version
-        )
-        self._published = {row.key for row in accounts}
-        self._rows.accounts.update({row.key: row for row in accounts})
 
     async def put_checkpoint(self, data: bytes) -> None:
         self._open()
@@ -232,12 +226,13 @@ class MemoryStore:
 
     async def parts(self, at: Instant) -> list[PartRow]:
         self._open()
-        found = (row for row in self._parts if row.since <= at and (row.until is None or at < row.until))
+        found = (row for row in self._parts.values() if row.since <= at and (row.until is None or at < row.until))
         return sorted(found, key=lambda row: row.part)
 
     async def part(self, part: str, version: str) -> PartRow | None:
         self._open()
-        return next((row for row in reversed(self._parts) if (row.part, row.version) == (part, version)), None)
+        found = [row for row in self._parts.values() if (row.part, row.version) == (part, version)]
+        return max(found, key=lambda row: row.since, default=None)
 
 
 K = TypeVar("K")

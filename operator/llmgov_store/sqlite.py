@@ -10,8 +10,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import msgspec
-
 from llmgov.instants import Instant
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Epoch
@@ -137,7 +135,7 @@ class SqliteReader:
     async def part(self, part: str, version: str) -> PartRow | None:
         found = await self._reader.run(
             lambda connection: sqlite_tables.PARTS.select(
-                connection, "WHERE part = ? AND version = ? ORDER BY position DESC LIMIT 1", part, version
+                connection, "WHERE part = ? AND version = ? ORDER BY since DESC LIMIT 1", part, version
             )
         )
         return found[0] if found else None
@@ -178,9 +176,6 @@ class SqliteStore(SqliteReader):
 
         return await self._writer.run(work)
 
-    async def publish(self, parts: Sequence[PartRow], accounts: Sequence[AccountRow], now: Instant) -> None:
-        await self._writer.run(lambda connection: _publish(connection, parts, accounts, now))
-
     async def put_checkpoint(self, data: bytes) -> None:
         await self._writer.run(
             lambda connection: connection.execute("INSERT INTO checkpoints (data) VALUES (?)", (data,))
@@ -215,17 +210,3 @@ def _checked(path: pathlib.Path) -> sqlite3.Connection:
             raise StoreError(f"cannot read the ledger {path.name}: {error}") from error
         on_failure.pop_all()
     return connection
-
-
-def _publish(
-    connection: sqlite3.Connection, parts: Sequence[PartRow], accounts: Sequence[AccountRow], now: Instant
-) -> None:
-    in_force = {row.part: row.version for row in sqlite_tables.PARTS.select(connection, "WHERE until IS NULL")}
-    versions = {row.part: row.version for row in parts}
-    ended = [(now, part) for part, version in in_force.items() if versions.get(part) != version]
-    connection.executemany("UPDATE parts SET until = ? WHERE part = ? AND until IS NULL", ended)
-    begun = [row for row in parts if in_force.get(row.part) != row.version]
-    sqlite_tables.PARTS.add(connection, [msgspec.structs.replace(row, since=now, until=None) for row in begun])
-    sqlite_tables.ACCOUNTS.put(connection, accounts)
-    connection.execute("UPDATE accounts SET published = 0 WHERE published")
-    connection.executemany("UPDATE accounts SET published = 1 WHERE key = ?", [(row.key,) for row in accounts])

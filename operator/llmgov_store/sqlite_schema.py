@@ -150,9 +150,9 @@ CREATE TABLE parts (
     document BLOB NOT NULL,
     since INTEGER NOT NULL,
     until INTEGER,
-    position INTEGER PRIMARY KEY
-) STRICT;
-CREATE INDEX parts_part ON parts (part, version);
+    PRIMARY KEY (part, version, since)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX parts_in_force ON parts (part) WHERE until IS NULL;
 """
 
 MIGRATIONS = (_LEDGER,)

@@ -1,6 +1,7 @@
 """From a `Lock` to a `Book`, and from what was put to tables: the SQL of the SQLite ledger's transactions."""
 
 import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
@@ -34,8 +35,12 @@ def load(connection: sqlite3.Connection, lock: Lock) -> Book:
         keys={row.subject: row for row in KEYS.among(connection, "subject", lock.subjects)},
         returns={pair for pair in lock.returns if _returned(connection, *pair)},
         events=_known_events(connection, lock),
+        in_force=_in_force(connection) if lock.configuration else {},
         head=None if lock.writer is None else _head(connection, lock.writer),
     )
+    if lock.approval_kinds:
+        kinds = APPROVALS.among(connection, "kind", (kind.value for kind in lock.approval_kinds))
+        book.approvals.update((row.id, row) for row in kinds)
     stored = (attempt.intent for attempt in book.attempts.values() if attempt.intent is not None)
     intents = (*lock.intents, *stored)
     _load_leases(connection, book, lock, intents)
@@ -99,6 +104,10 @@ def _known_events(connection: sqlite3.Connection, lock: Lock) -> set[str]:
     return {event for (event,) in found}
 
 
+def _in_force(connection: sqlite3.Connection) -> dict[str, rows.PartRow]:
+    return {row.part: row for row in PARTS.select(connection, "WHERE until IS NULL")}
+
+
 def _head(connection: sqlite3.Connection, writer: str) -> rows.AuditRow | None:
     found = RECORDS.select(connection, "WHERE writer = ? ORDER BY seq DESC LIMIT 1", writer)
     return found[0] if found else None
@@ -129,5 +138,14 @@ def apply(connection: sqlite3.Connection, put: Put) -> None:
     VIOLATIONS.add(connection, put.violations)
     RECORDS.add(connection, put.records)
     KEYS.put(connection, put.keys.values())
+    PARTS.put(connection, put.parts)
+    if put.published is not None:
+        _publish(connection, put.published)
     connection.executemany("INSERT INTO returns (lease, serial) VALUES (?, ?)", sorted(put.returns))
     connection.executemany("INSERT INTO events (id) VALUES (?)", [(event,) for event in sorted(put.events)])
+
+
+def _publish(connection: sqlite3.Connection, accounts: Sequence[rows.AccountRow]) -> None:
+    ACCOUNTS.put(connection, accounts)
+    connection.execute("UPDATE accounts SET published = 0 WHERE published")
+    connection.executemany("UPDATE accounts SET published = 1 WHERE key = ?", [(row.key,) for row in accounts])

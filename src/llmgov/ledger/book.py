@@ -12,6 +12,7 @@ from llmgov.instants import Instant
 from llmgov.ledger.messages import Intent
 from llmgov.ledger.rows import (
     AccountRow,
+    ApprovalKind,
     ApprovalRow,
     ApprovalState,
     Attempt,
@@ -19,6 +20,7 @@ from llmgov.ledger.rows import (
     EpochRow,
     LeaseRow,
     OutboxEntry,
+    PartRow,
     Spend,
     SubjectKeyRow,
     ViolationRow,
@@ -46,6 +48,7 @@ class Lock:
 
     With a window come its account and its approvals; with a lease its window; with an attempt whose intent is stored,
     or among `intents`, the leases it was charged to and every window of the scopes on its path at that time.
+    `configuration` brings the parts in force, `approval_kinds` all approvals of a kind.
     """
 
     windows: tuple[WindowLock, ...] = ()
@@ -56,16 +59,19 @@ class Lock:
     returns: tuple[tuple[str, int], ...] = ()
     holders: tuple[str, ...] = ()
     approvals: tuple[str, ...] = ()
+    approval_kinds: tuple[ApprovalKind, ...] = ()
     events: tuple[str, ...] = ()
     writer: str | None = None
     subjects: tuple[str, ...] = ()
+    configuration: bool = False
 
 
 @dataclasses.dataclass(slots=True)
 class Put:
     """The rows that a step wrote: each replaces the row of the same identity, or is new.
 
-    Of `outbox` and `spends` an existing row stays as it is.
+    Of `outbox` and `spends` an existing row stays as it is. `published`, where set, are from now on the accounts in
+    force, in place of those before.
     """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
@@ -81,6 +87,8 @@ class Put:
     spends: list[Spend] = dataclasses.field(default_factory=list)
     violations: list[ViolationRow] = dataclasses.field(default_factory=list)
     records: list[AuditRow] = dataclasses.field(default_factory=list)
+    parts: list[PartRow] = dataclasses.field(default_factory=list)
+    published: tuple[AccountRow, ...] | None = None
 
 
 @dataclasses.dataclass(slots=True)
@@ -97,6 +105,7 @@ class Book:
     keys: dict[str, SubjectKeyRow] = dataclasses.field(default_factory=dict)
     returns: set[tuple[str, int]] = dataclasses.field(default_factory=set)
     events: set[str] = dataclasses.field(default_factory=set)
+    in_force: dict[str, PartRow] = dataclasses.field(default_factory=dict)
     head: AuditRow | None = None
     put: Put = dataclasses.field(default_factory=Put)
 

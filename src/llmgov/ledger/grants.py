@@ -5,7 +5,6 @@ request finds the leases of its first answer by their ids and gets the same answ
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -13,7 +12,7 @@ import msgspec
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.ledger import ceilings, windows
+from llmgov.ledger import approvals, ceilings, windows
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.messages import Epoch, Lease, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
 from llmgov.ledger.rows import (
@@ -23,12 +22,11 @@ from llmgov.ledger.rows import (
     ApprovalState,
     EpochRow,
     LeaseRow,
-    OutboxEntry,
     Window,
     scope,
 )
 from llmgov.money import MicroUsd
-from llmgov.snapshot import Account, Audience
+from llmgov.snapshot import Account
 
 LEASE_LIFE: Duration = 10 * instants.MINUTE
 """How long a lease may be held from: as long as a hub may be away before requests stop."""
@@ -129,11 +127,9 @@ def _admit(book: Book, epoch: Epoch) -> bool:
 
 def _consumable(book: Book, request: LeaseRequest, now: Instant) -> bool:
     row = book.approvals.get(request.approval or "")
-    if row is None or row.kind is not ApprovalKind.REQUEST:
+    if row is None:
         return False
-    if row.state is ApprovalState.USED:
-        return row.used_by == _token(request)
-    return row.state is ApprovalState.APPROVED and now < row.expires
+    return approvals.usable(row, now) or row.used_by == _token(request)
 
 
 def _consume(book: Book, request: LeaseRequest) -> None:
@@ -213,7 +209,7 @@ def _pending(book: Book, candidate: _Candidate, now: Instant) -> str | None:
         if (row.account, row.window_start, row.threshold) == (window.account, window.start, percent):
             return None if row.state is ApprovalState.DENIED else row.id
     row = ApprovalRow(
-        id=approval_id(f"{window.account}/{window.start}/{percent}"),
+        id=approvals.identity(f"{window.account}/{window.start}/{percent}"),
         kind=ApprovalKind.THRESHOLD,
         policy=account.source,
         summary=f"spend beyond {percent} % of {account.source}",
@@ -223,16 +219,8 @@ def _pending(book: Book, candidate: _Candidate, now: Instant) -> str | None:
         window_start=window.start,
         threshold=percent,
     )
-    book.put_approval(row)
-    message = f"{account.source} is at {percent} % of its limit and waits for an approval"
-    entry = OutboxEntry(f"approval/{row.id}", now, Audience.ADMINS.value, row.id, "approval", message)
-    book.put.outbox.setdefault(entry.id, entry)
+    approvals.ask(book, row)
     return row.id
-
-
-def approval_id(covers: str) -> str:
-    """A short name for people to type, the same for the same thing: what is asked for twice is asked for once."""
-    return f"apr-{hashlib.sha256(covers.encode()).hexdigest()[:12]}"
 
 
 def _refuse(request: LeaseRequest, why: Why, now: Instant, source: str = "") -> LeaseRefusal:

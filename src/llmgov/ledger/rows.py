@@ -137,6 +137,8 @@ class ApprovalKind(enum.Enum):
     """An account's window, up to its next acting threshold."""
     REQUEST = "request"
     """One attempt of one request, known by its digest."""
+    OVERRUN = "overrun"
+    """A model that cost more than was held for it (then the digest is its name)."""
 
 
 class ApprovalState(enum.Enum):

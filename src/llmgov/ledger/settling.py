@@ -5,22 +5,13 @@ charged the cost through its leases. So is every other open window on its chargi
 the money: an account that the sidecar did not know yet, or one that began while the attempt was on its way.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from llmgov.instants import Instant
 from llmgov.ledger import charging, moves
-from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.messages import Event, Intent, Settlement
+from llmgov.ledger.book import Book
+from llmgov.ledger.messages import Intent, Settlement
 from llmgov.ledger.rows import Attempt, Spend
-
-
-def lock(events: Sequence[Event]) -> Lock:
-    """What `record` needs of the store for all of `events`."""
-    intents = tuple(event for event in events if isinstance(event, Intent))
-    halves = (event.id for event in events if isinstance(event, Intent | Settlement))
-    return Lock(attempts=tuple(dict.fromkeys(halves)), intents=intents)
 
 
 def record(book: Book, half: Intent | Settlement, now: Instant) -> bool:

@@ -35,7 +35,7 @@ class Reader(Protocol):
     """The reads: what a process that only looks gets, too."""
 
     async def accounts(self) -> list[AccountRow]:
-        """The accounts published as in force, and the users' own ones of these that were used, by key."""
+        """The accounts published as in force (`Put.published`), and users' own ones of these that were used, by key."""
         ...
 
     async def windows(self, at: Instant) -> list[Window]:
@@ -105,13 +105,6 @@ class Store(Reader, Protocol):
 
         Raises:
             StoreError: nothing was written.
-        """
-        ...
-
-    async def publish(self, parts: Sequence[PartRow], accounts: Sequence[AccountRow], now: Instant) -> None:
-        """Put a whole configuration in force: a part whose version did not change stays, one not named ends.
-
-        `accounts` replace those that were published before; what they spent stays on record.
         """
         ...
 

@@ -325,29 +325,33 @@ async def test_approvals_are_found_by_id_and_with_their_window(store: Store) -> 
     assert await store.approvals() == [request, decided]
     book = await look(store, Lock(approvals=("apr-2", "apr-3")))
     assert book.approvals == {"apr-2": request}
+    book = await look(store, Lock(approval_kinds=(ApprovalKind.REQUEST, ApprovalKind.OVERRUN)))
+    assert book.approvals == {"apr-2": request}
     book = await look(store, Lock(windows=ALL.windows))
     assert book.opened(WINDOW) == {90}
 
 
 @on_every_store
-async def test_publishing_keeps_every_version_with_its_time(store: Store) -> None:
-    def part(name: str, version: str) -> PartRow:
-        return PartRow(name, version, version.encode(), 0)
+async def test_every_version_of_a_part_is_kept_with_its_time(store: Store) -> None:
+    first, second = PartRow("organization", "v1", b"one", 100), PartRow("organization", "v2", b"two", 200)
+    again = PartRow("organization", "v1", b"one", 300)
+    ended = [msgspec.structs.replace(row, until=row.since + 100) for row in (first, second)]
 
-    await store.publish([part("organization", "v1"), part("prices", "p1"), part("namespace/a", "a1")], [], 100)
-    await store.publish([part("organization", "v2"), part("prices", "p1")], [], 200)
-    await store.publish([part("organization", "v1"), part("prices", "p1")], [], 300)
-    in_force = [[(row.part, row.version) for row in await store.parts(at)] for at in (99, 100, 200, 300)]
-    assert in_force == [
-        [],
-        [("namespace/a", "a1"), ("organization", "v1"), ("prices", "p1")],
-        [("organization", "v2"), ("prices", "p1")],
-        [("organization", "v1"), ("prices", "p1")],
-    ]
-    assert await store.part("organization", "v2") == PartRow("organization", "v2", b"v2", 200, 300)
-    assert await store.part("organization", "v1") == PartRow("organization", "v1", b"v1", 300, None)
-    assert await store.part("prices", "p1") == PartRow("prices", "p1", b"p1", 100, None)
-    assert await store.part("prices", "p2") is None
+    for rows_of_step in ([first], [ended[0], second], [ended[1], again]):
+        await store.transact(Lock(), lambda book, put=rows_of_step: book.put.parts.extend(put))  # type: ignore[misc]
+    assert [await store.parts(at) for at in (99, 100, 200, 300)] == [[], [ended[0]], [ended[1]], [again]]
+    assert await store.part("organization", "v2") == ended[1]
+    assert await store.part("organization", "v1") == again
+    assert await store.part("organization", "v3") is None
+    assert (await look(store, Lock(configuration=True))).in_force == {"organization": again}
+    assert (await look(store, Lock())).in_force == {}
+
+
+async def publish(store: Store, *accounts: AccountRow) -> None:
+    def step(book: Book) -> None:
+        book.put.published = accounts
+
+    await store.transact(Lock(), step)
 
 
 @on_every_store
@@ -355,10 +359,13 @@ async def test_published_accounts_are_listed_with_the_users_own_ones(store: Stor
     each = ledgers.account(Target(TargetKind.USER))
     janes = AccountRow(f"{each.key}|jane", "user/jane", each)
     await store.transact(Lock(), lambda book: book.put_account(janes))
-    await store.publish([], [AccountRow(each.key, "user/", each), ACCOUNT_ROW], NOW)
+    await publish(store, AccountRow(each.key, "user/", each), ACCOUNT_ROW)
     assert [row.key for row in await store.accounts()] == [ACCOUNT.key, each.key, janes.key]
-    await store.publish([], [ACCOUNT_ROW], NOW)
-    assert await store.accounts() == [ACCOUNT_ROW]
+    lowered = msgspec.structs.replace(ACCOUNT_ROW, account=msgspec.structs.replace(ACCOUNT, limit=7))
+    await publish(store, lowered)
+    assert await store.accounts() == [lowered]
+    await publish(store)
+    assert await store.accounts() == []
 
 
 @on_every_store

@@ -1,0 +1,100 @@
+"""What the ledger makes of each event that a sidecar reports, once: charges, violations, notices, pending approvals."""
+
+from collections.abc import Iterable, Sequence
+from typing import assert_never
+
+from llmgov import instants
+from llmgov.instants import Duration, Instant
+from llmgov.ledger import approvals, settling
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.messages import Event, Intent, Refused, Settlement, Violated
+from llmgov.ledger.rows import ApprovalKind, OutboxEntry, ViolationRow
+from llmgov.policy.decision import Violation
+from llmgov.snapshot import Audience
+
+NOTICE_PERIOD: Duration = instants.HOUR
+"""Of one policy's violations of one kind in one namespace, an audience hears once in this time."""
+
+
+def lock(events: Sequence[Event]) -> Lock:
+    """What `record` needs of the store for all of `events`."""
+    digests = (event.approval_digest for event in events if isinstance(event, Refused) and event.approval_digest)
+    overran = any(isinstance(event, Settlement) and event.overrun for event in events)
+    return Lock(
+        attempts=_distinct(event.id for event in events if isinstance(event, Intent | Settlement)),
+        intents=tuple(event for event in events if isinstance(event, Intent)),
+        events=_distinct(event.id for event in events if isinstance(event, Refused | Violated)),
+        approvals=_distinct(map(approvals.identity, digests)),
+        approval_kinds=(ApprovalKind.OVERRUN,) if overran else (),
+    )
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def record(book: Book, event: Event, now: Instant) -> bool:
+    """Take one event; false where it was known already, and changes nothing."""
+    match event:
+        case Intent() | Settlement():
+            return _record_half(book, event, now)
+        case Refused():
+            return _record_violations(book, event, event.count, now)
+        case Violated():
+            return _record_violations(book, event, 1, now)
+        case _:
+            assert_never(event)
+
+
+def _record_half(book: Book, half: Intent | Settlement, now: Instant) -> bool:
+    if not settling.record(book, half, now):
+        return False
+    intent, settlement = book.attempts[half.id].intent, book.attempts[half.id].settlement
+    if intent is not None and settlement is not None and settlement.overrun:
+        approvals.stop_model(book, f"{intent.subject.provider}/{intent.subject.model}", settlement, now)
+    return True
+
+
+def _record_violations(book: Book, event: Refused | Violated, count: int, now: Instant) -> bool:
+    if event.id in book.events:
+        return False
+    book.put_event(event.id)
+    for index, violation in enumerate(event.violations):
+        book.put.violations.append(_row(event, index, violation, count))
+        for audience in violation.notify:
+            _notify(book, event, violation, audience, now)
+    if isinstance(event, Refused):
+        approvals.ask_for_request(book, event, now)
+    return True
+
+
+def _row(event: Refused | Violated, index: int, violation: Violation, count: int) -> ViolationRow:
+    return ViolationRow(
+        event=event.id,
+        index=index,
+        at=event.at,
+        policy=violation.policy,
+        action=violation.action,
+        reason=violation.reason,
+        message=violation.message,
+        dry_run=violation.dry_run,
+        namespace=event.subject.namespace,
+        service_account=event.subject.service_account,
+        user=event.subject.user,
+        model=event.subject.model,
+        count=count,
+    )
+
+
+def _notify(book: Book, event: Refused | Violated, violation: Violation, audience: Audience, now: Instant) -> None:
+    """A notice, whose id makes it the only one of its kind in its period."""
+    about = f"{violation.policy}/{violation.reason}/{event.subject.namespace}"
+    entry = OutboxEntry(
+        id=f"violation/{about}/{audience.value}/{now // NOTICE_PERIOD}",
+        at=now,
+        audience=audience.value,
+        about=violation.policy,
+        fact="violation",
+        message=f"{violation.action.value} in {event.subject.namespace}: {violation.message}",
+    )
+    book.put.outbox.setdefault(entry.id, entry)
