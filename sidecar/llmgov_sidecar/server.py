@@ -6,7 +6,7 @@ answers through the `Exchange`. Deadlines are looked at by one sweep of all conn
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 
@@ -144,9 +144,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start waiting for a head, or turn the client away when there are too many."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; listeners are stream sockets
-        self._transport = transport
-        transport.set_write_buffer_limits(self._listener.bounds.write_buffer)
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(self._listener.bounds.write_buffer)
         self._wait(self._listener.bounds.idle_seconds)
         if not self._listener.admit(self):
             self._refuse(http1.MessageError(503, "too many connections"))

@@ -10,7 +10,7 @@ import collections
 import enum
 import select
 import ssl
-from typing import Final
+from typing import Final, cast
 from urllib import parse
 
 import msgspec
@@ -107,8 +107,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type; origins are stream sockets
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the answer in; bytes that nobody asked for make the connection useless."""
