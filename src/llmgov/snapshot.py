@@ -317,8 +317,8 @@ class ModelPrice(Struct, frozen=True):
 
     `rates` are pico-USD a unit; `service_tiers` multiply the rates of tokens (not of calls) in parts per million
     (`priority: 2_000_000`), as does `regions`; `provider/model` is the exact name, `aliases` further exact names (dated
-    versions). `image_tokens` is the most that one image can be billed as; `None` is not known, and then the dearest
-    rule of any model is taken.
+    versions). `image_tokens` is the most that one image can be billed as; `None` means that no rule bounds it, so that
+    the context window has to.
     """
 
     provider: str

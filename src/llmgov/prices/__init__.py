@@ -1,1 +1,18 @@
 """Prices: pinned data with sources; usage times rates is money, and facts about a request bound what it can cost."""
+
+from llmgov.prices.bound import BoundError, base, per_output_token
+from llmgov.prices.cost import UnpricedError, cost
+from llmgov.prices.document import PriceDataError, parse, render
+from llmgov.prices.lookup import find
+
+__all__ = [
+    "BoundError",
+    "PriceDataError",
+    "UnpricedError",
+    "base",
+    "cost",
+    "find",
+    "parse",
+    "per_output_token",
+    "render",
+]

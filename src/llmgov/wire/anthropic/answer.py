@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from llmgov.wire import walk
+from llmgov.wire import paths, walk
 from llmgov.wire.anthropic import usage
 from llmgov.wire.events import Answer, Operation, Route, Text, TextRole
 from llmgov.wire.fields import Kind
@@ -47,5 +47,5 @@ def block_texts(block: Mapping[str, Any], path: str) -> tuple[Text, ...]:
     walker = walk.Walker({}, {}, {}, {})
     for name, value in block.items():
         if name not in _CONTROLS:
-            walker.read(value, Kind.JSON, f"{path}.{name}", role)
+            walker.read(value, Kind.JSON, paths.key(path, name), role)
     return tuple(walker.findings.texts)

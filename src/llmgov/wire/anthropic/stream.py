@@ -1,4 +1,4 @@
-"""A streamed message: `message_start`, each block as start, deltas and stop, `message_delta` with the usage, the end."""
+"""A streamed message: `message_start`, blocks as start, deltas and stop, `message_delta` with the usage, the end."""
 
 from typing import Any
 

@@ -45,8 +45,8 @@ def of_report(report: Mapping[str, Any], model: str | None = None) -> Usage:
 
 
 def _hour_writes(breakdown: Mapping[str, Any], written: int) -> int:
-    """Of all writes those for an hour. A stream repeats only the total: what the total has grown by beyond the breakdown
-    is taken to be of the dearer kind, if that was used at all."""
+    """Of all writes those for an hour. A stream repeats only the total: what it has grown by beyond the breakdown is
+    taken to be of the dearer kind, if that was used at all."""
     hour = reports.number(breakdown, "ephemeral_1h_input_tokens")
     if not hour:
         return 0
