@@ -1,18 +1,26 @@
 """`decide`: one request in, one complete `Decision` out (design section 5, step 3). No I/O, no clock.
 
-Gather what applies (the plan), then walk the chain of checks: model access, rate, content, compliance, cost. The first
-link that refuses ends it. Only a request that passes them all is counted in the rate windows.
+Gather what applies (the plan), then walk the chain of checks: model access, rate, content, cost and compliance (last,
+since nobody should be asked to approve what could not go anyway). Every matching policy is asked, the strictest answer
+wins, and priority decides which is named. The first link that refuses ends it, and only a request that passes them all
+is counted in the rate windows.
 """
 
 import re
+from typing import Any
+
+import msgspec
 
 from llmgov.instants import Duration, Instant
-from llmgov.policy import access, limits, rate, refusals
-from llmgov.policy.decision import Action, Decision, Evaluation, Principal, Violation
+from llmgov.policy import access, compliance, content, cost, limits, rate, refusals
+from llmgov.policy.decision import Action, ApprovalRequest, Decision, Evaluation, Principal, Violation
 from llmgov.policy.runtime import Plan, Runtime
 from llmgov.policy.state import State
 from llmgov.policy.verdict import Verdict
-from llmgov.wire.events import METERED, Refusal, Request
+from llmgov.wire.events import METERED, Edit, Reason, Refusal, ReplaceText, Request
+
+SETTINGS = "GovernanceSettings/default"
+"""What violations of the settings themselves name as their policy."""
 
 _MODEL_NAME = re.compile(r"[!-~]{1,256}")
 
@@ -38,13 +46,20 @@ def decide(
     impossible = _impossible(request, principal, plan)
     if impossible is not None:
         return draft.refused(impossible)
-    if draft.add(access.check(plan, principal, runtime)):
+    if draft.add(access.check(plan, principal, runtime)) or draft.unknown_parts(request):
         return draft.refused()
     tokens = limits.estimate(request.cost, request.output_limit)
     admission = rate.check(plan.limits, tokens, state, now, patience)
     if draft.add(admission.verdict):
         return draft.refused()
-    return draft.admitted(admission, state, now)
+    found, redactions = content.check(plan.filters, plan.finder, request.texts)
+    if draft.add(found):
+        return draft.refused()
+    costs = cost.check(plan, request, stopped) if request.route.operation in METERED else cost.Outcome(Verdict())
+    needs = compliance.check(plan, request, principal, costs.worst_case, runtime.directory, now)
+    if draft.add(costs.verdict) or draft.add(needs.verdict):
+        return draft.refused(asks=needs.asks)
+    return draft.admitted(admission, redactions, costs, needs, state, now)
 
 
 class _Draft:
@@ -64,39 +79,89 @@ class _Draft:
         self._refusal = verdict.refusal
         return verdict.refusal is not None
 
-    def refused(self, refusal: Refusal | None = None) -> Decision:
-        """The decision of a request that may not go."""
-        return Decision(
-            Action.DENY,
-            refusal=refusal or self._refusal,
-            provider=self._plan.provider,
-            model=self._plan.model,
-            path=self._plan.path,
-            violations=tuple(self._violations),
-            evaluations=(*self._evaluations, *self._plan.skipped),
-            observed=self._runtime.observes,
+    def unknown_parts(self, request: Request) -> bool:
+        """Refuse what cannot be checked, where the settings say so."""
+        if not request.unknown_parts or not self._runtime.settings.refuse_unknown_parts:
+            return False
+        refusal = refusals.unknown_parts(request.unknown_parts)
+        observed = self._runtime.observes
+        self._violations.append(
+            Violation(SETTINGS, Action.DENY, "unknown_part", refusal.message, observed, request.unknown_parts[0])
         )
+        self._refusal = None if observed else refusal
+        return not observed
 
-    def admitted(self, admission: rate.Admission, state: State, now: Instant) -> Decision:
+    def refused(self, refusal: Refusal | None = None, asks: ApprovalRequest | None = None) -> Decision:
+        """The decision of a request that may not go."""
+        refusal = refusal or self._refusal
+        if refusal is not None and refusal.reason is Reason.APPROVAL:
+            return self._decision(Action.REQUIRE_APPROVAL, refusal=refusal, approval_request=asks)
+        return self._decision(Action.DENY, refusal=refusal)
+
+    def admitted(
+        self,
+        admission: rate.Admission,
+        redactions: tuple[ReplaceText, ...],
+        costs: cost.Outcome,
+        needs: compliance.Outcome,
+        state: State,
+        now: Instant,
+    ) -> Decision:
         """The decision of a request that may go, now or later; counts it."""
         keys = rate.commit(admission, state)
         waits = admission.queued or admission.at > now
-        return Decision(
-            Action.THROTTLE if waits else Action.ALLOW,
+        plan = costs.plan
+        if plan is not None and needs.approval is not None:
+            plan = msgspec.structs.replace(plan, approval=needs.approval)
+        edits: tuple[Edit, ...] = (*self._alias(), *redactions, *costs.edits)
+        return self._decision(
+            self._action(waits, redactions, costs),
             throttle_until=admission.at if waits else None,
             queued=admission.queued,
+            max_wait=admission.max_wait,
+            edits=edits,
+            output=self._plan.output,
+            clamp=costs.clamp,
+            plan=plan,
+            approval=needs.approval,
+            rate_headers=rate.headers(self._plan.limits, state, now),
+            rate_keys=keys,
+            reserved_tokens=admission.tokens,
+            retries=access.retries(self._plan),
+            fallback_models=access.fallback_models(self._plan),
+        )
+
+    def _alias(self) -> tuple[ReplaceText, ...]:
+        """What the client calls by an alias, the provider knows by its name; an Azure deployment is its own name."""
+        plan = self._plan
+        if plan.model == plan.asked or plan.kind == "azure-openai":
+            return ()
+        return (ReplaceText("model", plan.model),)
+
+    def _action(self, waits: bool, redactions: tuple[ReplaceText, ...], costs: cost.Outcome) -> Action:
+        if waits:
+            return Action.THROTTLE
+        if redactions:
+            return Action.REDACT
+        if costs.clamp is not None:
+            return Action.CLAMP
+        flagged = any(found.action is Action.FLAG and not found.dry_run for found in self._violations)
+        return Action.FLAG if flagged else Action.ALLOW
+
+    def _decision(self, action: Action, **parts: Any) -> Decision:
+        duties = self._plan.duties
+        return Decision(
+            action,
             provider=self._plan.provider,
             model=self._plan.model,
             path=self._plan.path,
             violations=tuple(self._violations),
             evaluations=(*self._evaluations, *self._plan.skipped),
-            rate_headers=rate.headers(self._plan.limits, state, now),
-            rate_keys=keys,
-            reserved_tokens=admission.tokens,
-            max_wait=admission.max_wait,
+            strict_audit=duties.strict_audit,
+            log_request=duties.log_request,
+            retention_days=duties.retention_days,
             observed=self._runtime.observes,
-            retries=access.retries(self._plan),
-            fallback_models=access.fallback_models(self._plan),
+            **parts,
         )
 
 

@@ -173,6 +173,11 @@ def unbounded_cost(source: str, path: str, why: str) -> Refusal:
     )
 
 
+def unbounded_request(source: str, why: str) -> Refusal:
+    """A request as a whole whose cost nothing bounds where money is limited. `why` ends in what to do, or says it."""
+    return _denied(source, f"{source} limits costs and nothing bounds what this request may cost: {why}")
+
+
 def model_stopped(source: str, model: str) -> Refusal:
     """A model that cost more than its hold; under cost limits it waits for an administrator."""
     return _denied(

@@ -6,15 +6,20 @@ snapshot, so they change no answer; they are bounded, since clients choose model
 
 import dataclasses
 
-from llmgov.policy import limits, match
-from llmgov.policy.decision import Charge, Evaluation, Principal
+from llmgov.policy import duties, limits, match
+from llmgov.policy.decision import Charge, Evaluation, OutputFilter, Principal
+from llmgov.policy.duties import Duties
 from llmgov.policy.limits import Limit
+from llmgov.policy.output import OutputScanner
 from llmgov.policy.rules import KINDS, Rule, of_kind
+from llmgov.policy.scanner import Scanner
+from llmgov.policy.tokens import Issuers
 from llmgov.snapshot import (
     Account,
     Compliance,
     ContentFilter,
     CostLimit,
+    Direction,
     Directory,
     ModelAccess,
     ModelPrice,
@@ -39,17 +44,21 @@ _SERVES = {Format.OPENAI: ("openai", "openai-compatible"), Format.ANTHROPIC: ("a
 class Plan:
     """All that follows from principal, provider and model alone: remembered, so that a request pays for none of it.
 
-    `model` is the name after aliases; each tuple of rules is in order of priority; `path` names the targets that the
-    request is counted for, nearest first.
+    `asked` is the client's name of the model, `model` what it is after aliases; each tuple of rules is in order of
+    priority; `path` names the targets that the request is counted for, nearest first.
     """
 
     provider: Provider | None
+    asked: str
     model: str
     price: ModelPrice | None
     access: tuple[Rule[ModelAccess], ...]
     limits: tuple[Limit, ...]
     filters: tuple[Rule[ContentFilter], ...]
+    finder: Scanner
+    output: tuple[OutputFilter, ...]
     compliance: tuple[Rule[Compliance], ...]
+    duties: Duties
     costs: tuple[Rule[CostLimit], ...]
     charges: tuple[Charge, ...]
     path: tuple[str, ...]
@@ -76,9 +85,11 @@ class Runtime:
         self.accounts = organization.accounts + namespace.accounts
         self.providers = namespace.providers + organization.providers
         self.permissions = {role.name: frozenset(role.permissions) for role in organization.roles}
-        self.memory: dict[str, object] = {}
+        self.issuers = Issuers(self.settings.issuers)
         self._prices = _by_name(snapshot.prices.models)
         self._own_prices = {provider.id: _by_name(provider.prices) for provider in self.providers}
+        self._scanners: dict[tuple[str, ...], Scanner] = {}
+        self._output_scanners: dict[tuple[tuple[str, bool], ...], OutputScanner] = {}
         self._plans: dict[tuple[object, ...], Plan] = {}
 
     def plan(self, principal: Principal, format_: Format, model: str) -> Plan:
@@ -107,6 +118,21 @@ class Runtime:
         name = f"{provider.kind}/{model}"
         return self._own_prices[provider.id].get(name) or self._prices.get(name)
 
+    def output_scanner(self, filters: tuple[OutputFilter, ...]) -> OutputScanner | None:
+        """What scans an answer under a decision's `output`; `None` where nothing is looked for."""
+        if not filters:
+            return None
+        key = tuple((output.policy, output.dry_run) for output in filters)
+        if key not in self._output_scanners:
+            self._output_scanners[key] = OutputScanner(filters)
+        return self._output_scanners[key]
+
+    def _scanner(self, rules: tuple[Rule[ContentFilter], ...]) -> Scanner:
+        key = tuple(rule.id for rule in rules)
+        if key not in self._scanners:
+            self._scanners[key] = Scanner([rule.body for rule in rules])
+        return self._scanners[key]
+
     def _provider(self, format_: Format, model: str) -> Provider | None:
         serves = [provider for provider in self.providers if provider.kind in _SERVES[format_]]
         naming = [provider for provider in serves if model in provider.models]
@@ -126,14 +152,24 @@ class Runtime:
                 outcome = f"does not apply: appliesTo.{field}"
                 skipped.append(Evaluation(policy.id, KINDS[type(policy.body)], False, outcome))
         charges = self._charges(principal, kind, model)
+        content, compliance = of_kind(rules, ContentFilter), of_kind(rules, Compliance)
+        filters = tuple(rule for rule in content if Direction.REQUEST in rule.body.directions)
         return Plan(
             provider=provider,
+            asked=asked,
             model=model,
             price=self.price(provider, model) if provider else None,
             access=of_kind(rules, ModelAccess),
             limits=limits.of(of_kind(rules, RateLimit), principal),
-            filters=of_kind(rules, ContentFilter),
-            compliance=of_kind(rules, Compliance),
+            filters=filters,
+            finder=self._scanner(filters),
+            output=tuple(
+                OutputFilter(rule.id, rule.body, not rule.acts)
+                for rule in content
+                if Direction.RESPONSE in rule.body.directions
+            ),
+            compliance=compliance,
+            duties=duties.of(compliance),
             costs=of_kind(rules, CostLimit),
             charges=charges,
             path=_path(principal, charges),

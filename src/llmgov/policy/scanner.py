@@ -19,7 +19,7 @@ HOLD_BACK_CAP = 4096
 and so no more than this is ever held back of a stream."""
 
 _SET_MEMORY = 32 << 20
-"""What the set's automaton may take at most; with all detectors it takes 0.3 MB. Where it is too little, all are searched."""
+"""What the set's automaton may take at most (0.3 MB with all detectors). Where it is not enough, each is searched."""
 
 
 @dataclasses.dataclass(slots=True, frozen=True)

@@ -1,0 +1,94 @@
+"""The check of kind `compliance`: what must be on record, and what somebody must approve first.
+
+An approval covers exactly one request: its digest is over who asks, the model, and every byte of the body.
+"""
+
+import dataclasses
+import hashlib
+
+from llmgov import money
+from llmgov.instants import Instant
+from llmgov.money import MicroUsd
+from llmgov.policy import globs, refusals
+from llmgov.policy.decision import Action, ApprovalRequest, Principal
+from llmgov.policy.runtime import Plan
+from llmgov.policy.verdict import Verdict
+from llmgov.snapshot import Approval, Compliance, Directory
+from llmgov.wire.events import Request
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Outcome:
+    """The verdict; the open approval that the request uses up, or the one that it has to ask for."""
+
+    verdict: Verdict
+    approval: Approval | None = None
+    asks: ApprovalRequest | None = None
+
+
+def check(
+    plan: Plan,
+    request: Request,
+    principal: Principal,
+    worst_case: MicroUsd | None,
+    directory: Directory,
+    now: Instant,
+) -> Outcome:
+    """Whether a request needs an approval that it does not have.
+
+    `worst_case` is what it may cost; `None` is not known, and then it counts as above every bound.
+    """
+    verdict = Verdict()
+    approval: Approval | None = None
+    asks: ApprovalRequest | None = None
+    mark = ""
+    for rule in plan.compliance:
+        why = _why(rule.body, plan, worst_case)
+        if why is None:
+            verdict.passed(rule, "no approval needed")
+            continue
+        mark = mark or digest(request, principal, plan)
+        held = _open(directory, mark, now)
+        if held is not None:
+            verdict.passed(rule, f"approved ({held.id})")
+            approval = held if rule.acts else approval
+            continue
+        reason, sentence = why
+        refusal = refusals.approval_required(rule.id, sentence)
+        verdict.refuse(rule, reason, refusal, Action.REQUIRE_APPROVAL)
+        if rule.acts and asks is None:
+            asks = ApprovalRequest(mark, rule.id, _summary(principal, plan, sentence))
+    return Outcome(verdict, approval, asks)
+
+
+def digest(request: Request, principal: Principal, plan: Plan) -> str:
+    """What an approval covers: workload, user, provider, model and body, in hexadecimal SHA-256."""
+    body = hashlib.sha256(request.body).hexdigest()
+    parts = (principal.workload.name, principal.user or "", plan.kind, plan.model, request.route.operation.value, body)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _why(body: Compliance, plan: Plan, worst_case: MicroUsd | None) -> tuple[str, str] | None:
+    """The reason and the sentence of a need for approval."""
+    if plan.model and globs.of(body.sensitive_models).match_model(plan.kind, plan.model):
+        return "sensitive_model", f"{plan.kind}/{plan.model} is a sensitive model"
+    if body.approve_cost_above is None:
+        return None
+    bound = f"${money.format_amount(body.approve_cost_above)}"
+    if worst_case is None:
+        return "cost_unknown", f"what the request may cost is not known, and above {bound} it needs approval"
+    if worst_case > body.approve_cost_above:
+        cost = f"${money.format_amount(worst_case)}"
+        return "high_cost", f"the request may cost {cost}, and above {bound} it needs approval"
+    return None
+
+
+def _open(directory: Directory, mark: str, now: Instant) -> Approval | None:
+    return next(
+        (approval for approval in directory.approvals if approval.digest == mark and now < approval.expires), None
+    )
+
+
+def _summary(principal: Principal, plan: Plan, sentence: str) -> str:
+    who = f"{principal.user} in {principal.workload.name}" if principal.user else principal.workload.name
+    return f"{who} wants {plan.kind}/{plan.model}: {sentence}"

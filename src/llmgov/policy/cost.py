@@ -1,0 +1,258 @@
+"""The check of kind `costLimit`, and the plan of what to hold for an attempt (design section 5, step 4).
+
+Here it is decided whether a request's worst case can be bounded, and which output maximum it may have. Whether there
+is money for it, the ledger says later; `lower` then sets the maximum that the money held affords.
+"""
+
+import dataclasses
+
+from llmgov import money
+from llmgov.money import PICO_PER_MICRO, MicroUsd, PicoUsd
+from llmgov.policy import refusals
+from llmgov.policy.decision import Action, Clamp, CostPlan
+from llmgov.policy.rules import Rule
+from llmgov.policy.runtime import Plan
+from llmgov.policy.verdict import Verdict
+from llmgov.prices import bound
+from llmgov.snapshot import CostLimit, ModelPrice
+from llmgov.wire.events import CostFacts, Edit, Refusal, Request, SetNumber
+
+LEAST_OUTPUT = 64
+"""The smallest output maximum that the proxy sets where no policy has a `minOutputTokens`: an answer worth paying."""
+
+LEAST_REASONING_OUTPUT = 2048
+"""The same for reasoning models, whose hidden tokens come first: less buys an empty answer."""
+
+ASSUMED_OUTPUT = 200_000
+"""What is held for an output of unknown maximum where nothing is limited and costs are only counted."""
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Outcome:
+    """The verdict; the plan, `None` where nothing is known to be paid; the edits and the clamp that are due already.
+
+    `worst_case` is `None` where it cannot be known.
+    """
+
+    verdict: Verdict
+    plan: CostPlan | None = None
+    clamp: Clamp | None = None
+    edits: tuple[Edit, ...] = ()
+    worst_case: MicroUsd | None = None
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class _Output:
+    """An output maximum: from `least` to `most` tokens (equal where it is fixed). `policy` is what lowered it."""
+
+    least: int
+    most: int
+    fixed: bool
+    policy: str = ""
+
+
+def check(plan: Plan, request: Request, stopped: frozenset[str] = frozenset()) -> Outcome:
+    """Bound the cost of a request, or say why that cannot be done where money is limited."""
+    verdict = Verdict()
+    outcome = _check(plan, request, stopped, verdict)
+    looked_at = {evaluation.policy for evaluation in verdict.evaluations}
+    for rule in plan.costs:
+        if rule.id not in looked_at:
+            verdict.passed(rule, "within its limits")
+    return outcome
+
+
+def _check(plan: Plan, request: Request, stopped: frozenset[str], verdict: Verdict) -> Outcome:
+    price = plan.price or _fallback(plan)
+    if price is None:
+        return _unpriced(plan, verdict)
+    if _stopped(plan, stopped, verdict) or _unbounded(plan, request.cost, verdict):
+        return Outcome(verdict)
+    output = _output(plan, request, price, verdict)
+    if output is None:
+        return Outcome(verdict)
+    return _bounded(plan, request, price, output, verdict)
+
+
+def affords(plan: CostPlan, amount: MicroUsd) -> int | None:
+    """The output maximum that `amount` pays for, at most the plan's; `None` if it does not pay for the least."""
+    if amount < plan.least:
+        return None
+    if not plan.pico_per_output:
+        return plan.max_output
+    tokens = (amount * PICO_PER_MICRO - plan.base_pico) // plan.pico_per_output
+    return max(plan.min_output, min(plan.max_output, tokens))
+
+
+def fitting(plan: CostPlan, amount: MicroUsd) -> int | None:
+    """An output maximum, of at least one token, with which the request would fit into `amount`; `None` if none does."""
+    if not plan.pico_per_output:
+        return None
+    tokens = (amount * PICO_PER_MICRO - plan.base_pico) // plan.pico_per_output
+    return min(tokens, plan.max_output) if tokens >= 1 else None
+
+
+def lower(plan: CostPlan, held: MicroUsd) -> tuple[Clamp, SetNumber] | None:
+    """The output maximum to set for the money held, and what to say of it.
+
+    `None` where the client's own maximum stands, or where the model's own limit is not lowered.
+    """
+    tokens = affords(plan, held)
+    if plan.field is None or tokens is None or tokens == plan.price.max_output_tokens:
+        return None
+    return Clamp(plan.field, plan.asked, tokens, plan.policy), SetNumber(plan.field, tokens)
+
+
+def _fallback(plan: Plan) -> ModelPrice | None:
+    return next((rule.body.fallback_price for rule in plan.costs if rule.body.fallback_price is not None), None)
+
+
+def _limiting(plan: Plan) -> str | None:
+    """What limits costs here, for messages: an enforced account, or a policy with a maximum for one request."""
+    account = next((charge.account.source for charge in plan.charges if charge.enforced), None)
+    policy = next((rule.id for rule in plan.costs if rule.acts), None)
+    return account or policy
+
+
+def _refuse(plan: Plan, verdict: Verdict, reason: str, refusal: Refusal) -> bool:
+    """Refuse for the sake of whatever limits costs; false where nothing does."""
+    rule = next((rule for rule in plan.costs if rule.acts), None) or next(iter(plan.costs), None)
+    if rule is not None:
+        verdict.note(rule, Action.DENY, reason, refusal.message)
+    if _limiting(plan) is None:
+        return False
+    verdict.refusal = refusal
+    return True
+
+
+def _unpriced(plan: Plan, verdict: Verdict) -> Outcome:
+    name = f"{plan.kind}/{plan.model}"
+    if plan.costs or plan.charges:
+        _refuse(plan, verdict, "unknown_price", refusals.unknown_price(_limiting(plan) or plan.costs[0].id, name))
+    return Outcome(verdict)
+
+
+def _stopped(plan: Plan, stopped: frozenset[str], verdict: Verdict) -> bool:
+    name = f"{plan.kind}/{plan.model}"
+    source = _limiting(plan)
+    if name not in stopped or source is None:
+        return False
+    return _refuse(plan, verdict, "model_stopped", refusals.model_stopped(source, name))
+
+
+def _unbounded(plan: Plan, facts: CostFacts, verdict: Verdict) -> bool:
+    if not facts.refused or not (plan.costs or plan.charges):
+        return False
+    source = _limiting(plan) or plan.costs[0].id
+    refusal = refusals.unbounded_cost(source, facts.refused[0].path, facts.refused[0].why)
+    return _refuse(plan, verdict, "unbounded_cost", refusal)
+
+
+def _output(plan: Plan, request: Request, price: ModelPrice, verdict: Verdict) -> _Output | None:
+    """The output maximum of a request, `None` where it is refused."""
+    limit = request.output_limit
+    if limit is None or not request.cost.produces_output:
+        return _Output(0, 0, fixed=True)
+    narrowest = _narrowest(plan.costs)
+    if limit.value is not None:
+        return _asked(narrowest, limit.value, limit.field, verdict)
+    known = [most for most in (price.max_output_tokens, price.context_window) if most is not None][:1]
+    if narrowest is not None and narrowest.acts and narrowest.body.max_output_tokens is not None:
+        known.append(narrowest.body.max_output_tokens)
+    if not known:
+        return None if _no_maximum(plan, price, verdict) else _Output(ASSUMED_OUTPUT, ASSUMED_OUTPUT, fixed=True)
+    most = min(known)
+    lowered = most != price.max_output_tokens and narrowest is not None and narrowest.acts
+    least = min(most, _least(plan.costs, price))
+    return _Output(least, most, fixed=False, policy=narrowest.id if lowered and narrowest else "")
+
+
+def _asked(narrowest: Rule[CostLimit] | None, asked: int, field: str, verdict: Verdict) -> _Output | None:
+    """The client's own maximum stands, but for a policy's lower one."""
+    most = narrowest.body.max_output_tokens if narrowest else None
+    if narrowest is None or most is None or asked <= most:
+        return _Output(asked, asked, fixed=True)
+    if not narrowest.body.clamp:
+        refusal = refusals.output_too_long(narrowest.id, asked, most, field)
+        verdict.refuse(narrowest, "output_too_long", refusal, path=field)
+        return None if narrowest.acts else _Output(asked, asked, fixed=True)
+    message = f"llmgov: policy {narrowest.id} allows at most {most} output tokens; {field} was lowered from {asked}"
+    verdict.note(narrowest, Action.CLAMP, "max_output_tokens", message, field)
+    return _Output(most, most, fixed=True, policy=narrowest.id) if narrowest.acts else _Output(asked, asked, fixed=True)
+
+
+def _narrowest(rules: tuple[Rule[CostLimit], ...]) -> Rule[CostLimit] | None:
+    """The rule with the lowest output maximum; one that acts before one that does not."""
+    bounding = [rule for rule in rules if rule.body.max_output_tokens is not None]
+    return min(bounding, key=lambda rule: (not rule.acts, rule.body.max_output_tokens), default=None)
+
+
+def _least(rules: tuple[Rule[CostLimit], ...], price: ModelPrice) -> int:
+    own = LEAST_REASONING_OUTPUT if price.reasoning else LEAST_OUTPUT
+    stated = [rule.body.min_output_tokens for rule in rules if rule.acts and rule.body.min_output_tokens is not None]
+    return max(stated, default=own)
+
+
+def _no_maximum(plan: Plan, price: ModelPrice, verdict: Verdict) -> bool:
+    source = _limiting(plan)
+    if source is None:
+        return False
+    why = f"the output maximum of {price.model} is not known; set one"
+    return _refuse(plan, verdict, "unbounded_cost", refusals.unbounded_request(source, why))
+
+
+def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, verdict: Verdict) -> Outcome:
+    try:
+        base, per_token = bound.base(request.cost, price), bound.per_output_token(request.cost, price)
+    except bound.BoundError as error:
+        source = _limiting(plan) or next(iter(plan.path), "")
+        _refuse(plan, verdict, "unbounded_cost", refusals.unbounded_request(source, str(error)))
+        return Outcome(verdict)
+    most = _within_request_cost(plan, base, per_token, output, verdict)
+    if most is None:
+        return Outcome(verdict)
+    limit = request.output_limit
+    clamped = output.fixed and limit is not None and limit.value is not None and limit.value != output.most
+    sets = limit is not None and not output.fixed and (_limiting(plan) is not None)
+    built = CostPlan(
+        least=money.round_up(base + output.least * per_token),
+        want=money.round_up(base + most * per_token),
+        min_output=output.least,
+        max_output=most,
+        base_pico=base,
+        pico_per_output=per_token,
+        price=price,
+        accounts=plan.charges,
+        field=limit.field if limit is not None and sets else None,
+        asked=limit.value if limit is not None else None,
+        policy=output.policy or _limiting(plan) or "",
+    )
+    if limit is None or not clamped:
+        return Outcome(verdict, built, worst_case=built.want)
+    clamp = Clamp(limit.field, limit.value, output.most, output.policy)
+    return Outcome(verdict, built, clamp, (SetNumber(limit.field, output.most),), built.want)
+
+
+def _within_request_cost(
+    plan: Plan, base: PicoUsd, per_token: PicoUsd, output: _Output, verdict: Verdict
+) -> int | None:
+    """The output maximum under every `maxRequestCost`, `None` where even the least costs more."""
+    most = output.most
+    for rule in plan.costs:
+        limit = rule.body.max_request_cost
+        if limit is None:
+            continue
+        room = limit * PICO_PER_MICRO - base
+        tokens = room // per_token if per_token else (output.most if room >= 0 else -1)
+        if tokens >= most:
+            verdict.passed(rule, "within its limits")
+        elif tokens >= output.least and not output.fixed and rule.body.clamp:
+            most = tokens if rule.acts else most
+            verdict.passed(rule, f"output maximum at most {tokens}")
+        else:
+            cost = money.round_up(base + (output.most if output.fixed else output.least) * per_token)
+            refusal = refusals.request_too_dear(rule.id, limit, cost, tokens if tokens > 0 else None)
+            verdict.refuse(rule, "request_too_dear", refusal)
+            if rule.acts:
+                return None
+    return most

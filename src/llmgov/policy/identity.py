@@ -1,0 +1,102 @@
+"""Who a request is counted for (design section 5, step 2): always the workload, and a user if proved or trusted.
+
+A user is proved by a token of a configured issuer or by a platform key, in any header where SDKs put an API key, or in
+`x-llmgov-token`. A plain header, or the body's `user`, names one only where the settings trust it. A credential that is
+meant for us and does not hold is a refusal, never a request without a user; any other value is a placeholder.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from llmgov.instants import Instant
+from llmgov.policy import refusals, tokens
+from llmgov.policy.decision import Principal, Workload
+from llmgov.policy.runtime import Runtime
+from llmgov.policy.tokens import TokenError
+from llmgov.snapshot import Directory
+from llmgov.wire.events import Refusal
+
+KEY_PREFIX = "llmgov_"
+"""How platform keys begin, so that they are told from providers' keys and found by secret scanners."""
+
+CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key", "x-llmgov-token")
+"""Where clients put keys, in lower case. None of them is ever forwarded: the provider's key is put in by the proxy."""
+
+_MAX_USER = 256
+
+Headers = Iterable[tuple[str, str]]
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Identity:
+    """The principal, or why there is none. `strip` are the headers (lower case) that must not be forwarded."""
+
+    principal: Principal | None
+    refusal: Refusal | None = None
+    strip: tuple[str, ...] = CREDENTIAL_HEADERS
+
+
+def identify(headers: Headers, body_user: str | None, workload: Workload, runtime: Runtime, now: Instant) -> Identity:
+    """The principal of a request. Names of headers may be in any case; `body_user` is what the body's `user` says."""
+    fields = [(name.lower(), value.strip()) for name, value in headers]
+    strip = CREDENTIAL_HEADERS + tuple(name.lower() for name in runtime.settings.trusted_user_headers)
+    try:
+        proved = _proved([value for name, value in fields if name in CREDENTIAL_HEADERS], runtime, now)
+    except TokenError as error:
+        if not runtime.observes:
+            return Identity(None, refusals.bad_token(str(error)), strip)
+        proved = None
+    if proved is not None:
+        return Identity(principal(workload, runtime, proved, verified=True), strip=strip)
+    return Identity(principal(workload, runtime, _claimed(fields, body_user, runtime), verified=False), strip=strip)
+
+
+def principal(workload: Workload, runtime: Runtime, user: str | None, *, verified: bool) -> Principal:
+    """The principal of a workload and a user, with the teams of the namespace and the roles of the user."""
+    team = runtime.snapshot.namespace.team
+    if user is None:
+        roles: tuple[str, ...] = ()
+    else:
+        given = runtime.directory.roles.get(user, ())
+        roles = tuple(dict.fromkeys((*given, *(team.members.get(user, ()) if team else ()))))
+    teams = (team.name, *team.parents) if team else ()
+    return Principal(workload, user, verified and user is not None, roles, teams)
+
+
+def _proved(credentials: Sequence[str], runtime: Runtime, now: Instant) -> str | None:
+    users = {user for value in credentials if (user := _user_of(value, runtime, now)) is not None}
+    if len(users) > 1:
+        raise TokenError("the request's credentials name different users")
+    return next(iter(users), None)
+
+
+def _user_of(value: str, runtime: Runtime, now: Instant) -> str | None:
+    scheme, _, rest = value.partition(" ")
+    credential = rest.strip() if scheme.lower() == "bearer" else value
+    if credential.startswith(KEY_PREFIX):
+        return _key_owner(credential, runtime.directory)
+    if runtime.issuers and tokens.looks_like_token(credential):
+        return runtime.issuers.verify(credential, now)
+    return None
+
+
+def _key_owner(key: str, directory: Directory) -> str:
+    """Looked up by its SHA-256, so that how long it takes tells nothing about any key but the one presented."""
+    user = directory.keys.get(hashlib.sha256(key.encode()).hexdigest())
+    if user is None:
+        raise TokenError("the platform key is unknown or revoked")
+    return user
+
+
+def _claimed(fields: Sequence[tuple[str, str]], body_user: str | None, runtime: Runtime) -> str | None:
+    settings = runtime.settings
+    for header in settings.trusted_user_headers:
+        for name, value in fields:
+            if name == header.lower() and _usable(value):
+                return value
+    return body_user if settings.trust_body_user and body_user is not None and _usable(body_user) else None
+
+
+def _usable(user: str) -> bool:
+    return 0 < len(user) <= _MAX_USER and user.isprintable()
