@@ -29,7 +29,19 @@ class Returned(Struct, frozen=True, tag="returned"):
     message: LeaseReturn
 
 
-SpoolRecord: TypeAlias = Leased | Returned | Event
+class Carried(Struct, frozen=True, tag="carried"):
+    """Spool record at the head of a segment: what trimmed records said of a lease that is still open.
+
+    `spent` is what settled attempts cost it, `returned` what returns up to `serial` gave back.
+    """
+
+    lease: Lease
+    spent: MicroUsd
+    returned: MicroUsd
+    serial: int
+
+
+SpoolRecord: TypeAlias = Leased | Returned | Carried | Event
 """Everything in a sidecar's spool: what the purse has written, and the events that the proxy appends beside it."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from llmgov.instants import Instant
 from llmgov.ledger import charging
-from llmgov.ledger.commands import Leased, Returned, SpoolRecord
+from llmgov.ledger.commands import Carried, Leased, Returned, SpoolRecord
 from llmgov.ledger.messages import (
     Epoch,
     Intent,
@@ -58,6 +58,7 @@ class _Spool:
         self._intents: dict[str, Intent] = {}
         self._settled: set[str] = set()
         self._spent: dict[str, MicroUsd] = {}
+        self._carried: dict[str, Carried] = {}
 
     def read(self, record: SpoolRecord) -> None:
         match record:
@@ -65,6 +66,10 @@ class _Spool:
                 self.leases[lease.id] = lease
             case Returned(message=message):
                 self.returns.append(message)
+            case Carried(lease=lease):
+                self.leases[lease.id] = lease
+                self._spent[lease.id] = record.spent
+                self._carried[lease.id] = record
             case Intent():
                 self._intents[record.id] = record
             case Settlement():
@@ -87,11 +92,14 @@ class _Spool:
         return [lease for id_, lease in self.leases.items() if id_ not in final]
 
     def close(self, lease: Lease, epoch: Epoch, torn: bool) -> LeaseReturn:
-        earlier = [message for message in self.returns if message.lease == lease.id]
-        serial = max((message.serial for message in earlier), default=0) + 1
+        carried = self._carried.get(lease.id)
+        known, returned = (carried.serial, carried.returned) if carried else (0, 0)
+        later = [message for message in self.returns if message.lease == lease.id and message.serial > known]
+        serial = max((message.serial for message in later), default=known) + 1
         if torn:
             return LeaseReturn(epoch, lease.id, serial, 0, final=True, unaccounted=True)
-        rest = lease.amount - sum(message.amount for message in earlier) - self._spent.get(lease.id, 0)
+        returned += sum(message.amount for message in later)
+        rest = lease.amount - returned - self._spent.get(lease.id, 0)
         return LeaseReturn(epoch, lease.id, serial, max(0, rest), final=True)
 
 
