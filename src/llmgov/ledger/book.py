@@ -65,6 +65,10 @@ class Lock:
     subjects: tuple[str, ...] = ()
     configuration: bool = False
 
+    def with_audit(self, writer: str, subjects: tuple[str, ...]) -> "Lock":
+        """The same rows, the head of an audit writer's chain, and the keys of subjects."""
+        return dataclasses.replace(self, writer=writer, subjects=subjects)
+
 
 @dataclasses.dataclass(slots=True)
 class Put:

@@ -136,10 +136,11 @@ class Recall(Struct, frozen=True, tag=True):
 
 
 class Recalled(Struct, frozen=True, tag=True):
-    """The answer to a `Recall`, after the returns that it brought about: nothing more is idle."""
+    """The answer to a `Recall`, sent after the returns that it brought about: `amount` in all, nothing more is idle."""
 
     epoch: Epoch
     key: str
+    amount: MicroUsd = 0
 
 
 class Outcome(enum.Enum):

@@ -152,11 +152,11 @@ class Purse:
         if recall.epoch != self.epoch:
             return ()
         commands = list(self._serve(now))
-        for pocket in list(self._pockets.values()):
-            if pocket.lease.key == recall.key and pocket.free > 0:
-                commands.extend(self._give_back(pocket))
-        commands.append(Send(Recalled(self.epoch, recall.key)))
-        return tuple(commands)
+        idle = [pocket for pocket in self._of(recall.key) if pocket.free > 0]
+        amount = sum(pocket.free for pocket in idle)
+        for pocket in idle:
+            commands.extend(self._give_back(pocket))
+        return (*commands, Send(Recalled(self.epoch, recall.key, amount)))
 
     def on_time(self, now: Instant) -> tuple[Command, ...]:
         """Give back what ended: to be called when `next_deadline` has passed."""

@@ -1,0 +1,62 @@
+"""Approvals: listed, decided (with an audit record in the same transaction), and handed to the sidecars."""
+
+from collections.abc import Callable
+
+from llmgov.audit.events import ApprovalDecided
+from llmgov.instants import Instant
+from llmgov.ledger import approvals
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.rows import ApprovalRow
+from llmgov.ledger.store import Store
+from llmgov.snapshot import Approval
+from llmgov_hub.recorder import Recorder
+
+
+class Approvals:
+    """The approvals in a store; `clock` is the ledger's. Several processes may decide over one store."""
+
+    def __init__(self, store: Store, recorder: Recorder, clock: Callable[[], Instant]) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._clock = clock
+
+    async def list(self) -> list[ApprovalRow]:
+        """All of them, newest first."""
+        return await self._store.approvals()
+
+    async def approve(self, id_: str, actor: str, reason: str = "") -> ApprovalRow:
+        """Approve.
+
+        Raises:
+            ApprovalError: there is no such approval, or it cannot be decided any more; the message says which.
+        """
+        return await self._decide(id_, actor, reason, approve=True)
+
+    async def deny(self, id_: str, actor: str, reason: str = "") -> ApprovalRow:
+        """Deny.
+
+        Raises:
+            ApprovalError: as for `approve`.
+        """
+        return await self._decide(id_, actor, reason, approve=False)
+
+    async def _decide(self, id_: str, actor: str, reason: str, *, approve: bool) -> ApprovalRow:
+        now = self._clock()
+        # Who decides is known before what it covers; only the former decides which key the record needs.
+        shape = ApprovalDecided(now, id_, approve, actor, "", reason or None)
+
+        def step(book: Book) -> ApprovalRow:
+            row = approvals.decide(book, id_, actor, now, approve=approve, reason=reason)
+            event = ApprovalDecided(now, id_, approve, actor, row.covers, reason or None)
+            self._recorder.append(book, event, now)
+            return row
+
+        return await self._store.transact(self._recorder.lock(Lock(approvals=(id_,)), [shape]), step)
+
+    async def for_directory(self) -> tuple[Approval, ...]:
+        """The approvals of requests that may be used now."""
+        return approvals.for_directory(await self._store.approvals(), self._clock())
+
+    async def stopped_models(self) -> frozenset[str]:
+        """Models (`provider/model`) that cost more than was held and wait for an acknowledgement."""
+        return approvals.stopped_models(await self._store.approvals())

@@ -1,0 +1,78 @@
+"""The hub, as sidecars see it and as whoever composes a process builds it: its services over one store."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from llmgov.audit import chain
+from llmgov.instants import Instant
+from llmgov.ledger.messages import (
+    Epoch,
+    Event,
+    Inventory,
+    LeaseGrant,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaseReturn,
+    Recall,
+    Recalled,
+)
+from llmgov.ledger.store import Store
+from llmgov_hub.approvals import Approvals
+from llmgov_hub.configuration import Configuration
+from llmgov_hub.events import Events
+from llmgov_hub.leases import Leases
+from llmgov_hub.outbox import Outbox
+from llmgov_hub.recalls import DEFAULT_WAIT_SECONDS, Recalls
+from llmgov_hub.recorder import Recorder
+
+
+class Hub:
+    """All services over `store`. `clock` is the ledger's; `writer` names the audit chain that its records join.
+
+    Processes that share a chain wait for each other's transactions, so replicas have one each.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], Instant],
+        *,
+        writer: str = "hub",
+        recall_wait_seconds: float = DEFAULT_WAIT_SECONDS,
+        retention_days: int = chain.DEFAULT_RETENTION_DAYS,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        recorder = Recorder(writer, retention_days=retention_days, entropy=entropy)
+        self.leases = Leases(store, Recalls(recall_wait_seconds), clock)
+        self.events = Events(store, recorder, clock)
+        self.approvals = Approvals(store, recorder, clock)
+        self.configuration = Configuration(store, self.leases, recorder, clock)
+        self.outbox = Outbox(store, clock)
+
+    async def register(self, holder: str) -> Epoch:
+        """A sidecar has started: its epoch."""
+        return await self.leases.register(holder)
+
+    async def inventory(self, message: Inventory) -> None:
+        """What a new epoch found in its spool."""
+        await self.leases.inventory(message)
+
+    async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
+        """Lend, or refuse."""
+        return await self.leases.lease(request)
+
+    async def give_back(self, message: LeaseReturn) -> None:
+        """Take a return."""
+        await self.leases.give_back(message)
+
+    async def deliver(self, events: Sequence[Event]) -> None:
+        """Take events; durable when this returns."""
+        await self.events.deliver(events)
+
+    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+        """What a sidecar is asked back for, for as long as it listens."""
+        return self.leases.recalls(epoch)
+
+    async def recalled(self, message: Recalled) -> None:
+        """A sidecar's answer to a recall."""
+        await self.leases.recalled(message)
