@@ -17,8 +17,7 @@ def run(paths: Iterable[pathlib.Path], out: TextIO) -> int:
     found, findings = manifests.load(paths)
     declared, wrong = manifests.parse(found)
     findings = sorted({*findings, *wrong}, key=_place)
-    for finding in findings:
-        out.write(f"{finding}\n")
+    out.writelines(f"{finding}\n" for finding in findings)
     out.write(f"{_summary(len(declared), findings)}\n")
     return 1 if _count(findings, Severity.ERROR) else 0
 

@@ -1,7 +1,7 @@
 """A raw document in, a resource out, or everything that is wrong with it at once."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pydantic
@@ -17,6 +17,9 @@ from llmgov.resources.rules import Raw, Rule
 
 CODES = ("NotAnObject", "UnknownKind", "UnknownVersion", "EmptyValue", "DuplicateEntry", "WrongScope", "NotJson")
 """The codes of findings made here."""
+
+MAX_DEPTH = 64
+"""Levels of lists and objects in one document; our own kinds have less than ten."""
 
 
 def parse(raw: object) -> Resource | list[Problem]:
@@ -37,8 +40,11 @@ def parse(raw: object) -> Resource | list[Problem]:
 
 def _validate(kind: type[Resource], raw: Raw) -> tuple[Resource | None, list[Finding]]:
     document = {name: value for name, value in raw.items() if name != "status"}
+    text = _json(document)
+    if isinstance(text, Finding):
+        return None, [text]
     empty = [_empty(location) for location in _nulls(document)]
-    resource, wrong = _read(kind, _without_nulls(document))
+    resource, wrong = _read(kind, text)
     blamed = {finding.location for finding in empty}
     findings = [*empty, *(finding for finding in wrong if finding.location not in blamed)]
     findings += _broken_rules(kind, document, findings)
@@ -46,14 +52,30 @@ def _validate(kind: type[Resource], raw: Raw) -> tuple[Resource | None, list[Fin
     return resource, findings
 
 
-def _read(kind: type[Resource], document: Raw) -> tuple[Resource | None, list[Finding]]:
+def _json(document: Raw) -> str | Finding:
     """By way of JSON, of which pydantic's strict mode takes lists for tuples and strings for enums, and no more."""
+    if _is_deep(document):
+        return Finding((), "NotJson", f"is nested deeper than {MAX_DEPTH} levels", "flatten it")
     try:
-        text = json.dumps(document, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return None, [
-            Finding((), "NotJson", "holds what JSON cannot say", "use strings, whole numbers, lists, objects")
-        ]
+        return json.dumps(_without_nulls(document))
+    except (TypeError, ValueError):
+        return Finding((), "NotJson", "holds what JSON cannot say", "use strings, whole numbers, lists and objects")
+
+
+def _is_deep(value: Any) -> bool:
+    layer = [value]
+    for _ in range(MAX_DEPTH):
+        layer = [inner for outer in layer for inner in _inner(outer)]
+    return bool(layer)
+
+
+def _inner(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _read(kind: type[Resource], text: str) -> tuple[Resource | None, list[Finding]]:
     try:
         return kind.model_validate_json(text), []
     except pydantic.ValidationError as error:

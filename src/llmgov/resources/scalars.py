@@ -152,7 +152,7 @@ def _no_public_keys(text: str) -> str | None:
 
 
 _MOST = money.MAX_AMOUNT // money.MICRO_PER_USD
-_POSITIVE = Check("must be more than 0", _zero, "double(self) > 0.0")
+_POSITIVE = Check("must be more than 0", _zero, "self.matches('[1-9]')")
 
 
 def duration(longest: str) -> Text:
@@ -239,7 +239,9 @@ Amount = Annotated[
         max_length=20,
         message='must be a decimal string such as "5000" or "0.25", with at most 6 decimals',
         remedy="write the amount in quotes, with digits and at most one point",
-        check=Check(f"must be at most {_MOST}", _excess, f"double(self) <= {_MOST}.0"),
+        check=Check(
+            f"must be at most {_MOST}", _excess, "self.matches(r'^([0-9]{1,12}([.][0-9]+)?|1000000000000([.]0+)?)$')"
+        ),
     ),
 ]
 """Money: a decimal string, never a number of YAML (which would be a float). See `llmgov.money.parse_amount`."""

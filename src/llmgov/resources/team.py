@@ -35,9 +35,9 @@ class TeamSpec(Model):
 class TeamStatus(status.Status):
     """Where the team stands. Conditions: `Cycle` and `Conflicted` beside the common ones."""
 
-    path: tuple[str, ...] | None = Field(default=None, max_length=32)
+    path: tuple[scalars.ObjectName, ...] | None = Field(default=None, max_length=32)
     """The team and its parents, nearest first."""
-    namespaces: tuple[str, ...] | None = Field(default=None, max_length=1024)
+    namespaces: tuple[scalars.Label, ...] | None = Field(default=None, max_length=1024)
     """The namespaces that it owns."""
     members: int | None = Field(default=None, ge=0)
     """How many users it has."""

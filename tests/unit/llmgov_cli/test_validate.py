@@ -1,6 +1,6 @@
 """`llmgov validate` over one invalid file a rule, each with the exact output beside it.
 
-After a change of a sentence: `LLMGOV_UPDATE_GOLDEN=1 pytest tests/unit/llmgov_cli/test_validate.py`, then read the diff.
+After a change of a sentence: `LLMGOV_UPDATE_GOLDEN=1 pytest tests/unit/llmgov_cli/test_validate.py`, and read the diff.
 """
 
 import io

@@ -1,0 +1,162 @@
+"""Documents in, resources or all problems out."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from llmgov import resources
+from llmgov.problems import Problem, ResourceRef
+from llmgov.resources import bodies, limits
+from llmgov.resources.prices import Rates
+from llmgov.snapshot import Dimension, OnExceed, Subject
+
+
+def _policy(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "llmgov.dev/v1alpha1",
+        "kind": "LLMPolicy",
+        "metadata": {"name": "example", "namespace": "payments"},
+        "spec": spec,
+    }
+
+
+def _budget(**spec: Any) -> dict[str, Any]:
+    whole = {"target": {"team": "payments"}, "limit": "5000", "period": "Month"} | spec
+    return _policy(**whole) | {"kind": "Budget"}
+
+
+def _problems(raw: object) -> list[Problem]:
+    result = resources.parse(raw)
+    assert isinstance(result, list)
+    return result
+
+
+def _where(raw: object) -> set[tuple[str, str]]:
+    return {(problem.code, problem.field) for problem in _problems(raw)}
+
+
+def test_a_policy_is_read_with_its_defaults() -> None:
+    parsed = resources.parse(_policy(rateLimit={"requestsPerMinute": 60, "per": "User"}))
+    assert isinstance(parsed, resources.LLMPolicy)
+    assert parsed.spec.rate_limit == bodies.RateLimit(requestsPerMinute=60, per=Subject.USER)  # type: ignore[call-arg]
+    assert parsed.spec.rate_limit is not None
+    assert parsed.spec.rate_limit.on_exceed is OnExceed.BLOCK
+    assert (parsed.id, str(parsed.ref)) == ("payments/example", "LLMPolicy/payments/example")
+
+
+def test_a_budget_without_thresholds_blocks_at_its_limit() -> None:
+    parsed = resources.parse(_budget())
+    assert isinstance(parsed, resources.Budget)
+    assert parsed.spec.thresholds == limits.DEFAULT_THRESHOLDS
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    raw = _policy(
+        prioritty=1,
+        enforcement="dryrun",
+        appliesTo={"teams": [], "users": None, "models": ["a b", "*", ""]},
+        rateLimit={"requestsPerMinute": "60", "maxWait": "9h", "concurrent": 0},
+        contentFilter={"patterns": [{"name": "A", "regex": "("}]},
+    )
+    assert _where(raw) == {
+        ("UnknownField", "spec.prioritty"),
+        ("UnknownWord", "spec.enforcement"),
+        ("WrongLength", "spec.appliesTo.teams"),
+        ("EmptyValue", "spec.appliesTo.users"),
+        ("InvalidModelPattern", "spec.appliesTo.models[0]"),
+        ("InvalidModelPattern", "spec.appliesTo.models[2]"),
+        ("WrongType", "spec.rateLimit.requestsPerMinute"),
+        ("OutOfRange", "spec.rateLimit.concurrent"),
+        ("MissingField", "spec.rateLimit.per"),
+        ("InvalidDuration", "spec.rateLimit.maxWait"),
+        ("MaxWaitWithoutThrottle", "spec.rateLimit.maxWait"),
+        ("InvalidName", "spec.contentFilter.patterns[0].name"),
+        ("InvalidRegex", "spec.contentFilter.patterns[0].regex"),
+        ("ExactlyOneBody", "spec"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        ([], ("NotAnObject", "")),
+        (None, ("NotAnObject", "")),
+        ({}, ("UnknownKind", "kind")),
+        ({"kind": ["Team"], "apiVersion": "llmgov.dev/v1alpha1"}, ("UnknownKind", "kind")),
+        ({"kind": "Team", "apiVersion": 1}, ("UnknownVersion", "apiVersion")),
+        (_budget(limit={1, 2}), ("NotJson", "")),
+        (_policy(modelAccess={"retries": float("nan")}), ("WrongType", "spec.modelAccess.retries")),
+        (_budget() | {"metadata": {"namespace": "payments"}}, ("MissingField", "metadata.name")),
+        (_budget() | {"spec": []}, ("WrongType", "spec")),
+        (_budget() | {"extra": 1}, ("UnknownField", "extra")),
+        (_budget() | {"metadata": "x"}, ("WrongType", "metadata")),
+        (_budget(thresholds=[{"percent": 5, "actions": [None]}]), ("EmptyValue", "spec.thresholds[0].actions[0]")),
+        (_budget(period=None), ("EmptyValue", "spec.period")),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)  # fmt: skip
+def test_one_mistake_is_one_problem(raw: object, found: tuple[str, str]) -> None:
+    assert [(problem.code, problem.field) for problem in _problems(raw)] == [found]
+
+
+def test_a_rule_is_not_asked_about_what_is_malformed() -> None:
+    raw = _policy(costLimit={"minOutputTokens": "9", "maxOutputTokens": 5})
+    assert _where(raw) == {("WrongType", "spec.costLimit.minOutputTokens")}
+
+
+def test_a_status_is_never_read() -> None:
+    assert isinstance(resources.parse(_budget() | {"status": {"spent": -1, "unknown": None}}), resources.Budget)
+
+
+def test_what_the_api_server_adds_is_no_mistake() -> None:
+    raw = _budget()
+    raw["metadata"] |= {
+        "uid": "1", "generation": 3, "resourceVersion": "7", "creationTimestamp": None,
+        "managedFields": [{"manager": "kubectl"}], "annotations": {"a": "b"}, "labels": {"app": "x"},
+    }  # fmt: skip
+    parsed = resources.parse(raw)
+    assert isinstance(parsed, resources.Budget)
+    assert (parsed.metadata.generation, parsed.metadata.labels) == (3, {"app": "x"})
+
+
+def test_the_document_is_left_as_it_was() -> None:
+    raw = _policy(appliesTo={"users": None}, rateLimit={"per": "User"}) | {"status": {}}
+    before = copy.deepcopy(raw)
+    _problems(raw)
+    assert raw == before
+
+
+def test_problems_name_the_resource() -> None:
+    assert {problem.resource for problem in _problems(_policy())} == {ResourceRef("LLMPolicy", "example", "payments")}
+
+
+def test_a_value_that_may_be_a_secret_is_not_repeated() -> None:
+    secret = "sk-live-0123456789"
+    raw = _policy(rateLimit={"requestsPerMinute": secret, "per": secret, "maxWait": secret, secret: 1})
+    assert not any(secret in problem.explanation for problem in _problems(raw))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("requestPerMinute", "requestsPerMinute"), ("onExced", "onExceed"), ("PER", "per")]
+)
+def test_the_field_that_was_meant_is_named(written: str, meant: str) -> None:
+    raw = _policy(rateLimit={"requestsPerHour": 5, "per": "User", written: 1})
+    assert [problem.remedy for problem in _problems(raw)] == [f"did you mean {meant}?"]
+
+
+def test_a_deep_document_is_refused_and_not_followed_for_ever() -> None:
+    deep: Any = "x"
+    for _ in range(100_000):
+        deep = [deep]
+    assert _problems(_policy(modelAccess={"deny": deep}))[0].code == "NotJson"
+
+
+def test_rates_become_pico_usd_a_unit() -> None:
+    rates = Rates.model_validate({"input": "0.075", "output": "10", "cacheWrite5m": "1", "webSearchCall": "0.01"})
+    assert rates.in_pico() == {
+        Dimension.INPUT: 75_000,
+        Dimension.OUTPUT: 10_000_000,
+        Dimension.CACHE_WRITE_5M: 1_000_000,
+        Dimension.WEB_SEARCH_CALL: 10_000_000_000,
+    }
