@@ -30,6 +30,7 @@ State = Annotated[
     Optional[pathlib.Path],  # noqa: UP045 (typer reads the annotation at run time)
     typer.Option("--state", help="Local mode's state folder; default: the newest one in .llmgov/.", show_default=False),
 ]
+Reason = Annotated[str, typer.Option(help="Why; it goes on record.")]
 Output = Annotated[
     str, typer.Option("--output", "-o", help="wide, json or yaml; default: a table.", show_default=False)
 ]
@@ -135,22 +136,26 @@ def approvals_list(state: State = None, output: Output = "") -> None:
 
 @approvals.command("approve")
 def approvals_approve(
-    approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")], state: State = None
+    approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")],
+    reason: Reason = "",
+    state: State = None,
 ) -> None:
     """Grant a pending approval."""
     from llmgov_cli import approvals as implementation
 
-    raise typer.Exit(implementation.decide(approval, state, sys.stdout, grant=True))
+    raise typer.Exit(implementation.decide(approval, state, reason, sys.stdout, grant=True))
 
 
 @approvals.command("deny")
 def approvals_deny(
-    approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")], state: State = None
+    approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")],
+    reason: Reason = "",
+    state: State = None,
 ) -> None:
     """Refuse a pending approval."""
     from llmgov_cli import approvals as implementation
 
-    raise typer.Exit(implementation.decide(approval, state, sys.stdout, grant=False))
+    raise typer.Exit(implementation.decide(approval, state, reason, sys.stdout, grant=False))
 
 
 @prices.command("check")

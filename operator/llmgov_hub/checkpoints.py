@@ -1,0 +1,70 @@
+"""Signs what the chains have grown by, and tells it to an anchor outside the database (design section 8)."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from llmgov.audit import checkpoint, signing
+from llmgov.instants import Instant
+from llmgov.ledger.rows import AuditRow
+from llmgov.ledger.store import Store
+
+_PAGE = 1000
+
+
+class Anchor(Protocol):
+    """A place where whoever can write the database cannot write."""
+
+    async def keep(self, checkpoints: Sequence[bytes]) -> None:
+        """Keep checkpoints, in order; durable when it returns."""
+        ...
+
+
+class Checkpoints:
+    """Signs all chains in a store; one process at a time does."""
+
+    def __init__(self, store: Store, signer: signing.Signer, anchor: Anchor, clock: Callable[[], Instant]) -> None:
+        self._store = store
+        self._signer = signer
+        self._anchor = anchor
+        self._clock = clock
+        self._latest: dict[str, checkpoint.Checkpoint] | None = None
+
+    async def sign(self) -> int:
+        """Sign every record that no checkpoint covers yet; how many chains had any.
+
+        Stored before it is anchored: what is anchored and not stored would look like a cut end.
+
+        Raises:
+            StoreError: some chains wait for the next call.
+        """
+        latest = await self._known()
+        signed = []
+        for writer in await self._store.writers():
+            made = await self._next(writer, latest.get(writer))
+            if made is not None:
+                await self._store.put_checkpoint(checkpoint.encode(made))
+                latest[writer] = made
+                signed.append(checkpoint.encode(made))
+        if signed:
+            await self._anchor.keep(signed)
+        return len(signed)
+
+    async def _known(self) -> dict[str, checkpoint.Checkpoint]:
+        if self._latest is None:
+            stored = [checkpoint.decode(data) for data in await self._store.checkpoints()]
+            self._latest = {each.writer: each for each in stored}
+        return self._latest
+
+    async def _next(self, writer: str, previous: checkpoint.Checkpoint | None) -> checkpoint.Checkpoint | None:
+        records = await self._records(writer, 0 if previous is None else previous.last)
+        hashes = [record.hash for record in records]
+        if not hashes:
+            return None
+        return checkpoint.sign(previous, writer, hashes, now=self._clock(), signer=self._signer)
+
+    async def _records(self, writer: str, after: int) -> list[AuditRow]:
+        found: list[AuditRow] = []
+        while page := await self._store.records(writer, after, _PAGE):
+            found += page
+            after = page[-1].seq
+        return found

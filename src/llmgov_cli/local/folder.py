@@ -1,0 +1,96 @@
+"""A folder of YAML read into a configuration: everything is read again each time, and either all of it counts or none.
+
+A faulty file must not loosen what is in force by being left out, so a folder with an error is not served: the last good
+configuration stays, and `Loaded.rejected` says why (docs/decisions/0004).
+"""
+
+import dataclasses
+import os
+import pathlib
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from llmgov import compiler, problems, snapshot
+from llmgov_cli import assembly, manifests
+from llmgov_cli.local import secrets
+
+MOCK_HOST = "mock-provider"
+"""The host of a `baseURL` that means the built-in mock; in a cluster a Service of that name would be it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a folder holds now.
+
+    `mocked` is `compiled` with the mock's address where a provider's host is `mock-provider`: what sidecars get.
+    `keys` maps a provider's id to its key, in memory only; `rejected` are sentences with file and line, empty where the
+    configuration may be put in force.
+    """
+
+    compiled: compiler.Compiled
+    mocked: compiler.Compiled
+    documents: tuple[dict[str, Any], ...]
+    findings: tuple[manifests.Finding, ...]
+    keys: Mapping[str, str]
+    rejected: tuple[str, ...]
+
+
+def load(
+    folder: pathlib.Path,
+    prices: snapshot.PricePart,
+    workload_namespaces: Iterable[str],
+    mock_port: int,
+    previous: compiler.Compiled | None = None,
+) -> Loaded:
+    """Read, parse and compile the folder; `previous` makes it quicker and changes nothing else."""
+    found, unreadable = manifests.load([folder])
+    declared, wrong = manifests.parse(found)
+    given = assembly.resource_set(found, declared, workload_namespaces, secrets_known=True)
+    compiled = compiler.compile(given, prices, previous)
+    keys, unusable = secrets.keys(found, declared, os.environ)
+    findings = (*unreadable, *wrong, *_located(declared, compiled.problems), *unusable)
+    return Loaded(
+        compiled=compiled,
+        mocked=with_mock(compiled, mock_port),
+        documents=tuple(each.manifest.raw for each in declared),
+        findings=findings,
+        keys=keys,
+        rejected=tuple(str(each) for each in findings if each.problem.severity is problems.Severity.ERROR),
+    )
+
+
+def with_mock(compiled: compiler.Compiled, port: int) -> compiler.Compiled:
+    """The same configuration with the mock's address where a provider's host is `mock-provider`."""
+    organization = msgspec.structs.replace(
+        compiled.organization, providers=_mocked(compiled.organization.providers, port)
+    )
+    namespaces = {
+        name: msgspec.structs.replace(part, providers=_mocked(part.providers, port))
+        for name, part in compiled.namespaces.items()
+    }
+    return dataclasses.replace(compiled, organization=organization, namespaces=namespaces)
+
+
+def _mocked(providers: Iterable[snapshot.Provider], port: int) -> tuple[snapshot.Provider, ...]:
+    return tuple(msgspec.structs.replace(each, base_url=_address(each.base_url, port)) for each in providers)
+
+
+def _address(base_url: str, port: int) -> str:
+    parts = urllib.parse.urlsplit(base_url)
+    if parts.hostname != MOCK_HOST:
+        return base_url
+    return parts._replace(scheme="http", netloc=f"127.0.0.1:{port}").geturl()
+
+
+def _located(
+    declared: Iterable[manifests.Declared], several: Iterable[problems.Problem]
+) -> Iterator[manifests.Finding]:
+    places = {each.resource.ref: each.manifest for each in declared}
+    for problem in several:
+        if problem.resource in places:
+            yield manifests.located(places[problem.resource], problem)
+        else:
+            yield manifests.Finding(pathlib.Path(), 0, problem)

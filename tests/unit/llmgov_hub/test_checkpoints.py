@@ -1,0 +1,67 @@
+"""Checkpoints: every record signed once, whatever restarts in between, and anchored after it is stored."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from llmgov.audit import checkpoint, signing
+from llmgov.audit.events import InForce
+from llmgov.ledger.book import Lock
+from llmgov.ledger.store import StoreError
+from llmgov_hub.checkpoints import Checkpoints
+from llmgov_hub.recorder import Recorder
+from llmgov_store.memory import MemoryStore
+
+SIGNER = signing.Signer(bytes(range(32)))
+
+
+class Kept:
+    """An anchor that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    async def keep(self, checkpoints: Sequence[bytes]) -> None:
+        self.lines += checkpoints
+
+
+async def _write(store: MemoryStore, writer: str, count: int) -> None:
+    recorder = Recorder(writer)
+    event = InForce(1, "organization", "v1")
+    for _ in range(count):
+        await store.transact(recorder.lock(Lock(), [event]), lambda book: recorder.append(book, event, 1))
+
+
+def _covered(store_checkpoints: Sequence[bytes]) -> list[tuple[str, int, int]]:
+    return [(each.writer, each.first, each.last) for each in map(checkpoint.decode, store_checkpoints)]
+
+
+def test_every_record_is_signed_once_also_after_a_restart() -> None:
+    async def scenario() -> None:
+        store, kept = MemoryStore(), Kept()
+        await _write(store, "hub", 3)
+        await Checkpoints(store, SIGNER, kept, lambda: 5).sign()
+        await _write(store, "hub", 2)
+        await _write(store, "cli", 1)
+        restarted = Checkpoints(store, SIGNER, kept, lambda: 6)
+        assert await restarted.sign() == 2
+        assert await restarted.sign() == 0
+        stored = await store.checkpoints()
+        assert sorted(_covered(stored)) == [("cli", 1, 1), ("hub", 1, 3), ("hub", 4, 5)]
+        assert kept.lines == stored
+
+    asyncio.run(scenario())
+
+
+def test_a_checkpoint_that_is_not_stored_is_not_anchored() -> None:
+    async def scenario() -> None:
+        store, kept = MemoryStore(), Kept()
+        await _write(store, "hub", 1)
+        signing_ = Checkpoints(store, SIGNER, kept, lambda: 5)
+        await store.close()
+        with pytest.raises(StoreError):
+            await signing_.sign()
+        assert kept.lines == []
+
+    asyncio.run(scenario())
