@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
         self._receive_body(rest)
 
     def _receive_body(self, data: bytes) -> None:
-        assert self._body is not None  # noqa: S101 - set with the head
+        assert self._body is not None
         content = self._body.feed(data)
         self._size += len(content)
         if self._size > self._listener.bounds.message.body:
@@ -263,7 +263,7 @@ class Connection(asyncio.Protocol):
             self._hand_over()
 
     def _hand_over(self) -> None:
-        assert self._head is not None  # noqa: S101 - set before the body
+        assert self._head is not None
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         exchange = self._exchange = Exchange(self, self._head, body)
         self._head, self._body, self._parts, self._size = None, None, [], 0

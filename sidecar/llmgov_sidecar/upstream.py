@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
         Raises:
             UpstreamError: no answer, or one in doubt; the provider may have done the work.
         """
-        assert self._transport is not None  # noqa: S101 - a pool hands out connections that stand
+        assert self._transport is not None
         self._begin(method)
         self._transport.write(message)
         while (head := self._head) is None:
@@ -229,7 +229,7 @@ class Connection(asyncio.Protocol):
         self._receive_body(rest)
 
     def _receive_body(self, data: bytes) -> None:
-        assert self._body is not None  # noqa: S101 - set with the head
+        assert self._body is not None
         self._wait(self._times.between_bytes)
         if content := self._body.feed(data):
             self._parts.append(content)

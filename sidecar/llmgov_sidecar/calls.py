@@ -1,0 +1,44 @@
+"""Calls to the hub: repeated until they are answered, each for a bounded time, with growing pauses."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Waits(msgspec.Struct, frozen=True):
+    """Seconds: how long an attempt waits for a lease or for its intent to be durable, what one call to the hub may
+    take, the pauses between two tries, and how often deadlines are looked at."""
+
+    lease: float = 10.0
+    strict: float = 2.0
+    call: float = 5.0
+    retry: float = 0.2
+    retry_at_most: float = 5.0
+    tick: float = 1.0
+    gather: float = 0.01
+
+
+class Calls:
+    """Makes calls; what is no outage but a bug is reported, and tried again all the same: events must not be stuck."""
+
+    def __init__(self, waits: Waits, report: Callable[[str, BaseException], None]) -> None:
+        self.waits = waits
+        self._report = report
+
+    async def until_answered(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer, however often it takes to get one; only its caller's cancellation ends it."""
+        pause = self.waits.retry
+        while True:
+            try:
+                async with asyncio.timeout(self.waits.call):
+                    return await call()
+            except OSError:  # TimeoutError is one, too
+                pass
+            except Exception as error:  # noqa: BLE001 - reported, and the loop must go on
+                self._report("a call to the hub", error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self.waits.retry_at_most)

@@ -1,0 +1,74 @@
+"""Events from the spool to the hub, in order, until they are acknowledged; and who waits for that.
+
+The spool is the queue: nothing is kept in memory, and what was not acknowledged before a crash is delivered again,
+which the hub recognises by the events' ids.
+"""
+
+import asyncio
+import functools
+
+from llmgov_sidecar.calls import Calls
+from llmgov_sidecar.hub import Hub
+from llmgov_sidecar.journal import Journal
+from llmgov_sidecar.spool import Position
+
+_BATCH = 256 * 1024
+
+
+class Delivery:
+    """The delivery loop of one boot."""
+
+    def __init__(self, hub: Hub, journal: Journal, calls: Calls) -> None:
+        self._hub = hub
+        self._journal = journal
+        self._calls = calls
+        self._progress: asyncio.Future[None] | None = None
+        self._urgent = asyncio.Event()
+        self.delivered = Position(0, 0)
+        self.recovered = False
+
+    async def run(self) -> None:
+        """Deliver for ever."""
+        position: Position | None = None
+        while True:
+            events, behind = self._journal.events(position, _BATCH)
+            if events:
+                await self._calls.until_answered(functools.partial(self._hub.deliver, events))
+            if behind != position:
+                position = behind
+                self._advance(behind)
+            if not events and self._journal.end == behind:
+                await self._wait_for_more()
+
+    async def wait(self, position: Position, seconds: float) -> bool:
+        """Wait until everything up to `position` is on record at the hub; whether it is within `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.delivered < position:
+                    self._urgent.set()
+                    if self._progress is None:
+                        self._progress = asyncio.get_running_loop().create_future()
+                    await asyncio.shield(self._progress)
+        except TimeoutError:
+            return False
+        return True
+
+    def _advance(self, position: Position) -> None:
+        self.delivered = position
+        self._journal.trim(position, recovered=self.recovered)
+        if self._progress is not None:
+            self._progress.set_result(None)
+            self._progress = None
+
+    async def _wait_for_more(self) -> None:
+        """Wait for the next record, and a moment more so that events travel in company; not where somebody waits."""
+        self._journal.wake.clear()
+        if self._journal.end == self.delivered:
+            await self._journal.wake.wait()
+        if not self._urgent.is_set():
+            try:
+                async with asyncio.timeout(self._calls.waits.gather):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+        self._urgent.clear()

@@ -1,0 +1,52 @@
+"""What a sidecar needs of the hub: the hub's services implement it in one process; a stream will over the network.
+
+Every call may be repeated without harm, and raises `OSError` (which `ConnectionError` and `TimeoutError` are) while the
+hub or its database is out of reach: the sidecar then tries again.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from llmgov.ledger.messages import (
+    Epoch,
+    Event,
+    Inventory,
+    LeaseGrant,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaseReturn,
+    Recall,
+    Recalled,
+)
+
+
+class Hub(Protocol):
+    """The hub as one sidecar sees it."""
+
+    async def register(self, holder: str) -> Epoch:
+        """A new epoch of this holder; it fences the earlier ones."""
+        ...
+
+    async def take_inventory(self, inventory: Inventory) -> None:
+        """What the new epoch found in its spool of earlier epochs' leases."""
+        ...
+
+    async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
+        """Lend money from all accounts that the request names, or say which cannot."""
+        ...
+
+    async def give_back(self, message: LeaseReturn) -> None:
+        """Take money back; durable when it returns."""
+        ...
+
+    async def recalled(self, message: Recalled) -> None:
+        """A recall has been answered."""
+        ...
+
+    async def deliver(self, events: tuple[Event, ...]) -> None:
+        """Put events on record, in order; durable when it returns."""
+        ...
+
+    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+        """Recalls for this epoch, as they come; ends when the hub wants to be asked again."""
+        ...

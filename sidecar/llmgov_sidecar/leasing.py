@@ -1,0 +1,217 @@
+"""The purse with its surroundings: asks the hub, writes the spool, lets attempts wait for money a bounded time.
+
+The purse's commands are carried out strictly in order: what may be spent from a lease waits until the lease is synced.
+Nearly always an attempt is served from memory, and then nothing here waits for anything.
+"""
+
+import asyncio
+import collections
+import contextlib
+import functools
+from collections.abc import Callable, Iterable
+from typing import assert_never
+
+from llmgov.instants import Instant
+from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Send, Write
+from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Recalled
+from llmgov.ledger.purse import Purse, Wish
+from llmgov.money import MicroUsd
+from llmgov_sidecar.calls import Calls
+from llmgov_sidecar.hub import Hub
+from llmgov_sidecar.journal import Journal
+from llmgov_sidecar.tasks import Tasks
+
+
+class NoMoneyError(Exception):
+    """The hub did not answer in time; nothing is held."""
+
+
+class Leasing:
+    """The money of one epoch. `start` first; `stop` gives back what is idle."""
+
+    def __init__(
+        self, epoch: Epoch, hub: Hub, journal: Journal, clock: Callable[[], Instant], tasks: Tasks, calls: Calls
+    ) -> None:
+        self._purse = Purse(epoch)
+        self._hub = hub
+        self._journal = journal
+        self._clock = clock
+        self._tasks = tasks
+        self._calls = calls
+        self._waits = calls.waits
+        self._waiters: dict[str, asyncio.Future[Held | LeaseRefusal]] = {}
+        self._commands: collections.deque[Command] = collections.deque()
+        self._carrying = False
+        self._post: collections.deque[LeaseReturn | Recalled] = collections.deque()
+        self._posted = asyncio.Event()
+        self._idle = asyncio.Event()
+
+    @property
+    def epoch(self) -> Epoch:
+        """Whose money this is."""
+        return self._purse.epoch
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts wait for money."""
+        return self._purse.waiting
+
+    def start(self) -> None:
+        """Begin to follow recalls and deadlines, and to send returns."""
+        self._tasks.spawn("returns", self._send_post())
+        self._tasks.spawn("recalls", self._follow_recalls())
+        self._tasks.spawn("lease deadlines", self._tick())
+
+    async def hold(self, wish: Wish) -> Held | LeaseRefusal:
+        """Set money aside for an attempt.
+
+        Raises:
+            NoMoneyError: no answer within the bound; the attempt waits no longer.
+        """
+        commands = self._purse.hold(wish, self._clock())
+        if len(commands) == 1 and isinstance(commands[0], Held) and not self._carrying:
+            return commands[0]
+        waiter: asyncio.Future[Held | LeaseRefusal] = asyncio.get_running_loop().create_future()
+        self._waiters[wish.attempt] = waiter
+        self._carry_out(commands)
+        try:
+            async with asyncio.timeout(self._waits.lease):
+                return await waiter
+        except TimeoutError as error:
+            self._abandon(wish.attempt, waiter)
+            raise NoMoneyError(f"the ledger did not answer within {self._waits.lease:g} s") from error
+        except asyncio.CancelledError:
+            self._abandon(wish.attempt, waiter)
+            raise
+        finally:
+            self._waiters.pop(wish.attempt, None)
+
+    def settle(self, attempt: str, cost: MicroUsd) -> None:
+        """Replace an attempt's hold by its cost; its settlement is in the journal already."""
+        self._carry_out(self._purse.settle(attempt, cost, self._clock()))
+
+    async def stop(self, seconds: float) -> None:
+        """Give back what is idle, as far as the hub takes it within `seconds`."""
+        self._carry_out(self._purse.close(self._clock()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    def _abandon(self, attempt: str, waiter: asyncio.Future[Held | LeaseRefusal]) -> None:
+        now = self._clock()
+        if waiter.done() and not waiter.cancelled() and isinstance(waiter.result(), Held):
+            self._carry_out(self._purse.settle(attempt, 0, now))
+        else:
+            self._waiters.pop(attempt, None)
+            self._carry_out(self._purse.cancel(attempt, now))
+
+    def _carry_out(self, commands: Iterable[Command]) -> None:
+        """Carry out commands behind those under way; at once where nothing has to be synced."""
+        self._commands.extend(commands)
+        if self._carrying:
+            return
+        while self._commands:
+            if _must_sync(self._commands[0]):
+                self._carrying = True
+                self._tasks.spawn("lease sync", self._carry_out_slowly())
+                return
+            self._do(self._commands.popleft())
+
+    async def _carry_out_slowly(self) -> None:
+        try:
+            while self._commands:
+                synced = 0
+                while synced < len(self._commands) and _must_sync(self._commands[synced]):
+                    synced += 1
+                leases = [self._commands.popleft() for _ in range(synced)]
+                for command in leases:
+                    self._do(command)
+                if leases:
+                    await self._journal.sync()
+                else:
+                    self._do(self._commands.popleft())
+        finally:
+            self._carrying = False
+
+    def _do(self, command: Command) -> None:
+        match command:
+            case Write():
+                self._record(command.record)
+            case Send():
+                self._send(command.message)
+            case Held():
+                self._answer(command.attempt, command)
+            case Refused():
+                self._answer(command.attempt, command.refusal)
+            case _:
+                assert_never(command)
+
+    def _record(self, record: Leased | Returned) -> None:
+        if isinstance(record, Leased):
+            self._journal.take(record)
+        else:
+            self._journal.give_back(record)
+
+    def _send(self, message: LeaseRequest | LeaseReturn | Recalled) -> None:
+        if isinstance(message, LeaseRequest):
+            self._tasks.spawn("lease request", self._ask(message))
+        else:
+            self._post.append(message)
+            self._idle.clear()
+            self._posted.set()
+
+    def _answer(self, attempt: str, answer: Held | LeaseRefusal) -> None:
+        waiter = self._waiters.get(attempt)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(answer)
+        elif isinstance(answer, Held):
+            # Who asked has left between the hold and this command: nothing was dispatched.
+            self._commands.extend(self._purse.settle(attempt, 0, self._clock()))
+
+    async def _ask(self, request: LeaseRequest) -> None:
+        answer = await self._calls.until_answered(lambda: self._hub.lease(request))
+        now = self._clock()
+        if isinstance(answer, LeaseGrant):
+            self._carry_out(self._purse.on_grant(answer, now))
+        else:
+            self._carry_out(self._purse.on_refusal(answer, now))
+
+    async def _send_post(self) -> None:
+        while True:
+            while self._post:
+                message = self._post[0]
+                await self._calls.until_answered(functools.partial(self._deliver, message))
+                self._post.popleft()
+            self._posted.clear()
+            self._idle.set()
+            await self._posted.wait()
+
+    async def _deliver(self, message: LeaseReturn | Recalled) -> None:
+        if isinstance(message, Recalled):
+            await self._hub.recalled(message)
+            return
+        await self._hub.give_back(message)
+        self._journal.acknowledged(message)
+
+    async def _follow_recalls(self) -> None:
+        pause = self._waits.retry
+        while True:
+            try:
+                async for recall in self._hub.recalls(self.epoch):
+                    pause = self._waits.retry
+                    self._carry_out(self._purse.on_recall(recall, self._clock()))
+            except OSError:
+                pause = min(2 * pause, self._waits.retry_at_most)
+            await asyncio.sleep(pause)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._waits.tick)
+            now = self._clock()
+            deadline = self._purse.next_deadline()
+            if deadline is not None and deadline <= now:
+                self._carry_out(self._purse.on_time(now))
+
+
+def _must_sync(command: Command) -> bool:
+    return isinstance(command, Write) and command.sync
