@@ -42,7 +42,7 @@ _NAMES = (
     (re.compile(r"/fine_tuning\b"), "fine-tuning"),
     (re.compile(r"/(assistants|threads)\b"), "assistants"),
     (re.compile(r"/responses/|/conversations\b"), "stored responses and conversations"),
-    (re.compile(r"/completions$"), "legacy completions"),
+    (re.compile(r"(?<!/chat)/completions$"), "legacy completions"),
     (re.compile(r"/moderations$"), "moderations"),
 )
 

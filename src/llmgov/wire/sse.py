@@ -10,7 +10,9 @@ from typing import NamedTuple
 MAX_EVENT = 16 * 1024 * 1024
 """Bytes of one event: the final event of the Responses API repeats the whole answer, with its images."""
 
-_BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+_BLANK = re.compile(rb"\r\n(?:\r\n|\n|\r(?!\n|\Z))|(?:(?<!\r)\n|\r(?!\n))(?:\r\n|\n|\r)")
+"""An event's last line end and its empty line. Behind a CRLF a CR at the end of what has come is half of another."""
+
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _LOOK_BACK = 3
 
