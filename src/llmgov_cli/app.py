@@ -158,6 +158,84 @@ def approvals_deny(
     raise typer.Exit(implementation.decide(approval, state, reason, sys.stdout, grant=False))
 
 
+Source = Annotated[
+    Optional[pathlib.Path],  # noqa: UP045
+    typer.Argument(metavar="[EXPORT]", help="An export's file; default: the state folder.", show_default=False),
+]
+Key = Annotated[
+    Optional[pathlib.Path],  # noqa: UP045
+    typer.Option("--key", help="The key file of an encrypted export: 64 hex digits.", show_default=False),
+]
+
+
+@audit.command("verify")
+def audit_verify(
+    source: Source = None,
+    state: State = None,
+    pin: Annotated[
+        Optional[list[pathlib.Path]],  # noqa: UP045
+        typer.Option("--pin", help="A file of public keys to trust; default: the state folder's own."),
+    ] = None,
+    anchor: Annotated[
+        Optional[pathlib.Path],  # noqa: UP045
+        typer.Option("--anchor", help="A file of checkpoints kept outside; default: the state folder's own."),
+    ] = None,
+    key: Key = None,
+    output: Output = "",
+) -> None:
+    """Prove the record: exit code 0 it holds, 3 tampered, 4 truncated, 5 empty."""
+    from llmgov_cli import audit as implementation
+
+    raise typer.Exit(
+        implementation.run_verify(
+            sys.stdout, source=source, state=state, pins=pin, anchor=anchor, key=key, output=output
+        )
+    )
+
+
+@audit.command("export")
+def audit_export(
+    target: Annotated[pathlib.Path, typer.Argument(help="The file to write; it must not exist.")],
+    state: State = None,
+    gzip: Annotated[bool, typer.Option("--gzip", help="Pack it.")] = False,
+    key: Key = None,
+) -> None:
+    """Write the record, its checkpoints and the ledger's sums as JSON lines; with --key encrypted (AES-256-GCM)."""
+    from llmgov_cli import audit as implementation
+
+    raise typer.Exit(implementation.run_export(sys.stdout, target=target, state=state, gzip=gzip, key=key))
+
+
+@audit.command("show")
+def audit_show(
+    source: Source = None,
+    state: State = None,
+    key: Key = None,
+    kind: Annotated[Optional[str], typer.Option(help="Only this kind of record.", show_default=False)] = None,  # noqa: UP045
+    request: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only the request with this x-request-id.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option(help="How many records, the newest.", min=1, max=100_000)] = 20,
+    output: Output = "",
+) -> None:
+    """Print records, oldest first."""
+    from llmgov_cli import audit as implementation
+
+    raise typer.Exit(
+        implementation.run_show(
+            sys.stdout,
+            source=source,
+            state=state,
+            key=key,
+            kind=kind,
+            request=request,
+            limit=limit,
+            output=output,
+        )
+    )
+
+
 @prices.command("check")
 def prices_check() -> None:
     """Check the pinned price data: sources, names, ratios."""
