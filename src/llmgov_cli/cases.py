@@ -1,0 +1,179 @@
+"""The cases of `llmgov policy test`: a request, who sends it, when, what was spent so far, and what must be decided.
+
+A file `cases.yaml` (or `NAME.cases.yaml`) stands beside the resources that it is about. docs/policy-test.md describes
+the format; a misspelt key is an error, not a check that never runs.
+"""
+
+import pathlib
+from typing import Any
+
+import msgspec
+
+from llmgov import instants
+from llmgov.instants import Instant
+from llmgov.policy.decision import Action
+from llmgov.resources import durations
+from llmgov.wire.events import Operation
+from llmgov_cli import positioned
+
+DEFAULT_TIME = "2026-01-15T12:00:00Z"
+"""When a case happens that does not say; an ordinary Thursday noon, so that windows have a past and a future."""
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Base of the file's parts."""
+
+
+class Request(_Strict, frozen=True):
+    """What is sent: `body` as the provider's API takes it, or in short a model and a `prompt`.
+
+    `model`, `prompt`, `system`, `max_tokens` and `stream` are written into the body where they are given.
+    """
+
+    operation: Operation = Operation.CHAT_COMPLETIONS
+    body: dict[str, Any] | None = None
+    model: str | None = None
+    prompt: str | None = None
+    system: str | None = None
+    max_tokens: int | None = None
+    stream: bool | None = None
+
+
+class Principal(_Strict, frozen=True):
+    """Who sends it. A user is verified unless the case says otherwise; `roles` come on top of those from teams."""
+
+    namespace: str = "default"
+    service_account: str = "default"
+    labels: dict[str, str] = {}
+    user: str | None = None
+    verified: bool = True
+    roles: tuple[str, ...] = ()
+
+
+class Earlier(_Strict, frozen=True):
+    """The same request was sent `requests` times, `ago` before; `running` ones are not answered yet."""
+
+    requests: int
+    ago: str
+    running: bool = False
+
+
+class Expectation(_Strict, frozen=True):
+    """What must hold of the decision; what is not named is not checked.
+
+    `reason` is a refusal's (`budget_exceeded`) or a violation's (`pattern:ssn`); `message` and `body` must be contained
+    in the refusal's message and in the body that would be sent; `violations` are reasons that must be among those
+    recorded, dry run included.
+    """
+
+    action: Action | None = None
+    reason: str | None = None
+    policy: str | None = None
+    message: str | None = None
+    clamp: int | None = None
+    body: str | None = None
+    not_body: str | None = None
+    violations: tuple[str, ...] = ()
+
+
+class Situation(_Strict, frozen=True):
+    """A request and all that a decision about it depends on.
+
+    `spent` maps a Budget, or a policy with a `costLimit`, by name or `namespace/name`, to what was spent in the present
+    window, in its own currency. `approved` says that an administrator granted whatever approval this needs.
+    """
+
+    request: Request
+    principal: Principal = Principal()
+    time: str = DEFAULT_TIME
+    spent: dict[str, str] = {}
+    approved: bool = False
+    earlier: tuple[Earlier, ...] = ()
+
+    @property
+    def now(self) -> Instant:
+        """The time.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return instants.from_rfc3339(self.time)
+
+
+class Case(Situation, frozen=True, kw_only=True):
+    """A situation with a sentence for a name, and what must be decided."""
+
+    name: str
+    expect: Expectation
+
+
+class CaseFile(_Strict, frozen=True):
+    """A whole file; `resources` are paths beside it, the file's own folder where there are none."""
+
+    cases: tuple[Case, ...]
+    resources: tuple[str, ...] = (".",)
+
+
+class Located(msgspec.Struct, frozen=True):
+    """A case and the line it begins in."""
+
+    case: Case
+    line: int
+
+
+class CaseError(Exception):
+    """A file of cases that cannot be read; the message begins with `file:line:`."""
+
+
+def read(file: pathlib.Path) -> tuple[CaseFile, tuple[Located, ...]]:
+    """The cases of a file.
+
+    Raises:
+        CaseError: it cannot be read, is no YAML, or has a key or value that the format does not know.
+    """
+    document = _document(file)
+    try:
+        found = msgspec.convert(document.value, CaseFile)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        field = path.rstrip("`").lstrip(".")
+        raise CaseError(f"{file}:{_line(document, field)}: {field or 'the file'}: {what}") from error
+    located = tuple(Located(case, _line(document, f"cases[{index}]")) for index, case in enumerate(found.cases))
+    for each in located:
+        _check(each, file)
+    return found, located
+
+
+def _document(file: pathlib.Path) -> positioned.Document:
+    try:
+        documents = positioned.read(file.read_text(encoding="utf-8"))
+    except positioned.ReadError as error:
+        raise CaseError(f"{file}:{error.line}: {error.message}; {error.remedy}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseError(f"{file}:1: cannot be read: {error}") from error
+    if len(documents) != 1:
+        raise CaseError(f"{file}:1: must be one document with a list of cases")
+    return documents[0]
+
+
+def _line(document: positioned.Document, field: str) -> int:
+    """The line of a path, or of the nearest place around it that is there."""
+    while field and field not in document.lines:
+        field = field[: max(field.rfind("."), field.rfind("["), 0)]
+    return document.lines[field]
+
+
+def _check(located: Located, file: pathlib.Path) -> None:
+    """What the types cannot say."""
+    case = located.case
+    where = f"{file}:{located.line}: {case.name}:"
+    try:
+        instants.from_rfc3339(case.time)
+        for earlier in case.earlier:
+            durations.parse(earlier.ago)
+    except ValueError as error:
+        raise CaseError(f"{where} {error}") from error
+    if case.principal.roles and case.principal.user is None:
+        raise CaseError(f"{where} roles belong to a user; add principal.user")
+    if case.request.body is None and case.request.model is None:
+        raise CaseError(f"{where} the request needs a body, or a model and a prompt")

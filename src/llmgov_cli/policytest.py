@@ -1,0 +1,135 @@
+"""`llmgov policy test`: cases beside the resources, decided by the same compiler, engine and ledger as in production.
+
+docs/policy-test.md has the format of the files. Nothing is sent anywhere.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TextIO
+
+from llmgov import money, snapshot
+from llmgov_cli import assembly, cases, prices, tables, till, whatif
+
+_SUFFIXES = ("cases.yaml", "cases.yml")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one case; `unmet` are sentences, empty where everything that was expected held."""
+
+    file: pathlib.Path
+    line: int
+    name: str
+    decided: str
+    unmet: tuple[str, ...]
+
+
+def run(paths: Iterable[pathlib.Path], out: TextIO) -> int:
+    """Run all cases at or below `paths`, print a table of results, and what did not hold with file and line.
+
+    Returns 0 where there are cases and all hold, 1 otherwise.
+    """
+    files = [file for path in paths for file in _files(path)]
+    known = prices.prices()
+    results: list[Result] = []
+    faults: list[str] = []
+    for file in dict.fromkeys(files):
+        _run_file(file, known, results, faults)
+    if not files:
+        faults.append("no cases.yaml was found")
+    out.write(_report(results, faults))
+    return 1 if faults or any(result.unmet for result in results) else 0
+
+
+def _files(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The files of cases at or below a path."""
+    if path.is_dir():
+        yield from sorted(each for each in path.rglob("*cases.y*ml") if _has_cases(each))
+    else:
+        yield path
+
+
+def _has_cases(file: pathlib.Path) -> bool:
+    return file.name in _SUFFIXES or file.name.endswith(tuple(f".{suffix}" for suffix in _SUFFIXES))
+
+
+def _run_file(file: pathlib.Path, known: snapshot.PricePart, results: list[Result], faults: list[str]) -> None:
+    try:
+        found, located = cases.read(file)
+    except cases.CaseError as error:
+        faults.append(str(error))
+        return
+    namespaces = {each.case.principal.namespace for each in located}
+    offline = assembly.compile_files([file.parent / path for path in found.resources], known, namespaces)
+    if offline.errors:
+        faults.extend(str(finding) for finding in offline.errors)
+        return
+    results.extend(_run_case(file, each, offline) for each in located)
+
+
+def _run_case(file: pathlib.Path, located: cases.Located, offline: assembly.Offline) -> Result:
+    case = located.case
+    try:
+        outcome = whatif.decide(offline.compiled, case)
+    except (till.UnknownBudgetError, money.MoneyError, ValueError) as error:
+        return Result(file, located.line, case.name, "", (str(error),))
+    return Result(file, located.line, case.name, outcome.action.value, tuple(unmet(case.expect, outcome)))
+
+
+def unmet(expect: cases.Expectation, outcome: whatif.Outcome) -> Iterator[str]:
+    """Every part of an expectation that does not hold, as a sentence."""
+    message = "" if outcome.refusal is None else outcome.refusal.message
+    body = outcome.body.decode()
+    if expect.action is not None and outcome.action is not expect.action:
+        yield f"expected action {expect.action.value}, got {outcome.action.value}{_because(message)}"
+    if expect.reason is not None and expect.reason not in _reasons(outcome):
+        yield f"expected reason {expect.reason}, got {_listed(_reasons(outcome))}"
+    if expect.policy is not None and expect.policy not in _policies(outcome):
+        yield f"expected policy {expect.policy}, got {_listed(_policies(outcome))}"
+    if expect.message is not None and expect.message not in message:
+        yield f"expected a message with {expect.message!r}, got {message!r}"
+    clamped = None if outcome.clamp is None else outcome.clamp.value
+    if expect.clamp is not None and clamped != expect.clamp:
+        yield f"expected an output maximum of {expect.clamp}, got {clamped}"
+    if expect.body is not None and expect.body not in body:
+        yield f"expected a body with {expect.body!r}, got {body!r}"
+    if expect.not_body is not None and expect.not_body in body:
+        yield f"expected a body without {expect.not_body!r}, got {body!r}"
+    for reason in expect.violations:
+        if reason not in _violations(outcome):
+            yield f"expected a violation {reason}, got {_listed(_violations(outcome))}"
+
+
+def _because(message: str) -> str:
+    return f" ({message})" if message else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words) or "none"
+
+
+def _violations(outcome: whatif.Outcome) -> list[str]:
+    found = () if outcome.decision is None else outcome.decision.violations
+    return [violation.reason for violation in found]
+
+
+def _reasons(outcome: whatif.Outcome) -> list[str]:
+    refused = [] if outcome.refusal is None else [outcome.refusal.reason.value]
+    return list(dict.fromkeys([*refused, *_violations(outcome)]))
+
+
+def _policies(outcome: whatif.Outcome) -> list[str]:
+    """Whose doing it is: the refusal's policy, the clamp's, and those of all violations."""
+    refused = [] if outcome.refusal is None or outcome.refusal.policy is None else [outcome.refusal.policy]
+    clamped = [] if outcome.clamp is None else [outcome.clamp.policy]
+    found = () if outcome.decision is None else outcome.decision.violations
+    return list(dict.fromkeys([*refused, *clamped, *(violation.policy for violation in found)]))
+
+
+def _report(results: Sequence[Result], faults: Sequence[str]) -> str:
+    rows = [["ok" if not result.unmet else "FAILED", result.decided, result.name] for result in results]
+    details = [f"{each.file}:{each.line}: {each.name}: {sentence}" for each in results for sentence in each.unmet]
+    failed = sum(bool(result.unmet) for result in results)
+    lines = [*faults, *details, f"{len(results)} cases, {failed} failed" + (", not all could run" if faults else "")]
+    return (tables.render(["result", "decision", "case"], rows) + "\n" if rows else "") + "\n".join(lines) + "\n"

@@ -1,0 +1,141 @@
+"""One request decided as the proxy and the hub would, without either: what `policy test` judges and `explain` shows."""
+
+import dataclasses
+
+from llmgov import compiler
+from llmgov.instants import Duration, Instant
+from llmgov.ledger.commands import Held
+from llmgov.ledger.messages import LeaseRefusal, Why
+from llmgov.policy import cost, engine, identity, refusals
+from llmgov.policy.decision import Action, Clamp, CostPlan, Decision, Principal, Workload
+from llmgov.policy.runtime import Runtime
+from llmgov.policy.state import State
+from llmgov.resources import durations
+from llmgov.snapshot import Approval, Directory
+from llmgov.wire import splice
+from llmgov.wire.events import Edit, Reason, Refusal, Request
+from llmgov.wire.malformed import RequestError
+from llmgov_cli import bodies, cases, till
+
+_FAR: Instant = 2**62
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is decided of a request in the end, money included.
+
+    `decision` is the engine's, `None` where the request was not understood; `body` what would be sent; `held` what is
+    set aside in each of `accounts`, in micro-USD; `wait` how long it is throttled.
+    """
+
+    action: Action
+    body: bytes
+    decision: Decision | None = None
+    refusal: Refusal | None = None
+    clamp: Clamp | None = None
+    held: int | None = None
+    accounts: tuple[till.Standing, ...] = ()
+    wait: Duration | None = None
+
+
+def decide(compiled: compiler.Compiled, situation: cases.Situation) -> Outcome:
+    """Decide a request in a situation.
+
+    Raises:
+        KeyError: the principal's namespace was not compiled.
+        till.UnknownBudgetError: `spent` names a Budget that does not count the request.
+        ValueError: an amount, time or operation that is none.
+    """
+    try:
+        request = bodies.parse(situation.request)
+    except RequestError as error:
+        return Outcome(Action.DENY, b"", refusal=error.refusal)
+    runtime = Runtime(compiled.snapshot(situation.principal.namespace), _directory(situation.principal, ()))
+    principal = _principal(situation.principal, runtime)
+    decision = _decide(request, principal, runtime, situation)
+    asked = decision.approval_request
+    if asked is not None and situation.approved:
+        granted = Approval(id="what-if", digest=asked.digest, expires=_FAR)
+        runtime = Runtime(runtime.snapshot, _directory(situation.principal, (granted,)))
+        decision = _decide(request, principal, runtime, situation)
+    return _settled(request, decision, situation)
+
+
+def _directory(given: cases.Principal, approvals: tuple[Approval, ...]) -> Directory:
+    roles = {} if given.user is None else {given.user: given.roles}
+    return Directory(roles=roles, approvals=approvals)
+
+
+def _principal(given: cases.Principal, runtime: Runtime) -> Principal:
+    workload = Workload(given.namespace, given.service_account, given.labels)
+    return identity.principal(workload, runtime, given.user, verified=given.verified)
+
+
+def _decide(request: Request, principal: Principal, runtime: Runtime, situation: cases.Situation) -> Decision:
+    state, now = State(), situation.now
+    for earlier in sorted(situation.earlier, key=lambda each: -durations.parse(each.ago)):
+        then = now - durations.parse(earlier.ago)
+        for _ in range(earlier.requests):
+            before = engine.decide(request, principal, runtime, state, then)
+            if not earlier.running:
+                state.release(before.rate_keys, None, then)
+    return engine.decide(request, principal, runtime, state, now)
+
+
+def _settled(request: Request, decision: Decision, situation: cases.Situation) -> Outcome:
+    """The decision with the ledger's word about the money."""
+    now, plan = situation.now, decision.plan
+    wait = None if decision.throttle_until is None else decision.throttle_until - now
+    if decision.refusal is not None or plan is None:
+        return _outcome(request, decision, decision.edits, refusal=decision.refusal, clamp=decision.clamp, wait=wait)
+    accounts = till.standings(plan, situation.spent, now)
+    answer = till.hold(decision, plan, accounts, now, approved=situation.approved)
+    if not isinstance(answer, Held):
+        return _outcome(request, decision, (), refusal=_refusal(answer.refusal, plan), accounts=accounts)
+    lowered = cost.lower(plan, answer.amount)
+    return _outcome(
+        request,
+        decision,
+        decision.edits if lowered is None else (*decision.edits, lowered[1]),
+        clamp=decision.clamp if lowered is None else lowered[0],
+        held=answer.amount,
+        accounts=accounts,
+        wait=wait,
+    )
+
+
+def _outcome(
+    request: Request,
+    decision: Decision,
+    edits: tuple[Edit, ...],
+    *,
+    refusal: Refusal | None = None,
+    clamp: Clamp | None = None,
+    held: int | None = None,
+    accounts: tuple[till.Standing, ...] = (),
+    wait: Duration | None = None,
+) -> Outcome:
+    """The outcome, with the body that would be sent: none where the request is refused."""
+    body = b"" if refusal is not None else splice.apply(request.body, _last_of_each(edits))
+    return Outcome(_action(decision, refusal, clamp), body, decision, refusal, clamp, held, accounts, wait)
+
+
+def _last_of_each(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """What the money affords comes after what a policy set, and counts."""
+    return tuple({edit.path: edit for edit in edits}.values())
+
+
+def _action(decision: Decision, refusal: Refusal | None, clamp: Clamp | None) -> Action:
+    if refusal is not None:
+        return Action.REQUIRE_APPROVAL if refusal.reason is Reason.APPROVAL else Action.DENY
+    if clamp is not None and decision.action in (Action.ALLOW, Action.FLAG):
+        return Action.CLAMP
+    return decision.action
+
+
+def _refusal(refused: LeaseRefusal, plan: CostPlan) -> Refusal:
+    """The ledger's no as the client hears it."""
+    if refused.why is Why.APPROVAL:
+        return refusals.threshold_approval(refused.source, refused.threshold, refused.limit, refused.approval)
+    fitting = cost.fitting(plan, refused.remaining)
+    return refusals.budget_exhausted(refused.source, plan.least, refused.remaining, refused.window_end, fitting)
