@@ -6,6 +6,7 @@ import zoneinfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from llmgov import instants
 from llmgov.ledger import windows
 from llmgov.snapshot import Period

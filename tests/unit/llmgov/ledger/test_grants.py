@@ -1,0 +1,316 @@
+"""The ledger's answer to lease requests: amounts, thresholds, fencing, repetition, approvals."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmgov import instants
+from llmgov.ledger import grants
+from llmgov.ledger.book import Book
+from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
+from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, EpochRow, Window
+from llmgov.snapshot import Account, Target, TargetKind, Threshold, ThresholdAction
+from tests.support import ledgers
+from tests.support.ledgers import CENT, NOW, USD
+
+ORGANIZATION = Target(TargetKind.ORGANIZATION)
+APPROVE_AT_90 = (
+    Threshold(50, (ThresholdAction.NOTIFY_USERS, ThresholdAction.NOTIFY_ADMINS)),
+    Threshold(90, (ThresholdAction.REQUIRE_APPROVAL,)),
+    Threshold(100, (ThresholdAction.BLOCK,)),
+)
+
+
+def need(account: Account, least: int, want: int | None = None, enforced: bool = True) -> Need:
+    return Need(account.key, account, least, least if want is None else want, enforced)
+
+
+def request(*needs: Need, number: int = 1, epoch: Epoch | None = None, approval: str | None = None) -> LeaseRequest:
+    return LeaseRequest(epoch or ledgers.epoch(), number, needs, ledgers.PATH, approval)
+
+
+def window(account: Account, spent: int = 0, leased: int = 0, unknown: int = 0, nano_usd: int = 10**9) -> Window:
+    start, end = "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"
+    return Window(
+        account.key,
+        str(account.target),
+        instants.from_rfc3339(start),
+        instants.from_rfc3339(end),
+        nano_usd,
+        spent,
+        leased,
+        unknown,
+    )
+
+
+def book(*windows: Window, approvals: tuple[ApprovalRow, ...] = ()) -> Book:
+    return Book(
+        windows={(row.account, row.start): row for row in windows}, approvals={row.id: row for row in approvals}
+    )
+
+
+def granted(reply: LeaseGrant | LeaseRefusal) -> LeaseGrant:
+    assert isinstance(reply, LeaseGrant), reply
+    return reply
+
+
+def refused(reply: LeaseGrant | LeaseRefusal) -> LeaseRefusal:
+    assert isinstance(reply, LeaseRefusal), reply
+    return reply
+
+
+def ask(rows: Book, wanted: LeaseRequest, **definitions: Account) -> LeaseGrant | LeaseRefusal:
+    return grants.grant(rows, wanted, {account.key: account for account in definitions.values()}, NOW)
+
+
+def test_the_first_use_opens_the_window_and_lends_from_it() -> None:
+    account, rows = ledgers.account(), book()
+    (lease,) = granted(ask(rows, request(need(account, 10 * CENT)))).leases
+    assert (lease.id, lease.key, lease.over) == ("pod-1:1/1/0", account.key, None)
+    assert instants.to_rfc3339(lease.window_start) == "2026-11-01T00:00:00Z"
+    assert instants.to_rfc3339(lease.window_end) == "2026-12-01T00:00:00Z"
+    assert lease.deadline == NOW + grants.LEASE_LIFE
+    assert rows.put.windows == {(account.key, lease.window_start): window(account, leased=lease.amount)}
+    assert rows.put.epochs == {"pod-1": EpochRow("pod-1", 1)}
+
+
+def test_a_lease_ends_with_its_window() -> None:
+    account, late = ledgers.account(), instants.from_rfc3339("2026-11-30T23:59:59Z")
+    reply = granted(grants.grant(book(), request(need(account, CENT)), {}, late))
+    assert reply.leases[0].deadline == reply.leases[0].window_end == instants.from_rfc3339("2026-12-01T00:00:00Z")
+
+
+def test_a_window_begins_with_what_its_scope_spent_and_tells_of_thresholds() -> None:
+    account = ledgers.account(thresholds=APPROVE_AT_90)
+    rows = book()
+    rows.backfill[account.key, window(account).start] = 3 * USD
+    granted(ask(rows, request(need(account, CENT))))
+    (row,) = rows.put.windows.values()
+    assert (row.spent, row.told) == (3 * USD, (50,))
+    assert sorted(entry.audience for entry in rows.put.outbox.values()) == ["Admins", "Users"]
+
+
+@pytest.mark.parametrize(
+    ("spent", "leased", "unknown", "least", "passes"),
+    [
+        (0, 0, 0, 5 * USD, True),
+        (0, 0, 0, 5 * USD + 1, False),
+        (2 * USD, 2 * USD, USD - 1, 1, True),
+        (2 * USD, 2 * USD, USD, 1, False),
+        (6 * USD, 0, 0, 1, False),
+        (6 * USD, 0, 0, 0, True),
+    ],
+    ids=[
+        "the whole limit may be lent",
+        "not more than the limit",
+        "what is spent, leased and unknown counts",
+        "nothing is left",
+        "nothing is lent of a limit that was lowered below what is spent",
+        "nothing is needed, nothing is refused",
+    ],
+)
+def test_never_more_than_the_limit(spent: int, leased: int, unknown: int, least: int, passes: bool) -> None:
+    account = ledgers.account()
+    reply = ask(book(window(account, spent, leased, unknown)), request(need(account, least)))
+    assert isinstance(reply, LeaseGrant) is passes
+
+
+def test_a_refusal_says_what_is_left_of_which_limit_until_when() -> None:
+    account = ledgers.account()
+    reply = refused(ask(book(window(account, spent=4 * USD)), request(need(account, 2 * USD))))
+    assert (reply.why, reply.key, reply.remaining, reply.limit) == (Why.EXHAUSTED, account.key, USD, 5 * USD)
+    assert (reply.threshold, reply.source, reply.approval) == (100, account.source, None)
+    assert reply.window_end == window(account).end
+
+
+def test_all_accounts_of_a_path_or_none() -> None:
+    team, organization = ledgers.account(), ledgers.account(ORGANIZATION, limit=CENT)
+    rows = book(window(team), window(organization))
+    reply = refused(ask(rows, request(need(team, USD), need(organization, USD))))
+    assert reply.key == organization.key
+    assert not rows.put.leases
+    assert not rows.put.windows
+
+
+def test_the_ledgers_own_definition_decides() -> None:
+    believed = ledgers.account(limit=100 * USD)
+    lowered = ledgers.account(limit=USD)
+    reply = refused(ask(book(), request(need(believed, 2 * USD)), own=lowered))
+    assert (reply.limit, reply.remaining) == (USD, USD)
+
+
+def test_an_older_epoch_is_fenced_and_a_newer_one_fences() -> None:
+    account, rows = ledgers.account(), book()
+    granted(ask(rows, request(need(account, CENT), epoch=ledgers.epoch(number=2))))
+    assert rows.epochs["pod-1"].number == 2
+    reply = refused(ask(rows, request(need(account, CENT), number=9, epoch=ledgers.epoch(number=1))))
+    assert reply.why is Why.FENCED
+
+
+def test_a_repeated_request_gets_the_same_leases_and_nothing_more() -> None:
+    account, rows = ledgers.account(), book()
+    first = ask(rows, request(need(account, CENT)))
+    lent = rows.windows[account.key, window(account).start].leased
+    assert ask(rows, request(need(account, CENT))) == first
+    assert rows.windows[account.key, window(account).start].leased == lent
+
+
+def test_the_rate_of_a_currency_is_fixed_with_the_window() -> None:
+    euros = ledgers.account(currency="EUR", nano_usd=1_200_000_000)
+    dearer = msgspec.structs.replace(euros, nano_usd=2_000_000_000)
+    rows = book()
+    granted(ask(rows, request(need(euros, USD))))
+    reply = refused(ask(rows, request(need(dearer, 6 * USD), number=2)))
+    assert reply.limit == 6 * USD
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [request(need(ledgers.account(), 1), need(ledgers.account(), 1)), request(need(ledgers.account(), 2, 1))],
+    ids=["one account twice", "wants less than it needs"],
+)
+def test_a_request_that_contradicts_itself_is_an_error(wanted: LeaseRequest) -> None:
+    with pytest.raises(ValueError, match="a lease request"):
+        ask(book(), wanted)
+
+
+class TestThresholds:
+    def test_no_lease_crosses_the_next_acting_threshold(self) -> None:
+        account = ledgers.account(thresholds=APPROVE_AT_90)
+        rows = book(window(account, spent=4 * USD))
+        granted(ask(rows, request(need(account, USD // 2))))
+        assert rows.windows[account.key, window(account).start].used == 4_500_000
+
+    def test_beyond_it_an_approval_is_asked_for_once(self) -> None:
+        account = ledgers.account(thresholds=APPROVE_AT_90)
+        rows = book(window(account, spent=4_500_000))
+        first = refused(ask(rows, request(need(account, 1))))
+        (pending,) = rows.put.approvals.values()
+        assert (first.why, first.threshold, first.approval) == (Why.APPROVAL, 90, pending.id)
+        assert (pending.kind, pending.account, pending.threshold) == (ApprovalKind.THRESHOLD, account.key, 90)
+        assert (pending.window_start, pending.expires) == (window(account).start, window(account).end)
+        assert len(rows.put.outbox) == 1
+        again = refused(ask(rows, request(need(account, 1), number=2)))
+        assert again.approval == pending.id
+        assert len(rows.put.approvals) == len(rows.put.outbox) == 1
+
+    @pytest.mark.parametrize(
+        ("state", "passes", "why"),
+        [
+            (ApprovalState.APPROVED, True, None),
+            (ApprovalState.DENIED, False, Why.EXHAUSTED),
+            (ApprovalState.PENDING, False, Why.APPROVAL),
+        ],
+    )
+    def test_a_decision_opens_or_closes_it(self, state: ApprovalState, passes: bool, why: Why | None) -> None:
+        account = ledgers.account(thresholds=APPROVE_AT_90)
+        row = self.approval(account, state)
+        reply = ask(book(window(account, spent=4_500_000), approvals=(row,)), request(need(account, USD // 2)))
+        assert isinstance(reply, LeaseGrant) is passes
+        assert getattr(reply, "why", None) is why
+
+    def test_an_approval_opens_up_to_the_next_acting_threshold_only(self) -> None:
+        thresholds = (
+            Threshold(50, (ThresholdAction.REQUIRE_APPROVAL,)),
+            Threshold(80, (ThresholdAction.REQUIRE_APPROVAL,)),
+        )
+        account = ledgers.account(thresholds=thresholds)
+        row = self.approval(account, ApprovalState.APPROVED, threshold=50)
+        reply = refused(ask(book(window(account), approvals=(row,)), request(need(account, 4 * USD + 1))))
+        assert (reply.threshold, reply.remaining) == (80, 4 * USD)
+
+    def test_an_approval_of_another_window_opens_nothing(self) -> None:
+        account = ledgers.account(thresholds=APPROVE_AT_90)
+        row = msgspec.structs.replace(self.approval(account, ApprovalState.APPROVED), window_start=0)
+        refused(ask(book(window(account, spent=4_500_000), approvals=(row,)), request(need(account, 1))))
+
+    def test_the_limit_itself_cannot_be_opened(self) -> None:
+        account = ledgers.account(thresholds=(Threshold(100, (ThresholdAction.REQUIRE_APPROVAL,)),))
+        rows = book(window(account, spent=5 * USD))
+        assert refused(ask(rows, request(need(account, 1)))).why is Why.EXHAUSTED
+        assert not rows.put.approvals
+
+    def test_an_account_that_only_notifies_still_has_its_limit(self) -> None:
+        account = ledgers.account(thresholds=(Threshold(50, (ThresholdAction.NOTIFY_USERS,)),))
+        refused(ask(book(window(account)), request(need(account, 5 * USD + 1))))
+
+    @staticmethod
+    def approval(account: Account, state: ApprovalState, threshold: int = 90) -> ApprovalRow:
+        start = window(account).start
+        return ApprovalRow(
+            "apr-1", ApprovalKind.THRESHOLD, account.source, "more", NOW, window(account).end, state,
+            account=account.key, window_start=start, threshold=threshold,
+        )  # fmt: skip
+
+
+class TestUnenforced:
+    @pytest.mark.parametrize("by_account", [True, False], ids=["an account in dry run", "a need that is not enforced"])
+    def test_is_lent_to_and_told(self, by_account: bool) -> None:
+        account = ledgers.account(dry_run=by_account)
+        rows = book(window(account, spent=5 * USD))
+        (lease,) = granted(ask(rows, request(need(account, CENT, enforced=by_account)))).leases
+        assert (lease.amount, lease.over) == (CENT, 100)
+
+    def test_is_nothing_special_below_its_limit(self) -> None:
+        account = ledgers.account(dry_run=True)
+        (lease,) = granted(ask(book(), request(need(account, CENT)))).leases
+        assert lease.over is None
+
+
+class TestRequestApprovals:
+    ROW = ApprovalRow(
+        "apr-9", ApprovalKind.REQUEST, "ns/p", "costly", NOW - 9, NOW + 9, ApprovalState.APPROVED, digest="d"
+    )
+
+    def test_is_consumed_with_the_grant_even_without_any_account(self) -> None:
+        rows = book(approvals=(self.ROW,))
+        granted(ask(rows, request(approval="apr-9")))
+        used = rows.put.approvals["apr-9"]
+        assert (used.state, used.used_by) == (ApprovalState.USED, "pod-1:1/1")
+
+    def test_serves_one_request_however_often_it_is_repeated(self) -> None:
+        rows = book(approvals=(self.ROW,))
+        granted(ask(rows, request(approval="apr-9")))
+        granted(ask(rows, request(approval="apr-9")))
+        assert refused(ask(rows, request(approval="apr-9", number=2))).why is Why.APPROVAL
+
+    def test_is_not_consumed_by_a_refusal(self) -> None:
+        account = ledgers.account()
+        rows = book(window(account, spent=5 * USD), approvals=(self.ROW,))
+        refused(ask(rows, request(need(account, 1), approval="apr-9")))
+        assert not rows.put.approvals
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            None,
+            msgspec.structs.replace(ROW, state=ApprovalState.PENDING),
+            msgspec.structs.replace(ROW, state=ApprovalState.DENIED),
+            msgspec.structs.replace(ROW, state=ApprovalState.USED, used_by="pod-2:1/7"),
+            msgspec.structs.replace(ROW, expires=NOW),
+            msgspec.structs.replace(ROW, kind=ApprovalKind.THRESHOLD),
+        ],
+        ids=["unknown", "pending", "denied", "used", "expired", "of another kind"],
+    )
+    def test_must_be_open(self, row: ApprovalRow | None) -> None:
+        rows = book(approvals=() if row is None else (row,))
+        assert refused(ask(rows, request(approval="apr-9"))).why is Why.APPROVAL
+
+
+AMOUNTS = st.integers(0, 20 * USD)
+
+
+@given(free=AMOUNTS, least=AMOUNTS, more=AMOUNTS)
+def test_a_lease_is_enough_and_leaves_something_for_others(free: int, least: int, more: int) -> None:
+    account = ledgers.account()
+    amount = grants.size(need(account, least, least + more), free)
+    assert amount >= least
+    assert amount <= max(least, free // 2)
+
+
+def test_a_lease_is_generous_while_there_is_plenty_and_exact_near_the_limit() -> None:
+    wanted = need(ledgers.account(), 10 * CENT)
+    assert grants.size(wanted, 1000 * USD) == grants.AHEAD * 10 * CENT
+    assert grants.size(wanted, 8 * USD) == USD
+    assert grants.size(wanted, 15 * CENT) == 10 * CENT

@@ -1,0 +1,395 @@
+"""Both ends of the lease protocol against each other, through a transport that loses, repeats and reorders.
+
+Sidecars crash and restart from their spools (sometimes torn), pods vanish, clocks pass deadlines and windows, idle
+money is recalled. The oracle knows what the ledger cannot: which attempts were dispatched, and what they really cost.
+"""
+
+import dataclasses
+import random
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from llmgov import instants
+from llmgov.ledger import commands, grants, messages, recording, replay, returns
+from llmgov.ledger.messages import Epoch, Event, Intent, LeaseGrant, LeaseRefusal, Outcome
+from llmgov.ledger.purse import Purse, Wish
+from llmgov.policy.decision import Charge
+from llmgov.snapshot import Account, Period, Target, TargetKind, Threshold, ThresholdAction
+from llmgov_store.memory import MemoryStore
+from tests.support import ledgers
+from tests.support.ledgers import CENT, NOW
+
+T = TypeVar("T")
+
+TEAM = ledgers.account(limit=500 * CENT, period=Period.HOUR)
+ORGANIZATION = ledgers.account(
+    Target(TargetKind.ORGANIZATION),
+    limit=700 * CENT,
+    period=Period.HOUR,
+    thresholds=(Threshold(90, (ThresholdAction.REQUIRE_APPROVAL,)), Threshold(100, (ThresholdAction.BLOCK,))),
+)
+LIMITS = {TEAM.key: 500 * CENT, ORGANIZATION.key: 630 * CENT}
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never waits, as those of the memory store are."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    raise AssertionError("the coroutine waits")
+
+
+@dataclasses.dataclass
+class Dispatched:
+    """The truth about one attempt: what it held, from which windows, and what it cost once that is known."""
+
+    held: int
+    windows: set[tuple[str, int]]
+    cost: int | None = None
+
+
+@dataclasses.dataclass
+class Pod:
+    """A sidecar with its volume: `synced` records of the spool survive whatever happens."""
+
+    holder: str
+    purse: Purse
+    spool: list[commands.SpoolRecord] = dataclasses.field(default_factory=list)
+    synced: int = 0
+    flying: dict[str, commands.Held] = dataclasses.field(default_factory=dict)
+    unanswered: list[Any] = dataclasses.field(default_factory=list)
+    undelivered: list[Event] = dataclasses.field(default_factory=list)
+
+
+class World:
+    """Hub, pods and the transport between them; `chance` decides what the transport does."""
+
+    def __init__(self, seed: int, pods: int, faults: bool) -> None:
+        self.chance = random.Random(seed)
+        self.now = NOW
+        self.store = MemoryStore()
+        self.pods: dict[str, Pod] = {}
+        self.truth: dict[str, Dispatched] = {}
+        self.refused: list[commands.Refused] = []
+        self.windows_of_leases: dict[str, tuple[str, int]] = {}
+        self.faults = faults
+        self.attempts = 0
+        self.unaccounted = False
+        for index in range(pods):
+            self.boot(f"pod-{index}", [])
+
+    def boot(self, holder: str, spool: list[commands.SpoolRecord]) -> Pod:
+        number = self.step(returns.holder_lock(holder), lambda book: returns.register(book, holder))
+        pod = Pod(holder, Purse(Epoch(holder, number)), spool, len(spool))
+        self.pods[holder] = pod
+        return pod
+
+    def step(self, lock: Any, step: Any) -> Any:
+        return at_once(self.store.transact(lock, step))
+
+    def hold(self, pod: Pod, least: int, want: int, accounts: tuple[Account, ...]) -> str:
+        self.attempts += 1
+        attempt = f"{pod.purse.epoch}/a{self.attempts}"
+        charges = tuple(Charge(account, account.key) for account in accounts)
+        self.obey(pod, pod.purse.hold(Wish(attempt, charges, least, want), self.now))
+        return attempt
+
+    def obey(self, pod: Pod, done: tuple[commands.Command, ...]) -> None:
+        for command in done:
+            match command:
+                case commands.Write(record=record, sync=sync):
+                    pod.spool.append(record)
+                    if sync:
+                        pod.synced = len(pod.spool)
+                case commands.Send(message=message):
+                    pod.unanswered.append(message)
+                case commands.Held():
+                    self.dispatch(pod, command)
+                case commands.Refused():
+                    self.refused.append(command)
+
+    def dispatch(self, pod: Pod, held: commands.Held) -> None:
+        durable = {record.lease.id for record in pod.spool[: pod.synced] if isinstance(record, commands.Leased)}
+        assert {part.lease for part in held.charged} <= durable, "spent from a lease that is not on disk"
+        intent = ledgers.intent(held.attempt, held.amount, held.charged, self.now, ledgers.subject(path=()))
+        self.event(pod, intent)
+        pod.flying[held.attempt] = held
+        self.truth[held.attempt] = Dispatched(
+            held.amount, {self.windows_of_leases[part.lease] for part in held.charged}
+        )
+
+    def event(self, pod: Pod, event: Event) -> None:
+        pod.spool.append(event)
+        pod.undelivered.append(event)
+
+    def finish(self, pod: Pod, attempt: str, cost: int) -> None:
+        del pod.flying[attempt]
+        self.truth[attempt].cost = cost
+        self.event(pod, ledgers.settlement(attempt, cost, self.now))
+        self.obey(pod, pod.purse.settle(attempt, cost, self.now))
+
+    def transmit(self, pod: Pod) -> None:
+        """One message arrives at the hub, perhaps lost on the way, perhaps twice; perhaps its answer is lost."""
+        if not pod.unanswered:
+            return
+        message = self.chance.choice(pod.unanswered) if self.faults else pod.unanswered[0]
+        if self.faults and self.chance.random() < 0.2:
+            return
+        reply = self.answer(message)
+        if self.faults and self.chance.random() < 0.2:
+            return
+        if not self.faults or self.chance.random() < 0.8:
+            pod.unanswered.remove(message)
+        match reply:
+            case LeaseGrant():
+                self.obey(pod, pod.purse.on_grant(reply, self.now))
+            case LeaseRefusal():
+                self.obey(pod, pod.purse.on_refusal(reply, self.now))
+
+    def answer(self, message: Any) -> LeaseGrant | LeaseRefusal | None:
+        match message:
+            case messages.LeaseRequest():
+                lock = grants.lock(message, {}, self.now)
+                reply: LeaseGrant | LeaseRefusal = self.step(
+                    lock, lambda book: grants.grant(book, message, {}, self.now)
+                )
+                if isinstance(reply, LeaseGrant):
+                    for lease in reply.leases:
+                        self.windows_of_leases[lease.id] = (lease.key, lease.window_start)
+                return reply
+            case messages.LeaseReturn():
+                self.step(returns.return_lock(message), lambda book: returns.give_back(book, message, self.now))
+            case messages.Inventory():
+                lock = returns.holder_lock(message.epoch.holder)
+                self.step(lock, lambda book: returns.take_inventory(book, message, self.now))
+        return None
+
+    def report(self, pod: Pod) -> None:
+        """One event arrives, perhaps before earlier ones, perhaps again later."""
+        if not pod.undelivered:
+            return
+        event = self.chance.choice(pod.undelivered) if self.faults else pod.undelivered[0]
+        self.step(recording.lock([event]), lambda book: recording.record(book, event, self.now))
+        if not self.faults or self.chance.random() < 0.8:
+            pod.undelivered.remove(event)
+
+    def crash(self, pod: Pod, torn: bool) -> None:
+        """The process dies; with `torn` the machine does, and some of what was not synced is gone."""
+        kept = self.chance.randint(pod.synced, len(pod.spool)) if torn else len(pod.spool)
+        self.unaccounted |= torn
+        fresh = self.boot(pod.holder, pod.spool[:kept])
+        found = replay.replay(fresh.spool, fresh.purse.epoch, self.now, torn=torn)
+        fresh.undelivered.extend(record for record in fresh.spool if isinstance(record, Event))
+        for settlement in found.settlements:
+            self.event(fresh, settlement)
+        fresh.unanswered.extend([*found.returns, found.inventory])
+
+    def vanish(self, pod: Pod) -> None:
+        """The pod is deleted with its volume, and somebody tells the hub."""
+        self.unaccounted = True
+        self.step(returns.holder_lock(pod.holder), lambda book: returns.lose(book, pod.holder, self.now))
+        del self.pods[pod.holder]
+
+    def pass_time(self, duration: int) -> None:
+        self.now += duration
+        for pod in self.pods.values():
+            deadline = pod.purse.next_deadline()
+            if deadline is not None and deadline <= self.now:
+                self.obey(pod, pod.purse.on_time(self.now))
+
+    def settle_down(self) -> None:
+        """Everything in flight ends, everything sent arrives."""
+        self.faults = False
+        for pod in list(self.pods.values()):
+            self.drain(pod)
+            for attempt in list(pod.flying):
+                self.finish(pod, attempt, self.chance.randint(0, pod.flying[attempt].amount))
+            self.drain(pod)
+            self.obey(pod, pod.purse.close(self.now))
+            self.drain(pod)
+            assert pod.purse.waiting == pod.purse.holding == 0
+            assert pod.purse.open_leases() == ()
+
+    def drain(self, pod: Pod) -> None:
+        while pod.unanswered or pod.undelivered:
+            self.transmit(pod)
+            self.report(pod)
+
+    def check(self) -> None:
+        """What must hold at every moment."""
+        outstanding: dict[tuple[str, int], int] = {}
+        for lease in self.store._rows.leases.values():
+            key = (lease.account, lease.window_start)
+            outstanding[key] = outstanding.get(key, 0) + lease.outstanding
+        for key, window in self.store._rows.windows.items():
+            assert min(window.spent, window.leased, window.unknown) >= 0
+            assert window.used <= LIMITS[window.account], "the ledger gave more than the limit"
+            assert window.leased + window.unknown == outstanding.get(key, 0), "a lease and its window disagree"
+            assert self.really_spent(key) <= LIMITS[window.account], "more than the limit may really be spent"
+
+    def really_spent(self, key: tuple[str, int]) -> int:
+        """At worst: what attempts cost, or hold while nobody knows."""
+        found = (attempt for attempt in self.truth.values() if key in attempt.windows)
+        return sum(attempt.held if attempt.cost is None else attempt.cost for attempt in found)
+
+    def check_sums(self) -> None:
+        """What must hold once everything has settled down."""
+        for key, window in self.store._rows.windows.items():
+            assert window.leased == 0, "money is lent that nobody has"
+            if self.unaccounted:
+                assert window.spent + window.unknown >= sum(
+                    attempt.cost or 0 for attempt in self.truth.values() if key in attempt.windows
+                )
+            else:
+                assert window.unknown == 0
+                assert window.spent == self.really_spent(key)
+
+
+class LeaseProtocol(RuleBasedStateMachine):
+    @initialize(seed=st.integers(0, 2**32))
+    def begin(self, seed: int) -> None:
+        self.world = World(seed, pods=3, faults=True)
+
+    def pod(self, index: int) -> Pod:
+        pods = sorted(self.world.pods)
+        return self.world.pods[pods[index % len(pods)]]
+
+    @rule(pod=st.integers(0, 2), least=st.integers(0, 90), more=st.integers(0, 60), both=st.booleans())
+    def hold(self, pod: int, least: int, more: int, both: bool) -> None:
+        accounts = (TEAM, ORGANIZATION) if both else (ORGANIZATION,)
+        self.world.hold(self.pod(pod), least * CENT, (least + more) * CENT, accounts)
+
+    @rule(pod=st.integers(0, 2), percent=st.integers(0, 100))
+    def settle(self, pod: int, percent: int) -> None:
+        flying = self.pod(pod).flying
+        if flying:
+            attempt = self.world.chance.choice(sorted(flying))
+            self.world.finish(self.pod(pod), attempt, flying[attempt].amount * percent // 100)
+
+    @rule(pod=st.integers(0, 2), times=st.integers(1, 5))
+    def transmit(self, pod: int, times: int) -> None:
+        for _ in range(times):
+            self.world.transmit(self.pod(pod))
+
+    @rule(pod=st.integers(0, 2), times=st.integers(1, 5))
+    def report(self, pod: int, times: int) -> None:
+        for _ in range(times):
+            self.world.report(self.pod(pod))
+
+    @rule(pod=st.integers(0, 2), account=st.sampled_from([TEAM, ORGANIZATION]))
+    def recall(self, pod: int, account: Account) -> None:
+        chosen = self.pod(pod)
+        self.world.obey(
+            chosen, chosen.purse.on_recall(messages.Recall(chosen.purse.epoch, account.key), self.world.now)
+        )
+
+    @rule(minutes=st.sampled_from([1, 11, 61]))
+    def pass_time(self, minutes: int) -> None:
+        self.world.pass_time(minutes * instants.MINUTE)
+
+    @rule(pod=st.integers(0, 2))
+    def give_up_waiting(self, pod: int) -> None:
+        chosen = self.pod(pod)
+        for attempt in list(chosen.purse._waits)[:1]:
+            self.world.obey(chosen, chosen.purse.cancel(attempt, self.world.now))
+
+    @rule(pod=st.integers(0, 2), torn=st.booleans())
+    def crash(self, pod: int, torn: bool) -> None:
+        self.world.crash(self.pod(pod), torn)
+
+    @precondition(lambda self: len(self.world.pods) > 1)
+    @rule(pod=st.integers(0, 2))
+    def vanish(self, pod: int) -> None:
+        self.world.vanish(self.pod(pod))
+
+    @invariant()
+    def nothing_is_overspent(self) -> None:
+        if hasattr(self, "world"):
+            self.world.check()
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.settle_down()
+            self.world.check()
+            self.world.check_sums()
+
+
+TestLeaseProtocol = LeaseProtocol.TestCase
+TestLeaseProtocol.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def run_concurrently(world: World, worst: int, actual: int, requests: int) -> int:
+    """Many requests at once, spread over the pods, each settled at once when it may go; how many passed.
+
+    Before the hub refuses, it recalls what is idle elsewhere, as the hub's service does.
+    """
+    pods = sorted(world.pods.values(), key=lambda pod: pod.holder)
+    for index in range(requests):
+        world.hold(pods[index % len(pods)], worst, worst, (TEAM,))
+    while any(pod.unanswered for pod in pods):
+        pod = world.chance.choice([pod for pod in pods if pod.unanswered])
+        if isinstance(pod.unanswered[0], messages.LeaseRequest):
+            recall_if_short(world, pod)
+        world.transmit(pod)
+        world.check()
+        while pod.flying:
+            world.finish(pod, next(iter(pod.flying)), actual)
+        while pod.undelivered:
+            world.report(pod)
+    return len(world.truth)
+
+
+def recall_if_short(world: World, pod: Pod) -> None:
+    (window,) = at_once(world.store.windows(world.now)) or [None]
+    (need,) = pod.unanswered[0].needs
+    if window is not None and LIMITS[TEAM.key] - window.used < need.least:
+        for other in world.pods.values():
+            if other is not pod:
+                recall = messages.Recall(other.purse.epoch, TEAM.key)
+                world.obey(other, other.purse.on_recall(recall, world.now))
+                for message in [sent for sent in other.unanswered if isinstance(sent, messages.LeaseReturn)]:
+                    other.unanswered.remove(message)
+                    world.answer(message)
+
+
+def test_exactly_fifty_of_a_thousand_pass_when_worst_is_actual() -> None:
+    for seed in range(5):
+        world = World(seed, pods=4, faults=False)
+        assert run_concurrently(world, 10 * CENT, 10 * CENT, 1000) == 50
+        assert len(world.refused) == 950
+        world.settle_down()
+        world.check_sums()
+
+
+def test_nothing_is_refused_while_money_that_nobody_holds_suffices() -> None:
+    """Worst $1, actual $0.10, limit $5: a request that may go settles before the next is looked at, so that refusals
+    begin only when less than $1 is left: at least 41 pass, and $5 at most is spent."""
+    for seed in range(5):
+        world = World(seed, pods=4, faults=False)
+        passed = run_concurrently(world, 100 * CENT, 10 * CENT, 1000)
+        assert 41 <= passed <= 50
+        spent = sum(attempt.cost or 0 for attempt in world.truth.values())
+        assert spent > LIMITS[TEAM.key] - 100 * CENT
+        world.settle_down()
+        world.check_sums()
+
+
+def test_an_intent_of_a_crashed_epoch_costs_its_hold() -> None:
+    world = World(1, pods=1, faults=False)
+    pod = world.pods["pod-0"]
+    world.hold(pod, 10 * CENT, 10 * CENT, (TEAM,))
+    world.transmit(pod)
+    world.crash(pod, torn=False)
+    world.settle_down()
+    (window,) = at_once(world.store.windows(world.now))
+    assert (window.spent, window.leased, window.unknown) == (10 * CENT, 0, 0)
+    (attempt,) = at_once(world.store.attempts(0, world.now + 1))
+    assert isinstance(attempt.intent, Intent)
+    assert attempt.settlement is not None
+    assert attempt.settlement.outcome is Outcome.UNKNOWN
