@@ -140,7 +140,10 @@ def read(file: pathlib.Path) -> tuple[CaseFile, tuple[Located, ...]]:
         raise CaseError(f"{file}:{_line(document, field)}: {field or 'the file'}: {what}") from error
     located = tuple(Located(case, _line(document, f"cases[{index}]")) for index, case in enumerate(found.cases))
     for each in located:
-        _check(each, file)
+        try:
+            check(each.case)
+        except ValueError as error:
+            raise CaseError(f"{file}:{each.line}: {each.case.name}: {error}") from error
     return found, located
 
 
@@ -163,17 +166,16 @@ def _line(document: positioned.Document, field: str) -> int:
     return document.lines[field]
 
 
-def _check(located: Located, file: pathlib.Path) -> None:
-    """What the types cannot say."""
-    case = located.case
-    where = f"{file}:{located.line}: {case.name}:"
-    try:
-        instants.from_rfc3339(case.time)
-        for earlier in case.earlier:
-            durations.parse(earlier.ago)
-    except ValueError as error:
-        raise CaseError(f"{where} {error}") from error
-    if case.principal.roles and case.principal.user is None:
-        raise CaseError(f"{where} roles belong to a user; add principal.user")
-    if case.request.body is None and case.request.model is None:
-        raise CaseError(f"{where} the request needs a body, or a model and a prompt")
+def check(situation: Situation) -> None:
+    """What the types cannot say.
+
+    Raises:
+        ValueError: a time or duration that is none, roles of nobody, a request without a body.
+    """
+    instants.from_rfc3339(situation.time)
+    for earlier in situation.earlier:
+        durations.parse(earlier.ago)
+    if situation.principal.roles and situation.principal.user is None:
+        raise ValueError("roles belong to a user; add principal.user")
+    if situation.request.body is None and situation.request.model is None:
+        raise ValueError("the request needs a body, or a model and a prompt")

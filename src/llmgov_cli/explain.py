@@ -1,0 +1,133 @@
+"""`llmgov explain REQUEST.json`: which policies applied to a request, in which order, what came of each, and why.
+
+The file is a situation as in cases.yaml (`request`, `principal`, `time`, `spent`, …; docs/policy-test.md), or just a
+body as the provider's API takes it: then it is sent by default/default. Without a time it happens now.
+"""
+
+import datetime
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import msgspec
+
+from llmgov import instants, money
+from llmgov.policy.decision import Decision
+from llmgov.wire.events import Operation
+from llmgov_cli import assembly, cases, errors, prices, tables, till, whatif
+
+
+def run(request: pathlib.Path, folder: pathlib.Path, out: TextIO) -> int:
+    """Print the decision about the request under the YAML in `folder`.
+
+    Returns 0 whatever is decided, 1 where the folder has errors and would not be put in force.
+
+    Raises:
+        errors.CommandError: the request's file cannot be read as one.
+    """
+    situation = read(request)
+    offline = assembly.compile_files([folder], prices.prices(), [situation.principal.namespace])
+    if offline.errors:
+        out.writelines(f"{finding}\n" for finding in offline.errors)
+        return 1
+    try:
+        outcome = whatif.decide(offline.compiled, situation)
+    except (till.UnknownBudgetError, ValueError) as error:
+        raise errors.CommandError(f"{request}: {error}") from error
+    out.write("\n".join(_sections(situation, outcome)))
+    return 0
+
+
+def read(file: pathlib.Path) -> cases.Situation:
+    """The situation in a file of JSON.
+
+    Raises:
+        errors.CommandError: it cannot be read, or is neither a situation nor a body.
+    """
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise errors.CommandError(f"{file}: cannot be read as JSON: {error}") from error
+    if isinstance(document, dict) and "request" not in document and "model" in document:
+        document = {"request": {"operation": _operation(document).value, "body": document}}
+    try:
+        situation = msgspec.convert(document, cases.Situation)
+        if "time" not in document:
+            situation = msgspec.structs.replace(situation, time=datetime.datetime.now(datetime.UTC).isoformat())
+        cases.check(situation)
+    except ValueError as error:
+        raise errors.CommandError(f"{file}: {error}") from error
+    return situation
+
+
+def _operation(body: dict[str, Any]) -> Operation:
+    """Which API a bare body is meant for, as its fields and its model tell."""
+    if "input" in body:
+        return Operation.EMBEDDINGS if "embedding" in str(body["model"]) else Operation.RESPONSES
+    return Operation.MESSAGES if str(body["model"]).startswith("claude") else Operation.CHAT_COMPLETIONS
+
+
+def _sections(situation: cases.Situation, outcome: whatif.Outcome) -> Iterator[str]:
+    yield "".join(f"{line}\n" for line in _summary(situation, outcome))
+    if outcome.decision is not None:
+        yield _policies(outcome.decision)
+        if outcome.decision.violations:
+            yield _violations(outcome.decision)
+    if outcome.accounts:
+        yield _accounts(outcome)
+
+
+def _summary(situation: cases.Situation, outcome: whatif.Outcome) -> Iterator[str]:
+    sender = situation.principal
+    user = f" for {sender.user}" if sender.user else ""
+    yield f"Request:   {_model(situation, outcome)} by {sender.namespace}/{sender.service_account}{user}"
+    yield f"Time:      {instants.to_rfc3339(situation.now // instants.SECOND * instants.SECOND)}"
+    yield f"Decision:  {outcome.action.value}"
+    if outcome.refusal is not None:
+        yield f"Refusal:   {outcome.refusal.reason.value}: {outcome.refusal.message}"
+    if outcome.wait is not None:
+        yield f"Waits:     {outcome.wait / instants.SECOND:g} s"
+    if outcome.clamp is not None:
+        asked = "none" if outcome.clamp.asked is None else outcome.clamp.asked
+        yield f"Clamp:     {outcome.clamp.field} {outcome.clamp.value} (asked: {asked}) by {outcome.clamp.policy}"
+    if outcome.held is not None:
+        yield f"Hold:      ${money.format_amount(outcome.held)} in each account below"
+
+
+def _model(situation: cases.Situation, outcome: whatif.Outcome) -> str:
+    decision = outcome.decision
+    kind = decision.provider.kind if decision is not None and decision.provider is not None else "no provider"
+    name = decision.model if decision is not None else (situation.request.model or "")
+    return f"{situation.request.operation.value} {kind}/{name}"
+
+
+def _policies(decision: Decision) -> str:
+    rows = [
+        [str(order), each.policy, each.kind, "yes" if each.applied else "no", each.outcome]
+        for order, each in enumerate(decision.evaluations, start=1)
+    ]
+    return tables.render(["order", "policy", "kind", "applies", "outcome"], rows)
+
+
+def _violations(decision: Decision) -> str:
+    rows = [
+        [each.policy, each.action.value, each.reason, each.path or "", "yes" if each.dry_run else "no"]
+        for each in decision.violations
+    ]
+    return tables.render(["violation of", "action", "reason", "path", "dry run"], rows)
+
+
+def _accounts(outcome: whatif.Outcome) -> str:
+    rows = [
+        [
+            str(standing.charge.account.target),
+            standing.charge.account.source,
+            money.format_amount(standing.limit),
+            money.format_amount(standing.window.spent),
+            instants.to_rfc3339(standing.window.end),
+            "yes" if standing.charge.enforced else "no",
+        ]
+        for standing in outcome.accounts
+    ]
+    return tables.render(["account", "limited by", "limit usd", "spent usd", "resets", "enforced"], rows)
