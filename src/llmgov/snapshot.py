@@ -476,7 +476,7 @@ _ENCODER = msgspec.json.Encoder(order="deterministic")
 
 def encode(document: Part | Snapshot | Directory) -> bytes:
     """Canonical bytes: equal documents have equal bytes, so that hashes can be compared."""
-    return _ENCODER.encode(document)
+    return _ENCODER.encode(msgspec.to_builtins(document, str_keys=True))
 
 
 def version(part: Part) -> str:
