@@ -192,6 +192,31 @@ def unavailable(what: str, retry_after: int = UNAVAILABLE_RETRY) -> Refusal:
     return Refusal(Reason.UNAVAILABLE, f"llmgov: {what}; try again shortly", retry_after=retry_after)
 
 
+def upstream_failed(why: str, retry_after: int | None = 1) -> Refusal:
+    """The provider gave no answer that could be passed on. `why` is a clause; a retry helps unless it is `None`."""
+    advice = "try again" if retry_after else "ask your platform team to check the ProviderCredential"
+    return Refusal(Reason.UPSTREAM, f"llmgov: the provider did not answer ({why}); {advice}", retry_after=retry_after)
+
+
+def waited_in_vain(policy: str | None) -> Refusal:
+    """A request that was throttled and whose turn did not come in time."""
+    source = f"policy {policy}" if policy else "a rate limit"
+    return Refusal(
+        Reason.RATE,
+        f"llmgov: {source} held this request back and its turn did not come in time; try again",
+        policy=policy,
+        retry_after=1,
+    )
+
+
+def encoded_body(coding: str) -> Refusal:
+    """A compressed body, which cannot be checked."""
+    return Refusal(
+        Reason.MALFORMED,
+        f"llmgov: the body is sent with Content-Encoding {coding[:40]}, which cannot be checked; send it as it is",
+    )
+
+
 def too_large(what: str, limit: int, unit: str = "bytes") -> Refusal:
     """Beyond a bound of size or depth. `what` is the part that is too large."""
     return Refusal(Reason.TOO_LARGE, f"llmgov: {what} is larger than {limit} {unit}; send less")

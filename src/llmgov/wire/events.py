@@ -156,6 +156,8 @@ class Reason(enum.Enum):
     MALFORMED = "invalid_request"
     TIMEOUT = "request_timeout"
     AUTHENTICATION = "invalid_token"
+    UPSTREAM = "upstream_error"
+    """No answer, or none that may be passed on, from the provider."""
 
 
 class Refusal(Struct, frozen=True):

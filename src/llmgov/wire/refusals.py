@@ -32,6 +32,7 @@ _ROWS = {
     Reason.MALFORMED: _Row(400, "invalid_request_error", "invalid_request_error", "deny"),
     Reason.TIMEOUT: _Row(408, "invalid_request_error", "timeout_error", "deny"),
     Reason.AUTHENTICATION: _Row(401, "invalid_request_error", "authentication_error", "deny"),
+    Reason.UPSTREAM: _Row(502, "server_error", "api_error", "allow"),
 }
 
 
