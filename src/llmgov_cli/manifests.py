@@ -65,11 +65,13 @@ class Finding:
     problem: Problem
 
     def __str__(self) -> str:
-        """`file:line: kind/name field: message; remedy`, with `warning:` before what is only one."""
+        """`file:line: kind/name field: message; remedy [Code]`, with `warning:` before what is only one."""
         problem = self.problem
         subject = " ".join(filter(None, (str(problem.resource) if problem.resource.kind else "", problem.field)))
         level = "warning: " if problem.severity is Severity.WARNING else ""
-        return f"{self.file}:{self.line}: {level}{subject}{': ' if subject else ''}{problem.explanation}"
+        return (
+            f"{self.file}:{self.line}: {level}{subject}{': ' if subject else ''}{problem.explanation} [{problem.code}]"
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

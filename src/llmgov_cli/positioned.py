@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from llmgov.resources import paths
-from llmgov.resources.paths import Location
 
 MAX_DOCUMENTS = 10_000
 MAX_DEPTH = 64
@@ -74,46 +73,68 @@ def _check_bounds(text: str) -> None:
 
 def _documents(text: str) -> Iterator[Document]:
     loader = _Loader(text)
-    builder = _Builder(loader)
     try:
+        values = 0
         while loader.check_node():
             node = loader.get_node()
+            values += _weight(node, {})
+            if values > MAX_VALUES:
+                raise ReadError(
+                    "TooLarge", f"holds more than {MAX_VALUES} values, aliases followed", "split it", _line(node)
+                )
             lines: dict[str, int] = {"": _line(node)}
-            value = builder.build(node, (), lines)
+            value = _Builder(loader, lines).build(node, "", 0)
             if value is not None:
                 yield Document(value, lines)
     finally:
         loader.dispose()
 
 
+def _weight(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a node becomes. An anchor is weighed before its aliases; an alias of itself is endless."""
+    if id(node) not in known:
+        known[id(node)] = MAX_VALUES + 1
+        known[id(node)] = 1 + sum(_weight(inner, known) for inner in _inner(node))
+    return known[id(node)]
+
+
+def _inner(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
 class _Builder:
-    """Builds values from one file's nodes, counting them."""
+    """Builds the values of one document and notes the line of each."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, lines: dict[str, int]) -> None:
         self._loader = loader
-        self._values = 0
+        self._lines = lines
 
-    def build(self, node: yaml.Node, location: Location, lines: dict[str, int]) -> Any:
-        self._values += 1
-        if self._values > MAX_VALUES or len(location) > MAX_DEPTH:
-            raise ReadError(
-                "TooLarge", f"holds more than {MAX_VALUES} values, aliases followed", "split it", _line(node)
-            )
-        lines.setdefault(paths.render(location), _line(node))
+    def build(self, node: yaml.Node, path: str, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise ReadError("TooLarge", f"is nested deeper than {MAX_DEPTH} levels", "flatten it", _line(node))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
-            return self._mapping(node, location, lines)
+            return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
-            return [self.build(item, (*location, index), lines) for index, item in enumerate(node.value)]
+            return [self._entry(item, path + paths.step(index), depth) for index, item in enumerate(node.value)]
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, location: Location, lines: dict[str, int]) -> dict[str, Any]:
+    def _entry(self, node: yaml.Node, path: str, depth: int) -> Any:
+        self._lines[path] = _line(node)
+        return self.build(node, path, depth + 1)
+
+    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         value: dict[str, Any] = {}
         for key_node, inner in node.value:
             key = _key(key_node)
             if key in value:
                 raise ReadError("DuplicateKey", f"has the key {key} twice", "remove one of the two", _line(key_node))
-            lines[paths.render((*location, key))] = _line(key_node)
-            value[key] = self.build(inner, (*location, key), lines)
+            place = (path + paths.step(key)).removeprefix(".")
+            self._lines[place] = _line(key_node)
+            value[key] = self.build(inner, place, depth + 1)
         return value
 
     def _scalar(self, node: yaml.Node) -> Any:
@@ -123,9 +144,8 @@ class _Builder:
             try:
                 return self._loader.construct_object(node)
             except ValueError as error:
-                raise ReadError(
-                    "YamlSyntax", "has a number that cannot be read", "put it in quotes", _line(node)
-                ) from error
+                line = _line(node)
+                raise ReadError("YamlSyntax", "has a number that cannot be read", "put it in quotes", line) from error
         raise ReadError("YamlSyntax", "has a tag that Kubernetes does not read", "remove the tag", _line(node))
 
 

@@ -11,10 +11,11 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 
 def render(location: Location) -> str:
     """The JSON path: plain keys after dots, others in `["..."]`, indexes in `[...]`."""
-    return "".join(_step(step) for step in location).removeprefix(".")
+    return "".join(map(step, location)).removeprefix(".")
 
 
-def _step(step: str | int) -> str:
-    if isinstance(step, int):
-        return f"[{step}]"
-    return f".{step}" if _PLAIN.fullmatch(step) else '["' + step.replace("\\", r"\\").replace('"', r"\"") + '"]'
+def step(name: str | int) -> str:
+    """What one key or index adds to a path; a path does not begin with the dot of its first key."""
+    if isinstance(name, int):
+        return f"[{name}]"
+    return f".{name}" if _PLAIN.fullmatch(name) else '["' + name.replace("\\", r"\\").replace('"', r"\"") + '"]'

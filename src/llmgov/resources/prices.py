@@ -4,6 +4,7 @@ from pydantic import Field
 
 from llmgov import money
 from llmgov.money import PicoUsd
+from llmgov.prices.document import CALLS
 from llmgov.resources import scalars
 from llmgov.resources.base import Model
 from llmgov.snapshot import Dimension
@@ -20,8 +21,12 @@ class Rates(Model):
     """USD for a million input tokens read from the prompt cache."""
     cache_write_5m: scalars.Amount | None = Field(default=None, alias="cacheWrite5m")
     """USD for a million input tokens written to the five-minute cache."""
+    cache_write_30m: scalars.Amount | None = Field(default=None, alias="cacheWrite30m")
+    """USD for a million input tokens written to the half-hour cache."""
     cache_write_1h: scalars.Amount | None = Field(default=None, alias="cacheWrite1h")
     """USD for a million input tokens written to the one-hour cache."""
+    cache_write_12h: scalars.Amount | None = Field(default=None, alias="cacheWrite12h")
+    """USD for a million input tokens written to the twelve-hour cache."""
     input_audio: scalars.Amount | None = None
     """USD for a million tokens of audio input."""
     cached_input_audio: scalars.Amount | None = None
@@ -30,6 +35,8 @@ class Rates(Model):
     """USD for a million tokens of audio output."""
     web_search_call: scalars.Amount | None = None
     """USD for one call of the provider's web search."""
+    file_search_call: scalars.Amount | None = None
+    """USD for one call of the provider's file search."""
 
     def in_pico(self) -> dict[Dimension, PicoUsd]:
         """The rates as the data plane counts: pico-USD a token, or a call."""
@@ -40,7 +47,7 @@ class Rates(Model):
 def _pico(dimension: Dimension, amount: str) -> PicoUsd:
     """Micro-USD for a million tokens are pico-USD for one."""
     micro = money.parse_amount(amount)
-    return micro * money.PICO_PER_MICRO if dimension is Dimension.WEB_SEARCH_CALL else micro
+    return micro * money.PICO_PER_MICRO if dimension in CALLS else micro
 
 
 class Tier(Model):

@@ -15,8 +15,8 @@ from llmgov_cli import manifests, validate
 FOLDER = pathlib.Path(__file__).parents[2] / "golden" / "invalid"
 FILES = sorted(FOLDER.glob("*.yaml"))
 
-IN_CODE_ONLY = {"NotAnObject"}
-"""A file whose document is no object is no resource at all; `parse` alone can meet one."""
+IN_CODE_ONLY = {"NotAnObject", "NotJson"}
+"""No file can hold these: what is no object is no resource at all, and all that YAML is read into can be JSON."""
 
 
 def _output(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
@@ -90,3 +90,43 @@ def test_a_valid_folder_is_only_counted(tmp_path: pathlib.Path) -> None:
     out = io.StringIO()
     assert validate.run([tmp_path], out) == 0
     assert out.getvalue() == "1 valid resource, 0 errors, 0 warnings\n"
+
+
+COMPILER = pathlib.Path(__file__).parents[2] / "golden" / "compiler"
+
+
+def test_what_shows_only_across_resources_is_told_at_its_place(tmp_path: pathlib.Path) -> None:
+    folder = "apiVersion: llmgov.dev/v1alpha1\nkind: Team\nmetadata: {name: payments}\nspec:\n  parent: nobody\n"
+    tmp_path.joinpath("team.yaml").write_text(folder)
+    out = io.StringIO()
+    assert validate.run([tmp_path], out) == 1
+    assert out.getvalue().startswith(f"{tmp_path / 'team.yaml'}:5: Team/payments spec.parent: ")
+
+
+def test_a_resource_that_is_there_twice_is_told_at_the_second_place(tmp_path: pathlib.Path) -> None:
+    team = "apiVersion: llmgov.dev/v1alpha1\nkind: Team\nmetadata: {name: payments}\nspec: {}\n"
+    tmp_path.joinpath("a.yaml").write_text(team)
+    tmp_path.joinpath("b.yaml").write_text(f"\n{team}")
+    out = io.StringIO()
+    assert validate.run([tmp_path], out) == 1
+    assert out.getvalue().startswith(f"{tmp_path / 'b.yaml'}:2: Team/payments: is there twice")
+
+
+@pytest.mark.parametrize("file", sorted(COMPILER.glob("*/input.yaml")), ids=lambda file: file.parent.name)
+def test_the_compilers_cases_are_all_told_with_a_line(file: pathlib.Path) -> None:
+    out = io.StringIO()
+    validate.run([file], out)
+    assert all(line.startswith(f"{file}:") for line in out.getvalue().splitlines()[:-1])
+
+
+def test_a_team_that_cannot_be_read_is_not_called_unknown_as_well(tmp_path: pathlib.Path) -> None:
+    head = "apiVersion: llmgov.dev/v1alpha1\n"
+    tmp_path.joinpath("all.yaml").write_text(
+        f"{head}kind: Team\nmetadata: {{name: a}}\nspec: {{parent: 5}}\n---\n"
+        f"{head}kind: Budget\nmetadata: {{name: a, namespace: llm-governance}}\n"
+        'spec: {target: {team: a}, limit: "5", period: Day}\n'
+    )
+    out = io.StringIO()
+    validate.run([tmp_path], out)
+    assert "UnknownTeam" not in out.getvalue()
+    assert out.getvalue().endswith("1 valid resource, 1 error, 0 warnings\n")

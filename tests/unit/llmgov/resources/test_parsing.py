@@ -7,7 +7,7 @@ import pytest
 
 from llmgov import resources
 from llmgov.problems import Problem, ResourceRef
-from llmgov.resources import bodies, limits
+from llmgov.resources import bodies, limits, outline
 from llmgov.resources.prices import Rates
 from llmgov.snapshot import Dimension, OnExceed, Subject
 
@@ -160,3 +160,7 @@ def test_rates_become_pico_usd_a_unit() -> None:
         Dimension.CACHE_WRITE_5M: 1_000_000,
         Dimension.WEB_SEARCH_CALL: 10_000_000_000,
     }
+
+
+def test_every_billed_dimension_can_be_priced() -> None:
+    assert set(outline.fields(Rates)) == {dimension.value for dimension in Dimension}
