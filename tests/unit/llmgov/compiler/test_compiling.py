@@ -101,13 +101,13 @@ def test_a_namespace_can_add_rules_and_never_remove_or_raise_one(
         assert {each.percent for each in account.thresholds} <= {each.percent for each in kept.thresholds}
 
 
-def budget(name: str, namespace: str, target: dict[str, object]) -> resources.Resource:
+def budget(name: str, namespace: str, target: dict[str, object], limit: str = "1") -> resources.Resource:
     result = resources.parse(
         {
             "apiVersion": "llmgov.dev/v1alpha1",
             "kind": "Budget",
             "metadata": {"name": name, "namespace": namespace},
-            "spec": {"target": target, "limit": "1", "period": "Day"},
+            "spec": {"target": target, "limit": limit, "period": "Day"},
         }
     )
     assert isinstance(result, resources.Resource)
@@ -150,6 +150,13 @@ def test_parts_that_did_not_change_are_the_same_objects() -> None:
     second = compiler.compile(resource_set((kept,)), PRICES, first)
     assert second.namespaces["payments"] is first.namespaces["payments"]
     assert second.namespaces["other"] is not first.namespaces["other"]
+
+
+def test_a_changed_resource_is_compiled_again() -> None:
+    first = compiler.compile(resource_set((budget("x", "payments", {"namespace": "payments"}),)), PRICES)
+    changed = resource_set((budget("x", "payments", {"namespace": "payments"}, limit="2"),))
+    second = compiler.compile(changed, PRICES, first)
+    assert [account.limit for account in second.namespaces["payments"].accounts] == [2_000_000]
 
 
 def test_a_snapshot_is_the_organization_the_namespace_and_the_prices() -> None:
