@@ -37,10 +37,14 @@ class Scan:
 
 
 class OutputScanner:
-    """The output filters of one decision, ready to use; made once for equal filters (`Runtime.output_scanner`)."""
+    """The output filters of one decision, ready to use; made once for equal filters (`Runtime.output_scanner`).
 
-    def __init__(self, filters: Sequence[OutputFilter]) -> None:
+    `cap` is how many bytes a match spans at most.
+    """
+
+    def __init__(self, filters: Sequence[OutputFilter], cap: int = HOLD_BACK_CAP) -> None:
         self.filters = tuple(filters)
+        self.cap = cap
         self.finder = Scanner([output.filter for output in filters])
 
     def scan_answer(self, texts: Sequence[Text]) -> Scan:
@@ -71,6 +75,7 @@ class StreamScanner:
     def __init__(self, scanner_: OutputScanner, channel: str, *, protected: bool = False) -> None:
         self._finder = scanner_.finder
         self._filters = scanner_.filters
+        self._cap = scanner_.cap
         self._channel = channel
         self._protected = protected
         self._data = b""
@@ -86,7 +91,7 @@ class StreamScanner:
             return Piece()
         self._data += text.encode("utf-8", "surrogatepass")
         begin = self._finder.undecided(self._data, self._sent)
-        far = _boundary(self._data, len(self._data) - HOLD_BACK_CAP - 1)
+        far = _boundary(self._data, len(self._data) - self._cap - 1)
         return self._advance(max(begin, far, self._sent))
 
     def close(self) -> Piece:
@@ -118,7 +123,7 @@ class StreamScanner:
     def _search(self, decided: int) -> list[Hit]:
         fresh: list[Hit] = []
         for item in self._finder.occurring(self._data):
-            for hit in self._finder.search(item, self._data, self._cursors[item], decided, HOLD_BACK_CAP):
+            for hit in self._finder.search(item, self._data, self._cursors[item], decided, self._cap):
                 fresh.append(hit)
                 self._cursors[item] = hit.after
         self._cursors = [max(cursor, min(decided, len(self._data))) for cursor in self._cursors]

@@ -106,7 +106,7 @@ class Scanner:
     def undecided(self, data: bytes, cursor: int) -> int:
         """The first place from which `data` could become a match if more text followed, or its end."""
         if self._beginning is None:
-            return max(cursor, len(data) - HOLD_BACK_CAP)
+            return cursor
         found = self._beginning.search(data, cursor)
         return len(data) if found is None else int(found.start())
 
