@@ -57,7 +57,7 @@ def _json(document: Raw) -> str | Finding:
     if _is_deep(document):
         return Finding((), "NotJson", f"is nested deeper than {MAX_DEPTH} levels", "flatten it")
     try:
-        return json.dumps(_without_nulls(document))
+        return json.dumps(_with_clean_metadata(document))
     except (TypeError, ValueError):
         return Finding((), "NotJson", "holds what JSON cannot say", "use strings, whole numbers, lists and objects")
 
@@ -153,11 +153,12 @@ def _nulls(value: object, location: Location = ()) -> Iterator[Location]:
             yield from _nulls(inner, (*location, index))
 
 
-def _without_nulls(value: Any) -> Any:
-    """Without the keys whose value is null, which the API server drops; entries of lists keep their places."""
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
-    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+def _with_clean_metadata(document: Raw) -> Raw:
+    """Without the nulls that clients leave in metadata and the API server drops (`creationTimestamp: null`)."""
+    metadata = document.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return document
+    return {**document, "metadata": {key: value for key, value in metadata.items() if value is not None}}
 
 
 def _empty(location: Location) -> Finding:

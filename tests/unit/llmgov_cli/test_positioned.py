@@ -116,6 +116,11 @@ def test_a_billion_laughs_end_early() -> None:
         positioned.read(text)
 
 
+def test_an_anchor_in_itself_is_endless_before_anything_is_built() -> None:
+    with pytest.raises(positioned.ReadError, match="more than 200000 values"):
+        positioned.read("a: &a [1, 2, 3, *a]\n")
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="ab:- \n[]{}&*!|>'\"#%@,?<\t0.1~", max_size=40))
 def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:

@@ -120,6 +120,14 @@ def test_what_the_api_server_adds_is_no_mistake() -> None:
     assert (parsed.metadata.generation, parsed.metadata.labels) == (3, {"app": "x"})
 
 
+def test_nulls_in_metadata_are_as_if_they_were_not_there() -> None:
+    raw = _budget()
+    raw["metadata"] |= {"labels": None, "generation": None, "creationTimestamp": None}
+    parsed = resources.parse(raw)
+    assert isinstance(parsed, resources.Budget)
+    assert (parsed.metadata.labels, parsed.metadata.generation) == ({}, 0)
+
+
 def test_the_document_is_left_as_it_was() -> None:
     raw = _policy(appliesTo={"users": None}, rateLimit={"per": "User"}) | {"status": {}}
     before = copy.deepcopy(raw)
