@@ -1,158 +1,15 @@
-"""Strings and numbers with a format: each says once what it accepts, how wrong ones are explained, and its CEL.
+"""Strings and numbers with a format: names, amounts, patterns, addresses (see `text` for what a format is)."""
 
-Every string has a maximum length, so that the API server can bound what a CEL rule costs.
-"""
-
-import dataclasses
-import functools
-import ipaddress
-import json
-import re
-import zoneinfo
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import pydantic
-import pydantic_core
-import re2
-from pydantic_core import core_schema
 
 from llmgov import money
-from llmgov.resources import durations
-
-_REGEX_OPTIONS = re2.Options()
-_REGEX_OPTIONS.log_errors = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Check:
-    """What a pattern cannot say: `fault` returns None where a text is fine, else details (which may be empty).
-
-    `cel` says the same, or is empty where CEL cannot.
-    """
-
-    message: str
-    fault: Callable[[str], str | None]
-    cel: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Text:
-    """A string of one format; `pattern` is RE2 without single quotes and matches the whole string."""
-
-    code: str
-    pattern: str
-    max_length: int
-    message: str
-    remedy: str
-    check: Check | None = None
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: pydantic.GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        """Let pydantic check a string by this format."""
-        return core_schema.no_info_plain_validator_function(
-            self.validate, serialization=core_schema.to_string_ser_schema()
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """The format as the API server checks it."""
-        return {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": self.max_length,
-            "x-kubernetes-validations": list(self._validations()),
-        }
-
-    def _validations(self) -> Iterator[dict[str, str]]:
-        matches = f"self.matches(r'{self._whole}')"
-        yield {"rule": matches, "message": f"{self.message}; {self.remedy}"}
-        if self.check is not None and self.check.cel:
-            yield {"rule": f"!{matches} || {self.check.cel}", "message": f"{self.check.message}; {self.remedy}"}
-
-    def validate(self, value: object) -> str:
-        """Return `value`, a string.
-
-        Raises:
-            pydantic_core.PydanticCustomError: it has another format; the context holds code, message and remedy.
-        """
-        if not isinstance(value, str):
-            remedy = "put it in quotes" if isinstance(value, int | float) else self.remedy
-            raise _error("WrongType", "must be a string", remedy)
-        if len(value) > self.max_length:
-            raise _error(self.code, f"must be at most {self.max_length} characters long", self.remedy)
-        if not _compiled(self._whole).fullmatch(value):
-            raise _error(self.code, self.message, self.remedy)
-        if self.check is not None and (details := self.check.fault(value)) is not None:
-            message = f"{self.check.message}: {details}" if details else self.check.message
-            raise _error(self.code, message, self.remedy)
-        return value
-
-    @property
-    def _whole(self) -> str:
-        return f"^(?:{self.pattern})$"
-
-
-def _error(code: str, message: str, remedy: str) -> pydantic_core.PydanticCustomError:
-    context = {"code": code, "message": message, "remedy": remedy}
-    return pydantic_core.PydanticCustomError("llmgov", "{message}", context)
-
-
-@functools.cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.ASCII)
-
-
-def _excess(text: str) -> str | None:
-    try:
-        money.parse_amount(text)
-    except money.MoneyError:
-        return ""
-    return None
-
-
-def _zero(text: str) -> str | None:
-    return None if text.strip("0.") else ""
-
-
-def _no_time_zone(text: str) -> str | None:
-    try:
-        zoneinfo.ZoneInfo(text)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return ""
-    return None
-
-
-def _no_network(text: str) -> str | None:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return ""
-    return None
-
-
-def _no_regex(text: str) -> str | None:
-    try:
-        empty = re2.compile(text, _REGEX_OPTIONS).fullmatch("")
-    except re2.error as error:
-        reason = error.args[0]
-        return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-    return "it matches the empty text, and so everywhere" if empty else None
-
-
-def _no_public_keys(text: str) -> str | None:
-    try:
-        keys = json.loads(text)["keys"]
-        private = any("d" in key or "k" in key for key in keys)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "it has no list of keys"
-    return "it holds a private key" if private else None
-
+from llmgov.resources import durations, faults
+from llmgov.resources.text import Check, Text
 
 _MOST = money.MAX_AMOUNT // money.MICRO_PER_USD
-_POSITIVE = Check("must be more than 0", _zero, "self.matches('[1-9]')")
+_POSITIVE = Check("must be more than 0", faults.zero, "self.matches('[1-9]')")
 
 
 def duration(longest: str) -> Text:
@@ -240,7 +97,9 @@ Amount = Annotated[
         message='must be a decimal string such as "5000" or "0.25", with at most 6 decimals',
         remedy="write the amount in quotes, with digits and at most one point",
         check=Check(
-            f"must be at most {_MOST}", _excess, "self.matches(r'^([0-9]{1,12}([.][0-9]+)?|1000000000000([.]0+)?)$')"
+            f"must be at most {_MOST}",
+            faults.excess,
+            "self.matches(r'^([0-9]{1,12}([.][0-9]+)?|1000000000000([.]0+)?)$')",
         ),
     ),
 ]
@@ -290,7 +149,7 @@ TimeZone = Annotated[
         max_length=64,
         message="must be the name of a time zone",
         remedy="use a name such as UTC or Europe/Berlin",
-        check=Check("is no time zone of the IANA database", _no_time_zone),
+        check=Check("is no time zone of the IANA database", faults.no_time_zone),
     ),
 ]
 
@@ -346,7 +205,7 @@ Regex = Annotated[
         max_length=1024,
         message="must not be empty",
         remedy="see github.com/google/re2/wiki/Syntax; RE2 has no look-around and no back-references",
-        check=Check("must be an RE2 pattern that does not match the empty text", _no_regex, "!''.matches(self)"),
+        check=Check("must be an RE2 pattern that does not match the empty text", faults.no_regex, "!''.matches(self)"),
     ),
 ]
 
@@ -413,7 +272,7 @@ Network = Annotated[
         max_length=43,
         message="must be a network in CIDR notation",
         remedy="use a network such as 10.0.0.0/8 or 2001:db8::/32",
-        check=Check("is no network, or has bits set beyond its prefix", _no_network),
+        check=Check("is no network, or has bits set beyond its prefix", faults.no_network),
     ),
 ]
 
@@ -425,7 +284,7 @@ KeySet = Annotated[
         max_length=32_768,
         message="must be a JSON Web Key Set",
         remedy='copy the issuer\'s document, which begins with {"keys": [',
-        check=Check("must be a JSON Web Key Set of public keys", _no_public_keys),
+        check=Check("must be a JSON Web Key Set of public keys", faults.no_public_keys),
     ),
 ]
 

@@ -9,7 +9,7 @@ import pathlib
 
 import pytest
 
-from llmgov.resources import KINDS, outline, parsing, scalars, translate
+from llmgov.resources import KINDS, outline, parsing, scalars, text, translate
 from llmgov_cli import manifests, validate
 
 FOLDER = pathlib.Path(__file__).parents[2] / "golden" / "invalid"
@@ -56,20 +56,20 @@ def test_no_golden_file_is_left_over() -> None:
 
 def _codes() -> set[str]:
     rules = {rule.code for model in _models() for rule in model.invariants}
-    formats = {text.code for text in _formats()}
+    formats = {form.code for form in _formats()}
     return rules | formats | {*parsing.CODES, *translate.CODES, *manifests.CODES}
 
 
 def _sentences() -> set[str]:
     rules = {f": {rule.message}; {rule.remedy}" for model in _models() for rule in model.invariants}
-    formats = {text.message for text in _formats()}
-    checks = {text.check.message for text in _formats() if text.check is not None}
+    formats = {form.message for form in _formats()}
+    checks = {form.check.message for form in _formats() if form.check is not None}
     return rules | formats | checks
 
 
-def _formats() -> list[scalars.Text]:
+def _formats() -> list[text.Text]:
     annotations = [value for value in vars(scalars).values() if hasattr(value, "__metadata__")]
-    return [part for value in annotations for part in value.__metadata__ if isinstance(part, scalars.Text)]
+    return [part for value in annotations for part in value.__metadata__ if isinstance(part, text.Text)]
 
 
 def _models() -> set[type[outline.Model]]:

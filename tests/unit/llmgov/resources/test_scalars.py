@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from llmgov import money
 from llmgov.resources import scalars
+from llmgov.resources.text import Text
 from tests.support.resource_cases import REFUSED, REFUSED_IN_PYTHON_ALONE, TAKEN
 
 
@@ -38,7 +39,7 @@ def test_every_format_is_in_both_tables() -> None:
     formats = {
         name
         for name, value in vars(scalars).items()
-        if any(isinstance(part, scalars.Text) for part in getattr(value, "__metadata__", ()))
+        if any(isinstance(part, Text) for part in getattr(value, "__metadata__", ()))
     } - {"UpTo30Days"}
     for table in (TAKEN, REFUSED + REFUSED_IN_PYTHON_ALONE):
         assert formats == {name for name in formats if any(getattr(scalars, name) is case[1] for case in table)}
@@ -64,6 +65,6 @@ def test_what_is_taken_as_an_amount_is_an_amount(text: str) -> None:
 
 def test_patterns_have_no_single_quotes_since_cel_has_them_in_such() -> None:
     texts = [part for value in vars(scalars).values() for part in getattr(value, "__metadata__", ())]
-    formats = [text for text in texts if isinstance(text, scalars.Text)]
+    formats = [text for text in texts if isinstance(text, Text)]
     assert formats
     assert [text for text in formats if "'" in text.pattern] == []
