@@ -239,17 +239,21 @@ def audit_show(
 @prices.command("check")
 def prices_check() -> None:
     """Check the pinned price data: sources, names, ratios."""
-    from llmgov_cli import prices as implementation
+    from llmgov_cli import price_commands
 
-    raise typer.Exit(implementation.check(sys.stdout))
+    raise typer.Exit(price_commands.check(sys.stdout))
 
 
 @prices.command("update")
-def prices_update() -> None:
-    """Rewrite the pinned price data from its sources, as a reviewable diff."""
-    from llmgov_cli import prices as implementation
+def prices_update(
+    target: Annotated[pathlib.Path, typer.Argument(help="The price data of a checkout.")] = pathlib.Path(
+        "src/llmgov/prices/data.json"
+    ),
+) -> None:
+    """Rewrite the pinned price data from its sources (needs genai-prices), and print the difference for review."""
+    from llmgov_cli import price_commands
 
-    raise typer.Exit(implementation.update(sys.stdout))
+    raise typer.Exit(price_commands.update(target, sys.stdout))
 
 
 @app.command("mock-provider")

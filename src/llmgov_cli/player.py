@@ -118,16 +118,16 @@ def _failed(error: Any, text: str) -> traffic.Result:
 
 
 def _code(error: Any) -> str | None:
-    code = getattr(error, "code", None)
+    code: Any = getattr(error, "code", None)
     if code is None and isinstance(getattr(error, "body", None), dict):
         code = (error.body.get("error") or {}).get("type")
     return code if isinstance(code, str) else None
 
 
 def _message(error: Any) -> str:
-    body = getattr(error, "body", None)
+    body: Any = getattr(error, "body", None)
     if isinstance(body, dict):
-        inner = body.get("error") if isinstance(body.get("error"), dict) else body
+        inner = body["error"] if isinstance(body.get("error"), dict) else body
         if isinstance(inner.get("message"), str):
             return str(inner["message"])
     return str(getattr(error, "message", None) or error)
