@@ -153,38 +153,42 @@ def _output(plan: Plan, request: Request, price: ModelPrice, verdict: Verdict) -
     limit = request.output_limit
     if limit is None or not request.cost.produces_output:
         return _Output(0, 0, fixed=True)
-    narrowest = _narrowest(plan.costs)
     if limit.value is not None:
-        return _asked(narrowest, limit.value, limit.field, verdict)
+        return _asked(plan.costs, limit.value, limit.field, verdict)
+    narrowest = _narrowest(plan.costs)
     known = [most for most in (price.max_output_tokens, price.context_window) if most is not None][:1]
-    if narrowest is not None and narrowest.acts and narrowest.body.max_output_tokens is not None:
+    if narrowest is not None and narrowest.body.max_output_tokens is not None:
         known.append(narrowest.body.max_output_tokens)
     if not known:
         return None if _no_maximum(plan, price, verdict) else _Output(ASSUMED_OUTPUT, ASSUMED_OUTPUT, fixed=True)
     most = min(known)
-    lowered = most != price.max_output_tokens and narrowest is not None and narrowest.acts
+    lowered = narrowest is not None and most == narrowest.body.max_output_tokens
     least = min(most, _least(plan.costs, price))
     return _Output(least, most, fixed=False, policy=narrowest.id if lowered and narrowest else "")
 
 
-def _asked(narrowest: Rule[CostLimit] | None, asked: int, field: str, verdict: Verdict) -> _Output | None:
-    """The client's own maximum stands, but for a policy's lower one."""
-    most = narrowest.body.max_output_tokens if narrowest else None
-    if narrowest is None or most is None or asked <= most:
-        return _Output(asked, asked, fixed=True)
-    if not narrowest.body.clamp:
-        refusal = refusals.output_too_long(narrowest.id, asked, most, field)
-        verdict.refuse(narrowest, "output_too_long", refusal, path=field)
-        return None if narrowest.acts else _Output(asked, asked, fixed=True)
-    message = f"llmgov: policy {narrowest.id} allows at most {most} output tokens; {field} was lowered from {asked}"
-    verdict.note(narrowest, Action.CLAMP, "max_output_tokens", message, field)
-    return _Output(most, most, fixed=True, policy=narrowest.id) if narrowest.acts else _Output(asked, asked, fixed=True)
+def _asked(rules: tuple[Rule[CostLimit], ...], asked: int, field: str, verdict: Verdict) -> _Output | None:
+    """The client's own maximum stands, but for a lower one of a policy: the lowest, unless one forbids clamping."""
+    most, policy = asked, ""
+    for rule in rules:
+        ceiling = rule.body.max_output_tokens
+        if ceiling is None or asked <= ceiling:
+            continue
+        if not rule.body.clamp:
+            refusal = refusals.output_too_long(rule.id, asked, ceiling, field)
+            verdict.refuse(rule, "output_too_long", refusal, path=field)
+            continue
+        message = f"llmgov: policy {rule.id} allows at most {ceiling} output tokens; {field} was lowered from {asked}"
+        verdict.note(rule, Action.CLAMP, "max_output_tokens", message, field)
+        if rule.acts and ceiling < most:
+            most, policy = ceiling, rule.id
+    return None if verdict.refusal is not None else _Output(most, most, fixed=True, policy=policy)
 
 
 def _narrowest(rules: tuple[Rule[CostLimit], ...]) -> Rule[CostLimit] | None:
-    """The rule with the lowest output maximum; one that acts before one that does not."""
-    bounding = [rule for rule in rules if rule.body.max_output_tokens is not None]
-    return min(bounding, key=lambda rule: (not rule.acts, rule.body.max_output_tokens), default=None)
+    """The rule that acts with the lowest output maximum."""
+    bounding = [rule for rule in rules if rule.acts and rule.body.max_output_tokens is not None]
+    return min(bounding, key=lambda rule: rule.body.max_output_tokens or 0, default=None)
 
 
 def _least(rules: tuple[Rule[CostLimit], ...], price: ModelPrice) -> int:

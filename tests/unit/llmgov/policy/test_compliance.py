@@ -1,0 +1,96 @@
+"""What must be on record, and approvals that cover exactly one request."""
+
+from llmgov import money
+from llmgov.policy import state
+from llmgov.policy.decision import Action, Principal, Workload
+from llmgov.snapshot import Approval, Compliance, Directory, OnExceed, RateLimit, Subject
+from llmgov.wire.events import Reason
+from tests.support.policies import PRINCIPAL, configure, decide, policy, request
+
+SENSITIVE = Compliance(sensitive_models=("openai/o3",))
+DEAR = Compliance(approve_cost_above=money.parse_amount("0.05"))
+
+
+def test_a_sensitive_model_needs_approval() -> None:
+    found = decide(configure(policy(SENSITIVE, "risk")), request(model="o3"))
+    assert found.action is Action.REQUIRE_APPROVAL
+    assert found.refusal is not None
+    assert found.refusal.reason is Reason.APPROVAL
+    assert found.refusal.message == (
+        "llmgov: policy ns/risk requires approval: openai/o3 is a sensitive model; ask an approver to run"
+        " `llmgov approvals list`, then send it again"
+    )
+    assert found.approval_request is not None
+    assert found.approval_request.summary == "shop/checkout wants openai/o3: openai/o3 is a sensitive model"
+    assert [v.action for v in found.violations] == [Action.REQUIRE_APPROVAL]
+
+
+def test_a_dear_request_needs_approval_and_a_cheap_one_does_not() -> None:
+    configured = configure(policy(DEAR))
+    assert decide(configured, request(asked=4000)).refusal is None
+    refusal = decide(configured, request(asked=10_000)).refusal
+    assert refusal is not None
+    assert "the request may cost $0.100013, and above $0.05 it needs approval" in refusal.message
+
+
+def test_a_cost_that_is_not_known_counts_as_high() -> None:
+    refusal = decide(configure(policy(DEAR)), request(model="gpt-9")).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.APPROVAL
+
+
+def test_an_approval_opens_exactly_the_request_it_was_asked_for() -> None:
+    rule = policy(SENSITIVE)
+    wanted = request("text", model="o3", asked=100)
+    asked = decide(configure(rule), wanted).approval_request
+    assert asked is not None
+    approval = Approval("a-1", asked.digest, expires=1000)
+    configured = configure(rule, directory=Directory(approvals=(approval,)))
+    found = decide(configured, wanted, now=999)
+    assert found.refusal is None
+    assert found.approval == approval
+    assert found.plan is not None
+    assert found.plan.approval == approval
+    others = [
+        decide(configured, wanted, now=1000),
+        decide(configured, request("texT", model="o3", asked=100)),
+        decide(configured, wanted, Principal(Workload("shop", "other"))),
+        decide(configured, wanted, Principal(PRINCIPAL.workload, "jane")),
+    ]
+    assert all(other.refusal is not None for other in others)
+
+
+def test_the_same_request_asks_for_the_same_approval() -> None:
+    configured = configure(policy(SENSITIVE))
+    first, second = (decide(configured, request(model="o3"), now=now).approval_request for now in (0, 10**9))
+    assert first == second
+
+
+def test_waiting_for_approval_uses_up_no_quota() -> None:
+    limited = policy(RateLimit(Subject.WORKLOAD, OnExceed.BLOCK, 0, requests_per_minute=1), "rate")
+    configured, counters = configure(policy(SENSITIVE), limited), state.State()
+    for now in range(3):
+        refusal = decide(configured, request(model="o3"), now=now, counters=counters).refusal
+        assert refusal is not None
+        assert refusal.reason is Reason.APPROVAL
+
+
+def test_a_dry_run_asks_nobody() -> None:
+    found = decide(configure(policy(SENSITIVE, dry_run=True)), request(model="o3"))
+    assert (found.refusal, found.approval_request, found.action) == (None, None, Action.ALLOW)
+    assert [(v.action, v.dry_run) for v in found.violations] == [(Action.REQUIRE_APPROVAL, True)]
+
+
+def test_the_strictest_duties_of_all_rules_hold() -> None:
+    configured = configure(
+        policy(Compliance(require_audit=True, retention_days=30), "a"),
+        policy(Compliance(log_all_requests=True, retention_days=365), "b"),
+        policy(Compliance(retention_days=9999), "dry", dry_run=True),
+    )
+    found = decide(configured)
+    assert (found.strict_audit, found.log_request, found.retention_days) == (True, True, 365)
+
+
+def test_duties_hold_for_refused_requests_too() -> None:
+    found = decide(configure(policy(SENSITIVE, "a"), policy(Compliance(retention_days=7), "b")), request(model="o3"))
+    assert (found.refusal is not None, found.retention_days) == (True, 7)
