@@ -39,7 +39,7 @@ class Walker:
         for name, value in request.items():
             top = table.get(name)
             if top is None:
-                self.unknown({name: value}, "")
+                self.unknown_member(name, value, "")
                 self.findings.refuse(paths.key("", name), "a field that this version does not know")
                 continue
             if top.rule is Rule.REFUSED and value not in (None, False, []):
@@ -78,6 +78,12 @@ class Walker:
         self.findings.unknown.append(path)
         self._json(value, path, TextRole.UNKNOWN)
 
+    def unknown_member(self, name: str, value: Any, path: str) -> None:
+        """The same for a member of the object at `path`: its name is a string that may reach the model, too."""
+        where = paths.key(path, name)
+        self.findings.texts.append(Text(where, name, _PROTECTED))
+        self.unknown(value, where)
+
     def _content(self, value: Any, path: str, role: TextRole) -> None:
         if isinstance(value, str):
             self._string(value, path, role)
@@ -102,7 +108,7 @@ class Walker:
             field = self._fields.get((type_, name)) or self._fields.get(name)
             where = paths.key(path, name)
             if field is None:
-                self.unknown({name: member}, path)
+                self.unknown_member(name, member, path)
             elif field.kind is not Kind.CONTROL:
                 self.read(member, field.kind, where, field.role if field.role and role is not _PROTECTED else role)
 

@@ -14,7 +14,7 @@ def top_fields(typed_dict: Any) -> set[str]:
 def reachable(
     typed_dict: Any, fields: list[str], follow: typing.Callable[[str, str], bool]
 ) -> Iterator[tuple[str, str]]:
-    """`(type literal, member)` of each TypedDict inside these fields, entering members that `follow` says are walked."""
+    """`(type literal, member)` of each TypedDict inside these fields, entering the members that `follow` picks."""
     hints = typing_extensions.get_type_hints(typed_dict)
     seen: set[tuple[Any, ...]] = set()
     for field in fields:

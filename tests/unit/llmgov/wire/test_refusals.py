@@ -32,22 +32,28 @@ def transport(answers: Any) -> tuple[httpx2.MockTransport, list[httpx2.Request]]
 
 
 def through_openai(make: Any, *, stream: bool = False, responses: bool = False) -> Seen:
-    mock, requests = transport(make)
-    with httpx2.Client(transport=mock) as http, pytest.raises(openai.APIError) as caught:
+    def talk(http: httpx2.Client) -> None:
         client = openai.OpenAI(api_key="k", base_url="http://proxy/v1", http_client=http, max_retries=2)
         if responses:
-            made: Any = client.responses.create(model="m", input="x", stream=stream)
+            list(client.responses.create(model="m", input="x", stream=stream))
         else:
-            made = client.chat.completions.create(model="m", messages=[], stream=stream)
-        list(made)
-    return Seen(caught.value, len(requests))
+            list(client.chat.completions.create(model="m", messages=[], stream=stream))
+
+    return watch(talk, make, openai.APIError)
 
 
 def through_anthropic(make: Any, *, stream: bool = False) -> Seen:
-    mock, requests = transport(make)
-    with httpx2.Client(transport=mock) as http, pytest.raises(anthropic.APIError) as caught:
+    def talk(http: httpx2.Client) -> None:
         client = anthropic.Anthropic(api_key="k", base_url="http://proxy", http_client=http, max_retries=2)
         list(client.messages.create(model="m", max_tokens=1, messages=[], stream=stream))
+
+    return watch(talk, make, anthropic.APIError)
+
+
+def watch(talk: Any, make: Any, error: type[Exception]) -> Seen:
+    mock, requests = transport(make)
+    with httpx2.Client(transport=mock) as http, pytest.raises(error) as caught:
+        talk(http)
     return Seen(caught.value, len(requests))
 
 
@@ -72,6 +78,7 @@ OPENAI = {
     Reason.MALFORMED: (400, openai.BadRequestError, "invalid_request"),
     Reason.TIMEOUT: (408, openai.APIStatusError, "request_timeout"),
     Reason.AUTHENTICATION: (401, openai.AuthenticationError, "invalid_token"),
+    Reason.UPSTREAM: (502, openai.InternalServerError, "upstream_error"),
 }
 
 
@@ -97,6 +104,7 @@ ANTHROPIC = {
     Reason.MALFORMED: (400, anthropic.BadRequestError, "invalid_request_error"),
     Reason.TIMEOUT: (408, anthropic.APIStatusError, "timeout_error"),
     Reason.AUTHENTICATION: (401, anthropic.AuthenticationError, "authentication_error"),
+    Reason.UPSTREAM: (502, anthropic.InternalServerError, "api_error"),
 }
 
 

@@ -23,7 +23,7 @@ def oracle(stream: bytes) -> list[tuple[str, bytes]]:
     events, name, data = [], "", []
     for line in lines[:-1] if lines[-1] == "" else lines:
         field, _, value = line.partition(":")
-        value = value[1:] if value.startswith(" ") else value
+        value = value.removeprefix(" ")
         if line == "":
             if data:
                 events.append((name, "\n".join(data).encode()))

@@ -1,0 +1,172 @@
+"""Whole answers: what the model said and where, what was used, and what a rewritten answer looks like."""
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from anthropic.types import Message
+from openai.types.chat import ChatCompletion
+
+from llmgov.snapshot import Dimension
+from llmgov.wire import formats, frames
+from llmgov.wire.events import Answer, Format, Operation, Route, TextRole
+
+RECORDINGS = pathlib.Path(__file__).parent / "recordings"
+CHAT = Route(Format.OPENAI, Operation.CHAT_COMPLETIONS, "/chat/completions")
+RESPONSES = Route(Format.OPENAI, Operation.RESPONSES, "/responses")
+EMBEDDINGS = Route(Format.OPENAI, Operation.EMBEDDINGS, "/embeddings")
+MESSAGES = Route(Format.ANTHROPIC, Operation.MESSAGES, "/v1/messages")
+ROUTES = {"chat.json": CHAT, "responses.json": RESPONSES, "messages.json": MESSAGES}
+
+
+def answer(name: str) -> Answer:
+    return formats.parse_answer(ROUTES[name], 200, (RECORDINGS / name).read_bytes())
+
+
+PLACES = {
+    "chat.json": {
+        "choices[0].message.content": ("SECRET one", TextRole.OUTPUT),
+        "choices[1].message.tool_calls[0].function.arguments": ('{"k": "SECRET\\u0020two"}', TextRole.OUTPUT),
+        "choices[1].message.tool_calls[0].function.arguments::k": ("SECRET two", TextRole.OUTPUT),
+    },
+    "responses.json": {
+        "output[0].summary[0].text": ("SECRET thought", TextRole.PROTECTED),
+        "output[1].content[0].text": ("SECRET text", TextRole.OUTPUT),
+        "output[1].content[1].refusal": ("SECRET refusal", TextRole.OUTPUT),
+        "output[2].arguments": ("SECRET arguments", TextRole.OUTPUT),
+        "output[3].action.query": ("SECRET query", TextRole.PROTECTED),
+        "output[6].code": ("SECRET code", TextRole.PROTECTED),
+    },
+    "messages.json": {
+        "content[0].thinking": ("SECRET thought", TextRole.PROTECTED),
+        "content[1].text": ("SECRET text", TextRole.OUTPUT),
+        "content[2].input.a[0]": ("SECRET input", TextRole.OUTPUT),
+    },
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_what_the_model_said_is_found_in_its_place(name: str) -> None:
+    found = {text.path: (text.text, text.role) for text in answer(name).texts if "SECRET" in text.text}
+    assert found == PLACES[name]
+
+
+USAGE = {
+    "chat.json": {
+        Dimension.INPUT: 83,
+        Dimension.CACHED_INPUT: 1024,
+        Dimension.INPUT_AUDIO: 10,
+        Dimension.OUTPUT: 40,
+        Dimension.OUTPUT_AUDIO: 6,
+    },
+    "responses.json": {
+        Dimension.INPUT: 36,
+        Dimension.OUTPUT: 87,
+        Dimension.WEB_SEARCH_CALL: 1,
+        Dimension.FILE_SEARCH_CALL: 1,
+    },
+    "messages.json": {
+        Dimension.INPUT: 2095,
+        Dimension.CACHED_INPUT: 100,
+        Dimension.OUTPUT: 503,
+        Dimension.WEB_SEARCH_CALL: 2,
+    },
+}
+
+
+@pytest.mark.parametrize("name", USAGE)
+def test_usage_is_counted_by_what_is_billed(name: str) -> None:
+    used = answer(name).usage
+    assert used is not None
+    assert used.counts == USAGE[name]
+
+
+def test_tiers_regions_and_what_has_no_price_are_told() -> None:
+    chat, responses, messages = (answer(name).usage for name in ROUTES)
+    assert chat is not None
+    assert responses is not None
+    assert messages is not None
+    assert (chat.service_tier, chat.model, chat.unpriced) == ("priority", "gpt-4o-2024-08-06", ())
+    assert responses.unpriced == ("code_interpreter_call",)
+    assert (messages.service_tier, messages.region, messages.unpriced) == ("fast", "us", ())
+
+
+REPORTS: dict[str, tuple[Route, dict[str, Any], tuple[str, ...]]] = {
+    "a new kind of token": (CHAT, {"prompt_tokens": 1, "video_tokens": 3}, ("video_tokens",)),
+    "a new kind inside": (
+        CHAT,
+        {"prompt_tokens_details": {"video_tokens": 3}},
+        ("prompt_tokens_details.video_tokens",),
+    ),
+    "a new kind that was not used": (CHAT, {"video_tokens": 0, "fast_tokens": None}, ()),
+    "durations of other servers": (CHAT, {"prompt_tokens": 1, "queue_time": 0.25}, ()),
+    "a new tool": (MESSAGES, {"server_tool_use": {"paint_requests": 1}}, ("server_tool_use.paint_requests",)),
+    "a compaction run": (
+        MESSAGES,
+        {"input_tokens": 1, "iterations": [{"type": "message"}, {"type": "compaction", "input_tokens": 9}]},
+        ("iterations.compaction",),
+    ),
+    "a new detail of a response": (
+        RESPONSES,
+        {"output_tokens_details": {"svg_tokens": 2}},
+        ("output_tokens_details.svg_tokens",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("route", "report", "unpriced"), REPORTS.values(), ids=REPORTS.keys())
+def test_a_number_that_no_row_knows_is_unpriced(
+    route: Route, report: dict[str, Any], unpriced: tuple[str, ...]
+) -> None:
+    used = formats.parse_answer(route, 200, json.dumps({"usage": report}).encode()).usage
+    assert used is not None
+    assert used.unpriced == unpriced
+
+
+def test_embeddings_are_billed_for_what_they_read() -> None:
+    body = b'{"object":"list","data":[],"model":"e","usage":{"prompt_tokens":8,"total_tokens":8}}'
+    found = formats.parse_answer(EMBEDDINGS, 200, body)
+    assert found.usage is not None
+    assert found.usage.counts == {Dimension.INPUT: 8}
+    assert found.texts == ()
+
+
+@pytest.mark.parametrize("route", [CHAT, RESPONSES, MESSAGES])
+def test_the_providers_own_error_costs_nothing(route: Route) -> None:
+    found = formats.parse_answer(route, 500, b'{"error":{"message":"x"}}')
+    assert (found.produced, found.usage, found.texts) == (False, None, ())
+
+
+@pytest.mark.parametrize("route", [CHAT, RESPONSES, MESSAGES])
+@pytest.mark.parametrize("body", [b"", b"SECRET", b'["SECRET"]', b'{"a":"SECRET', b"\xff"])
+def test_what_cannot_be_read_is_seen_all_the_same(route: Route, body: bytes) -> None:
+    found = formats.parse_answer(route, 200, body)
+    assert found.texts[0].role is TextRole.PROTECTED
+    assert found.texts[0].text == body.decode(errors="replace")
+    assert found.usage is None
+
+
+@pytest.mark.parametrize("name", ROUTES)
+@pytest.mark.parametrize("route", [CHAT, RESPONSES, MESSAGES, EMBEDDINGS])
+def test_answers_cut_at_every_byte_or_of_another_route_do_no_harm(name: str, route: Route) -> None:
+    body = (RECORDINGS / name).read_bytes()
+    for cut in range(0, len(body), 5):
+        assert formats.parse_answer(route, 200, body[:cut]).body == body[:cut]
+
+
+def test_a_rewritten_answer_has_nothing_left_of_the_text_and_is_still_the_sdks_type() -> None:
+    found = answer("chat.json")
+    clean = frames.rewrite_answer(found, {text.path: "-" for text in found.texts if text.role is TextRole.OUTPUT})
+    assert b"SECRET" not in clean
+    ChatCompletion.model_validate_json(clean)
+    found = answer("messages.json")
+    clean = frames.rewrite_answer(found, {"content[1].text": "-"})
+    assert Message.model_validate_json(clean).content[1].text == "-"
+    assert frames.rewrite_answer(found, {}) is found.body
+
+
+def test_a_rewritten_response_loses_its_log_probabilities() -> None:
+    found = answer("responses.json")
+    clean = json.loads(frames.rewrite_answer(found, {"output[1].content[0].text": "-"}))
+    assert clean["output"][1]["content"][0] == {"type": "output_text", "text": "-", "annotations": [], "logprobs": []}
