@@ -51,10 +51,16 @@ spec:
 ---
 apiVersion: llmgov.dev/v1alpha1
 kind: LLMPolicy
+metadata: {name: one, namespace: batch}
+spec:
+  rateLimit: {concurrent: 1, per: Workload}
+---
+apiVersion: llmgov.dev/v1alpha1
+kind: LLMPolicy
 metadata: {name: output, namespace: llm-governance}
 spec:
   appliesTo: {serviceAccounts: [brief]}
-  costLimit: {maxOutputTokens: 50}
+  costLimit: {maxOutputTokens: 1000, minOutputTokens: 16}
 ---
 apiVersion: llmgov.dev/v1alpha1
 kind: Budget

@@ -44,7 +44,7 @@ def run(folder: pathlib.Path, *cases: str) -> tuple[int, str]:
         ),
         pytest.param(
             f"{BIG}\n    principal: {{serviceAccount: brief}}\n"
-            "    expect: {action: clamp, clamp: 50, policy: llm-governance/output}",
+            "    expect: {action: clamp, clamp: 1000, policy: llm-governance/output}",
             id="a policy's output maximum clamps",
         ),
         pytest.param(
@@ -91,8 +91,24 @@ def run(folder: pathlib.Path, *cases: str) -> tuple[int, str]:
             id="a user who is only claimed has none",
         ),
         pytest.param(
-            f"{BIG}\n    principal: {{user: ann}}\n    spent: {{users: '0.99'}}\n    expect: {{action: clamp}}",
+            f"{BIG}\n    principal: {{user: ann}}\n    spent: {{users: '0.99'}}\n"
+            "    expect: {action: clamp, body: max_tokens}",
             id="little money sets a lower output maximum",
+        ),
+        pytest.param(
+            f"{BIG}\n    principal: {{serviceAccount: brief, user: ann}}\n    spent: {{users: '0.999'}}\n"
+            "    expect: {action: clamp, body: max_tokens, notBody: '1000'}",
+            id="what the money affords counts, not the policy's higher maximum",
+        ),
+        pytest.param(
+            f"{REQUEST}\n    principal: {{namespace: batch}}\n    earlier: [{{requests: 1, ago: 1s}}]\n"
+            "    expect: {action: allow}",
+            id="an answered request is not running",
+        ),
+        pytest.param(
+            f"{REQUEST}\n    principal: {{namespace: batch}}\n    earlier: [{{requests: 1, ago: 1s, running: true}}]\n"
+            "    expect: {action: deny, reason: concurrent, policy: batch/one}",
+            id="a running request takes the only place",
         ),
         pytest.param(
             "request: {operation: messages, model: claude-test, prompt: see TICKET-1, system: be kind}\n"
@@ -185,6 +201,12 @@ def test_a_failed_action_says_why_it_was_refused(tmp_path: pathlib.Path) -> None
             f"{REQUEST}\n    spent: {{ghost: '1'}}\n    expect: {{action: allow}}",
             "spent.ghost does not count this request; charged is: Budget/llm-governance/everything",
             id="money of a Budget that does not count the request",
+        ),
+        pytest.param(
+            f"{REQUEST}\n    principal: {{user: ann, verified: false}}\n    spent: {{users: '1'}}\n"
+            "    expect: {action: allow}",
+            "spent.users does not count this request",
+            id="money of a user who is only claimed",
         ),
         pytest.param(
             f"{REQUEST}\n    spent: {{everything: lots}}\n    expect: {{action: allow}}",
