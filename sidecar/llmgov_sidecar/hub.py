@@ -4,7 +4,7 @@ Every call may be repeated without harm, and raises `OSError` (which `Connection
 hub or its database is out of reach: the sidecar then tries again.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from llmgov.ledger.messages import (
@@ -27,7 +27,7 @@ class Hub(Protocol):
         """A new epoch of this holder; it fences the earlier ones."""
         ...
 
-    async def take_inventory(self, inventory: Inventory) -> None:
+    async def inventory(self, message: Inventory) -> None:
         """What the new epoch found in its spool of earlier epochs' leases."""
         ...
 
@@ -43,7 +43,7 @@ class Hub(Protocol):
         """A recall has been answered."""
         ...
 
-    async def deliver(self, events: tuple[Event, ...]) -> None:
+    async def deliver(self, events: Sequence[Event]) -> None:
         """Put events on record, in order; durable when it returns."""
         ...
 

@@ -93,7 +93,7 @@ class Exchange:
     def cut(self) -> None:
         """Break the connection off, so that the client cannot take what it got for a whole answer."""
         self.ended = True
-        self._connection.abort()
+        self._connection.cut()
 
     def _head(
         self, status: int, headers: tuple[http1.Header, ...], framing: tuple[http1.Header, ...], reason: str
@@ -203,6 +203,12 @@ class Connection(asyncio.Protocol):
         """Reset the connection now."""
         if self._transport is not None:
             self._transport.abort()
+
+    def cut(self) -> None:
+        """Close in the middle of an answer, after what was written of it."""
+        self._lingering = True
+        self._wait(self._listener.bounds.linger_seconds)
+        self.close()
 
     def exchange_ended(self, exchange: Exchange) -> None:
         """Begin again, or close."""

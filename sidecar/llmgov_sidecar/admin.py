@@ -1,0 +1,37 @@
+"""Probes and metrics, on a port of their own that the pod's containers and the cluster may reach."""
+
+from collections.abc import Callable
+from typing import Final
+
+from llmgov_sidecar import http1, server
+from llmgov_sidecar.metrics import Metrics
+
+_TEXT: Final = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
+
+
+class Admin:
+    """The application of the admin listener. `ready` says whether the proxy's listener lives."""
+
+    def __init__(self, metrics: Metrics, ready: Callable[[], bool], refresh: Callable[[], None]) -> None:
+        self._metrics = metrics
+        self._ready = ready
+        self._refresh = refresh
+
+    async def serve(self, exchange: server.Exchange) -> None:
+        """Answer one probe or scrape."""
+        match exchange.head.method, exchange.head.target.partition("?")[0]:
+            case "GET" | "HEAD", "/livez":
+                exchange.respond(200, _TEXT, b"ok\n")
+            case "GET" | "HEAD", "/readyz" if self._ready():
+                exchange.respond(200, _TEXT, b"ok\n")
+            case "GET" | "HEAD", "/readyz":
+                exchange.respond(503, _TEXT, b"the proxy does not listen\n")
+            case "GET" | "HEAD", "/metrics":
+                self._refresh()
+                exchange.respond(200, _TEXT, self._metrics.render())
+            case _:
+                exchange.respond(404, _TEXT, b"there are /livez, /readyz and /metrics\n")
+
+    def fault(self, head: http1.Head | None, fault: http1.MessageError) -> server.Answer:  # noqa: ARG002 - an Application
+        """The answer to a message that breaks the rules."""
+        return server.Answer(fault.status, _TEXT, fault.words.encode() + b"\n")

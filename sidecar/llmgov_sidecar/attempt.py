@@ -1,0 +1,352 @@
+"""One attempt: hold the money, put the intent on record, dispatch, pass the answer on, settle.
+
+Whatever happens in between, an attempt that holds money is settled exactly once: free where nothing was written to the
+provider, by the usage where that was learnt, and with the hold otherwise.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+from llmgov import prices
+from llmgov.audit import prompts
+from llmgov.instants import Instant
+from llmgov.ledger.commands import Held
+from llmgov.ledger.messages import Charged, Intent, LeaseRefusal, Outcome, Settlement, Why
+from llmgov.ledger.purse import Wish
+from llmgov.money import MicroUsd
+from llmgov.policy import cost, refusals
+from llmgov.policy.decision import Action, CostPlan, Decision, Violation
+from llmgov.prices.document import CALLS
+from llmgov.snapshot import AuditMode, Dimension, OnFailure
+from llmgov.wire import formats, splice
+from llmgov.wire import refusals as shapes
+from llmgov.wire.events import Edit, Refusal, ReplaceText, Request
+from llmgov_sidecar import forward, headers, http1
+from llmgov_sidecar.configuration import Active, Target
+from llmgov_sidecar.delivery import Delivery
+from llmgov_sidecar.forward import Forwarder, Learnt
+from llmgov_sidecar.journal import Journal
+from llmgov_sidecar.leasing import Leasing, NoMoneyError
+from llmgov_sidecar.logs import Log
+from llmgov_sidecar.metrics import Metrics
+from llmgov_sidecar.passage import Observer, Passage, RefusedError
+from llmgov_sidecar.records import Records
+from llmgov_sidecar.settings import Settings
+from llmgov_sidecar.spool import SpoolFullError
+from llmgov_sidecar.upstream import Cause, Connection, Pool, UpstreamError
+
+
+@dataclasses.dataclass(slots=True)
+class Services:
+    """What attempts share. `leasing` and `delivery` are `None` while the hub has not been reached."""
+
+    settings: Settings
+    clock: Callable[[], Instant]
+    ids: Callable[[], str]
+    journal: Journal
+    pool: Pool
+    records: Records
+    metrics: Metrics
+    log: Log
+    observer: Observer
+    digest_key: bytes
+    leasing: Leasing | None = None
+    delivery: Delivery | None = None
+    stopped: set[str] = dataclasses.field(default_factory=set)
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class _Hold:
+    """What is set aside: nothing is charged where no account is limited or none can be reached and that is allowed."""
+
+    amount: MicroUsd
+    charged: tuple[Charged, ...] = ()
+    leased: bool = False
+
+
+class Attempt:
+    """One dispatch of a decided request. `may_retry` says that a failed answer need not be passed on."""
+
+    def __init__(self, services: Services, passage: Passage, active: Active, decision: Decision, *, may_retry: bool):
+        self.id = services.ids()
+        self.may_retry = may_retry
+        self._services = services
+        self._passage = passage
+        self._active = active
+        self._decision = decision
+        self._hold = _Hold(0)
+        self._began: Instant = services.clock()
+        self._settled = False
+        self._connection: Connection | None = None
+
+    async def run(self, path: str, method: str) -> bool:
+        """Carry the attempt out; false where another may do better and nothing has been sent to the client.
+
+        Raises:
+            RefusedError: no money, no room on record, or no answer from the provider; the attempt is settled.
+        """
+        target = self._target()
+        self._hold = await self._set_aside()
+        self._step("held")
+        try:
+            body = self._edited()
+            message = headers.upstream(
+                method, target, path, self._passage.exchange.head.headers, self._passage.strip, len(body)
+            )
+            await self._intend()
+            connection = self._connection = await self._services.pool.connect(target.origin)
+        except UpstreamError as error:
+            self._end(Outcome.FREE, 0, {}, 0)
+            return self._failed(error)
+        except BaseException:
+            self._end(Outcome.FREE, 0, {}, 0)
+            raise
+        try:
+            return await self._dispatch(connection, method, message + body)
+        finally:
+            self._connection = None
+            self._services.pool.release(target.origin, connection)
+
+    def _target(self) -> Target:
+        provider = self._decision.provider
+        target = self._active.targets.get(provider.id) if provider else None
+        if target is None:
+            name = f"ProviderCredential {provider.id}" if provider else "any ProviderCredential"
+            raise RefusedError(refusals.unavailable(f"the key of {name} is not at hand"))
+        return target
+
+    async def _set_aside(self) -> _Hold:
+        plan = self._decision.plan
+        if plan is None:
+            return _Hold(0)
+        if not plan.accounts:
+            return _Hold(plan.want)
+        try:
+            answer = await self._lend(plan)
+        except NoMoneyError as error:
+            if self._fails_open(plan):
+                return _Hold(plan.want)
+            raise RefusedError(refusals.unavailable(str(error))) from error
+        if isinstance(answer, LeaseRefusal):
+            raise _out_of_money(answer, plan)
+        for key, percent in answer.over.items():
+            self._found_over(plan, key, percent)
+        return _Hold(answer.amount, answer.charged, leased=True)
+
+    async def _lend(self, plan: CostPlan) -> Held | LeaseRefusal:
+        leasing = self._services.leasing
+        if leasing is None:
+            raise NoMoneyError("the ledger is out of reach")
+        approval = plan.approval.id if plan.approval is not None else None
+        wish = Wish(self.id, plan.accounts, plan.least, plan.want, self._decision.path, approval)
+        return await leasing.hold(wish)
+
+    def _fails_open(self, plan: CostPlan) -> bool:
+        settings = self._active.runtime.settings
+        allowed = settings.ledger_unavailable is OnFailure.OPEN or not any(one.enforced for one in plan.accounts)
+        if allowed:
+            self._services.log.warning("passed without a lease", request_id=self._passage.request_id)
+        return allowed
+
+    def _found_over(self, plan: CostPlan, key: str, percent: int) -> None:
+        source = next((charge.account.source for charge in plan.accounts if charge.key == key), key)
+        message = f"llmgov: {source} is above {percent} % of its limit, which is not enforced"
+        self._violated((Violation(source, Action.DENY, f"threshold:{percent}", message, dry_run=True),))
+
+    def _edited(self) -> bytes:
+        """The body to send: what the client sent, but for redactions, the model's name, the maximum, the usage."""
+        passage, request = self._passage, self._passage.request
+        if request is None:
+            return passage.exchange.body
+        edits: list[Edit] = [*self._decision.edits, *formats.usage_edits(request)]
+        passage.clamp = self._decision.clamp
+        plan = self._decision.plan
+        lowered = cost.lower(plan, self._hold.amount) if plan is not None else None
+        if plan is not None and lowered is not None:
+            clamp, edit = lowered
+            edits.append(edit)
+            if clamp.value < plan.max_output or clamp.policy:
+                passage.clamp = clamp
+                self._clamped(clamp.policy, clamp.field, clamp.value)
+        return splice.apply(request.body, edits) if edits else request.body
+
+    def _clamped(self, policy: str, field: str, value: int) -> None:
+        message = f"llmgov: {policy} affords at most {value} output tokens; {field} was set"
+        self._violated((Violation(policy, Action.CLAMP, "max_output_tokens", message, path=field),))
+
+    async def _intend(self) -> None:
+        decision, passage, settings = self._decision, self._passage, self._active.runtime.settings
+        intent = Intent(
+            id=self.id,
+            at=self._services.clock(),
+            request_id=passage.request_id,
+            subject=passage.subject(),
+            hold=self._hold.amount,
+            charged=self._hold.charged,
+            snapshot=self._active.versions,
+            policies=tuple(dict.fromkeys(one.policy for one in decision.evaluations if one.applied)),
+            prompt=self._prompt(passage.request) if passage.request is not None else None,
+            retention_days=decision.retention_days or settings.retention_days,
+            approval=decision.approval.id if decision.approval is not None else None,
+        )
+        try:
+            position = self._services.journal.begin(intent)
+        except (SpoolFullError, OSError) as error:
+            raise RefusedError(refusals.unavailable("the record of requests takes nothing more")) from error
+        self._step("intent")
+        if decision.strict_audit or settings.audit is AuditMode.STRICT:
+            delivery, seconds = self._services.delivery, self._services.settings.strict_seconds
+            if delivery is None or not await delivery.wait(position, seconds):
+                raise RefusedError(refusals.unavailable("the audit is out of reach, and a policy requires it"))
+
+    def _prompt(self, request: Request) -> str | None:
+        edits = {edit.path: edit.text for edit in self._decision.edits if isinstance(edit, ReplaceText)}
+        original = (text.text for text in request.texts)
+        redacted = (edits.get(text.path, text.text) for text in request.texts)
+        return prompts.record(self._active.runtime.settings.prompts, original, redacted, self._services.digest_key)
+
+    async def _dispatch(self, connection: Connection, method: str, message: bytes) -> bool:
+        passage = self._passage
+        passage.dispatched = True
+        passage.attempts += 1
+        passage.exchange.on_gone = self.leave
+        self._step("dispatched")
+        try:
+            reply = await connection.ask(method, message)
+            self._step("first_byte")
+            forwarder = Forwarder(passage, connection, self, self._services.settings.answer_bytes)
+            return await forwarder.forward(
+                reply, self._ours(), self._active.runtime.output_scanner(self._decision.output)
+            )
+        except UpstreamError as error:
+            self._settle_unknown(error)
+            return self._failed(error)
+        finally:
+            self._settle_unknown(None)
+
+    def _ours(self) -> list[http1.Header]:
+        passage = self._passage
+        rate = self._decision.rate_headers
+        return headers.about(passage.shape, passage.request_id, passage.action, passage.policy, passage.clamp, rate)
+
+    def _failed(self, error: UpstreamError) -> bool:
+        passage = self._passage
+        self._services.metrics.upstream_failures.add(error.cause.value)
+        self._services.log.warning(
+            "no answer", request_id=passage.request_id, cause=error.cause.value, words=error.words
+        )
+        if passage.exchange.started:
+            if not passage.exchange.ended:
+                passage.exchange.cut()
+            return True
+        if passage.exchange.gone:
+            return True
+        if self.may_retry and error.cause is not Cause.AMBIGUOUS:
+            return False
+        raise RefusedError(forward.failed(error))
+
+    def settle(self, learnt: Learnt, status: int) -> MicroUsd:
+        """Settle by what the answer said."""
+        self._step("usage")
+        if learnt.free:
+            return self._end(Outcome.FREE, 0, {}, status)
+        if learnt.usage is None:
+            return self._end(self._unlearnt(), self._hold.amount, {}, status)
+        usage = learnt.usage
+        self._passage.tokens = sum(count for dimension, count in usage.counts.items() if dimension not in CALLS)
+        plan = self._decision.plan
+        if plan is None:
+            return self._end(Outcome.SETTLED, 0, usage.counts, status)
+        try:
+            paid = prices.cost(usage, plan.price)
+        except prices.UnpricedError as error:
+            self._stop(plan, str(error))
+            return self._end(Outcome.UNKNOWN, self._hold.amount, usage.counts, status)
+        if paid > self._hold.amount:
+            self._stop(plan, "it cost more than was held")
+        return self._end(Outcome.SETTLED, paid, usage.counts, status)
+
+    def found(self, violations: tuple[Violation, ...]) -> None:
+        """Filters found something in the answer."""
+        if violations:
+            self._violated(violations)
+
+    def withhold(self, refusal: Refusal) -> None:
+        """Tell the client why it does not get the answer."""
+        passage = self._passage
+        answer = shapes.render(passage.shape, refusal, passage.request_id)
+        passage.status = answer.status
+        ours = tuple((name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers)
+        passage.exchange.respond(answer.status, ours, answer.body)
+
+    def leave(self) -> None:
+        """Nobody waits for the answer any more: read on for a bounded time, to learn what it cost."""
+        if self._connection is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._services.settings.learn_seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._connection is not None:
+            self._connection.abort(Cause.ABORTED, "the client left, and the time to learn the usage is over")
+
+    def _settle_unknown(self, error: UpstreamError | None) -> None:
+        """The last resort: the provider may have done the work."""
+        if not self._settled:
+            lost = error is not None and error.cause is not Cause.ABORTED
+            self._end(Outcome.UNKNOWN if lost else self._unlearnt(), self._hold.amount, {}, 0)
+
+    def _unlearnt(self) -> Outcome:
+        return Outcome.ABANDONED if self._passage.exchange.gone else Outcome.UNKNOWN
+
+    def _stop(self, plan: CostPlan, why: str) -> None:
+        provider = self._decision.provider
+        name = f"{provider.kind if provider else plan.price.provider}/{self._decision.model}"
+        self._services.stopped.add(name)
+        self._services.log.warning("model stopped under cost limits", model=name, why=why)
+
+    def _end(self, outcome: Outcome, cost: MicroUsd, usage: dict[Dimension, int], status: int) -> MicroUsd:
+        if self._settled:
+            return cost
+        self._settled = True
+        now = self._services.clock()
+        settlement = Settlement(
+            id=self.id,
+            at=now,
+            outcome=outcome,
+            cost=cost,
+            usage=usage,
+            status=status,
+            model=self._decision.model,
+            duration=now - self._began,
+            overrun=cost > self._hold.amount,
+        )
+        try:
+            self._services.journal.end_attempt(settlement)
+        except OSError as error:
+            self._services.log.failure("spool", error)
+        if self._hold.leased and self._services.leasing is not None:
+            self._services.leasing.settle(self.id, cost)
+        self._services.records.settled(self._passage, settlement, self._hold.amount)
+        self._step("settled")
+        return cost
+
+    def _violated(self, violations: tuple[Violation, ...]) -> None:
+        self._services.records.violated(self._passage, self.id, violations)
+
+    def _step(self, name: str) -> None:
+        self._services.observer(name)
+
+
+def _out_of_money(refusal: LeaseRefusal, plan: CostPlan) -> RefusedError:
+    match refusal.why:
+        case Why.APPROVAL:
+            told = refusals.threshold_approval(refusal.source, refusal.threshold, refusal.limit, refusal.approval)
+            action, reason = Action.REQUIRE_APPROVAL, f"threshold:{refusal.threshold}"
+        case Why.EXHAUSTED:
+            fitting = cost.fitting(plan, refusal.remaining)
+            told = refusals.budget_exhausted(refusal.source, plan.least, refusal.remaining, refusal.window_end, fitting)
+            action, reason = Action.DENY, "budget_exhausted"
+        case _:
+            return RefusedError(refusals.unavailable("this sidecar's place at the ledger was taken by a newer one"))
+    return RefusedError(told, (Violation(refusal.source, action, reason, told.message),))

@@ -1,0 +1,258 @@
+"""The provider's answer on its way to the client: whole or streamed, filtered, its usage learnt as it passes.
+
+A whole answer is held until it is read, filtered and paid for; a stream goes on frame by frame. When the client has
+left, reading goes on for a bounded time, because the provider bills what it has produced.
+"""
+
+import dataclasses
+from typing import Protocol
+
+import msgspec
+
+from llmgov import money
+from llmgov.money import MicroUsd
+from llmgov.policy import refusals
+from llmgov.policy.decision import Violation
+from llmgov.policy.output import OutputScanner
+from llmgov.wire import formats, frames, sse
+from llmgov.wire import refusals as shapes
+from llmgov.wire.events import METERED, Answer, Frame, Refusal, Request, Usage
+from llmgov_sidecar import headers, http1
+from llmgov_sidecar.filtering import StreamFilter
+from llmgov_sidecar.http1 import Header
+from llmgov_sidecar.passage import Passage
+from llmgov_sidecar.upstream import Cause, Connection, UpstreamError
+
+RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+"""Statuses of a provider after which another attempt may succeed."""
+
+_BAD_GATEWAYS = frozenset({502, 504})
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Learnt:
+    """What an answer says of its price: the reported usage, or that it is free, or neither (then it is unknown)."""
+
+    usage: Usage | None = None
+    free: bool = False
+
+
+class Ends(Protocol):
+    """What an answer brings about for its attempt."""
+
+    may_retry: bool
+
+    def settle(self, learnt: Learnt, status: int) -> MicroUsd:
+        """Called once, as soon as it is known what the attempt cost; returns the cost."""
+        ...
+
+    def found(self, violations: tuple[Violation, ...]) -> None:
+        """Filters found something in the answer."""
+        ...
+
+    def withhold(self, refusal: Refusal) -> None:
+        """A filter refuses the whole answer: the client is told so instead."""
+        ...
+
+    def leave(self) -> None:
+        """Nobody waits for the rest of the answer: read on for a bounded time only."""
+        ...
+
+
+class RedirectedError(UpstreamError):
+    """The provider wants the client elsewhere, where no policy would see it."""
+
+    def __init__(self) -> None:
+        super().__init__(Cause.AMBIGUOUS, "it answered with a redirect, which is neither followed nor passed on")
+
+
+class Forwarder:
+    """Passes one answer on."""
+
+    def __init__(self, passage: Passage, connection: Connection, ends: Ends, most: int) -> None:
+        self._passage = passage
+        self._connection = connection
+        self._ends = ends
+        self._most = most
+
+    async def forward(self, reply: http1.ReplyHead, ours: list[Header], scanner: OutputScanner | None) -> bool:
+        """Pass the answer on and settle; false where it is kept back because another attempt may do better.
+
+        Raises:
+            UpstreamError: it was cut or is not to be passed on; nothing has been settled unless the usage was known.
+        """
+        if 300 <= reply.status < 400:
+            raise RedirectedError
+        request = self._passage.request
+        streamed = request is not None and request.stream and reply.status < 300 and _is_events(reply)
+        if request is None:
+            await self._raw(reply, ours)
+        elif streamed:
+            await _Stream(self._passage, self._connection, self._ends, request, scanner).pass_on(reply, ours)
+        else:
+            return await self._whole(reply, ours, request, scanner)
+        return True
+
+    async def _whole(
+        self, reply: http1.ReplyHead, ours: list[Header], request: Request, scanner: OutputScanner | None
+    ) -> bool:
+        body = await self._read()
+        answer = formats.parse_answer(request.route, reply.status, body)
+        cost = self._ends.settle(_learnt(request, reply.status, answer), reply.status)
+        if reply.status in RETRIED and self._ends.may_retry:
+            return False
+        if scanner is not None and answer.texts:
+            filtered = self._filter(scanner, answer)
+            if filtered is None:
+                return True
+            body = filtered
+        if reply.status < 400:
+            ours.append((b"x-llmgov-cost-usd", money.format_amount(cost).encode()))
+        self._passage.status = reply.status
+        self._passage.exchange.respond(reply.status, headers.downstream(reply, ours), body, reply.reason)
+        return True
+
+    def _filter(self, scanner: OutputScanner, answer: Answer) -> bytes | None:
+        scan = scanner.scan_answer(answer.texts)
+        self._ends.found(scan.violations)
+        if scan.refusal is not None:
+            self._ends.withhold(scan.refusal)
+            return None
+        return frames.rewrite_answer(answer, {edit.path: edit.text for edit in scan.edits})
+
+    async def _raw(self, reply: http1.ReplyHead, ours: list[Header]) -> None:
+        """An unmetered route: nothing is read, and nothing is held back."""
+        exchange = self._passage.exchange
+        exchange.begin(reply.status, headers.downstream(reply, ours), reply.reason)
+        self._passage.status = reply.status
+        while piece := await self._connection.read():
+            exchange.write(piece)
+            await exchange.drained()
+        self._ends.settle(Learnt(free=True), reply.status)
+        exchange.end()
+
+    async def _read(self) -> bytes:
+        pieces: list[bytes] = []
+        size = 0
+        while piece := await self._connection.read():
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._most:
+                raise UpstreamError(Cause.AMBIGUOUS, f"its answer is longer than {self._most} bytes")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class _Stream:
+    """One streamed answer."""
+
+    def __init__(
+        self, passage: Passage, connection: Connection, ends: Ends, request: Request, scanner: OutputScanner | None
+    ) -> None:
+        self._passage = passage
+        self._exchange = passage.exchange
+        self._connection = connection
+        self._ends = ends
+        self._request = request
+        self._reader = formats.stream_reader(request)
+        self._filter = StreamFilter(scanner) if scanner is not None else None
+        self._usage: Usage | None = None
+        self._complete = False
+        self._settled = False
+        self._cut = False
+        self._status = 0
+
+    async def pass_on(self, reply: http1.ReplyHead, ours: list[Header]) -> None:
+        """All of it, to the end or to where a filter cuts it; then still to its end, to learn the usage."""
+        self._status = self._passage.status = reply.status
+        self._exchange.begin(reply.status, headers.downstream(reply, ours), reply.reason)
+        try:
+            while piece := await self._connection.read():
+                self._send(self._reader.feed(piece))
+                await self._exchange.drained()
+            self._send(self._reader.end())
+        except sse.StreamError as error:
+            raise UpstreamError(Cause.AMBIGUOUS, str(error)) from error
+        finally:
+            self._settle_once()
+        self._end()
+
+    def _send(self, found: list[Frame]) -> None:
+        violations: list[Violation] = []
+        out = b"".join([self._one(frame, violations) for frame in found])
+        if violations:
+            self._ends.found(tuple(violations))
+        if self._cut:
+            return
+        if self._filter is not None and self._filter.refusal is not None:
+            self._cut_off(out)
+        else:
+            self._exchange.write(out)
+
+    def _one(self, frame: Frame, violations: list[Violation]) -> bytes:
+        """The bytes to send for a frame. A stream is paid for before its end is passed on."""
+        self._usage = frame.usage or self._usage
+        self._complete = self._complete or frame.terminal
+        if self._complete and self._usage is not None:
+            self._settle_once()
+        if frame.hidden or self._cut:
+            return b""
+        if self._filter is None:
+            return frame.raw
+        return b"" if self._filter.refusal is not None else self._filter.pass_on(frame, violations)
+
+    def _cut_off(self, last: bytes) -> None:
+        assert self._filter is not None
+        assert self._filter.refusal is not None
+        route = self._request.route
+        event = shapes.render_in_stream(route.format, route.operation, self._filter.refusal, self._passage.request_id)
+        self._exchange.write(last + event)
+        self._exchange.end()
+        self._cut = True
+        self._ends.leave()
+
+    def _end(self) -> None:
+        if self._cut:
+            return
+        if self._filter is not None:
+            violations: list[Violation] = []
+            self._exchange.write(self._filter.end(violations))
+            self._ends.found(tuple(violations))
+            if self._filter.refusal is not None:
+                self._cut_off(b"")
+                return
+        self._exchange.end()
+
+    def _settle_once(self) -> None:
+        """Usage that came before a cut is not the whole: only a stream that ended has said it all."""
+        if not self._settled:
+            self._settled = True
+            self._ends.settle(Learnt(self._usage if self._complete else None), self._status)
+
+
+def _learnt(request: Request, status: int, answer: Answer) -> Learnt:
+    if status >= 400:
+        return Learnt(free=status not in _BAD_GATEWAYS or _is_providers_own(answer.body))
+    if request.route.operation not in METERED:
+        return Learnt(free=True)
+    return Learnt(answer.usage)
+
+
+def _is_providers_own(body: bytes) -> bool:
+    """Whether an error answer is the provider's: a gateway's in front of it says nothing about the work done."""
+    try:
+        parsed = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(parsed, dict) and isinstance(parsed.get("error"), dict)
+
+
+def _is_events(reply: http1.ReplyHead) -> bool:
+    kind = http1.header(reply.headers, b"content-type") or b""
+    return kind.split(b";")[0].strip().lower() == b"text/event-stream"
+
+
+def failed(error: UpstreamError) -> Refusal:
+    """What a client is told of an answer that never came."""
+    if isinstance(error, RedirectedError):
+        return refusals.upstream_failed(error.words, None)
+    return refusals.upstream_failed(error.words)

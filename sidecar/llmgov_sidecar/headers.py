@@ -1,0 +1,77 @@
+"""Headers on their way through: rebuilt for the provider, filtered for the client, and ours added."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from llmgov.policy.decision import Action, Clamp
+from llmgov.wire.events import Format
+from llmgov_sidecar import http1
+from llmgov_sidecar.configuration import Target
+from llmgov_sidecar.http1 import Header
+
+_HOP: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+)
+_NOT_UPSTREAM: Final = _HOP | {
+    b"host", b"content-length", b"expect", b"accept-encoding", b"proxy-authorization", b"cookie", b"http2-settings",
+    # The credential decides who is billed, so a client does not choose among the key's organizations.
+    b"openai-organization", b"openai-project",
+}  # fmt: skip
+_NOT_DOWNSTREAM: Final = _HOP | {b"content-length", b"alt-svc", b"x-request-id", b"request-id"}
+_OURS: Final = b"x-llmgov-"
+
+
+def upstream(
+    method: str, target: Target, path: str, headers: tuple[Header, ...], strip: Iterable[str], length: int
+) -> bytes:
+    """The head of a request to a provider."""
+    dropped = _NOT_UPSTREAM | {name.encode("latin-1") for name in strip} | http1.connection_tokens(headers)
+    kept = [(name, value) for name, value in headers if name not in dropped and not name.startswith(_OURS)]
+    rebuilt: list[Header] = [
+        (b"host", target.origin.authority),
+        *kept,
+        (b"accept-encoding", b"identity"),
+        target.authorization,
+    ]
+    if length or method in ("POST", "PUT", "PATCH"):
+        rebuilt.append((b"content-length", b"%d" % length))
+    line = f"{method} {target.origin.path}{path} HTTP/1.1".encode("ascii")
+    return http1.write_head(line, rebuilt)
+
+
+def downstream(reply: http1.ReplyHead, ours: Iterable[Header]) -> tuple[Header, ...]:
+    """The headers of an answer to a client. The provider's request id stays readable beside ours."""
+    dropped = _NOT_DOWNSTREAM | http1.connection_tokens(reply.headers)
+    kept = [(name, value) for name, value in reply.headers if name not in dropped and not name.startswith(_OURS)]
+    theirs = http1.header(reply.headers, b"x-request-id") or http1.header(reply.headers, b"request-id")
+    if theirs is not None:
+        kept.append((b"x-llmgov-upstream-request-id", theirs))
+    return (*kept, *ours)
+
+
+def about(
+    shape: Format,
+    request_id: str,
+    action: Action,
+    policy: str | None,
+    clamp: Clamp | None,
+    rate: Iterable[tuple[str, str]],
+) -> list[Header]:
+    """What an answer says about its decision."""
+    ours = [("x-request-id", request_id), ("x-llmgov-decision", action.value)]
+    if shape is Format.ANTHROPIC:
+        ours.append(("request-id", request_id))
+    if policy is not None:
+        ours.append(("x-llmgov-policy", policy))
+    if clamp is not None:
+        ours.append(("x-llmgov-clamped", f"{clamp.field}={clamp.value}"))
+    return [(name.encode("ascii"), _visible(value)) for name, value in (*ours, *rate)]
+
+
+def _visible(value: str) -> bytes:
+    return "".join(character if " " <= character <= "~" else "?" for character in value).encode("ascii")
+
+
+def texts(headers: tuple[Header, ...]) -> list[tuple[str, str]]:
+    """Headers as text, for who reads them in the core."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]

@@ -1,0 +1,82 @@
+"""One request on its way through the proxy: what is known of it, phase by phase, and what the phases share."""
+
+import dataclasses
+from collections.abc import Callable
+
+from llmgov.instants import Instant
+from llmgov.ledger.messages import Subject
+from llmgov.policy.decision import Action, Clamp, Decision, Principal, Violation, Workload
+from llmgov.wire.events import Format, Refusal, Request
+from llmgov_sidecar.configuration import Active
+from llmgov_sidecar.server import Exchange
+
+Observer = Callable[[str], None]
+"""Told of each step of an attempt: held, intent, dispatched, first_byte, usage, settled."""
+
+UNMETERED = "unmetered"
+"""The operation of a route that a policy lets pass uncounted."""
+
+
+class RefusedError(Exception):
+    """The request ends here, with an answer of ours. `by_policy` is false for what no policy decided (no violation)."""
+
+    def __init__(self, refusal: Refusal, violations: tuple[Violation, ...] = ()) -> None:
+        super().__init__(refusal.reason.value)
+        self.refusal = refusal
+        self.violations = violations
+
+
+@dataclasses.dataclass(slots=True)
+class Passage:
+    """What is known of one request; later phases fill in later fields."""
+
+    exchange: Exchange
+    request_id: str
+    began: Instant
+    workload: Workload
+    shape: Format = Format.OPENAI
+    operation: str = ""
+    active: Active | None = None
+    request: Request | None = None
+    principal: Principal | None = None
+    decision: Decision | None = None
+    strip: tuple[str, ...] = ()
+    clamp: Clamp | None = None
+    violations: list[Violation] = dataclasses.field(default_factory=list)
+    status: int = 0
+    cost: int = 0
+    attempts: int = 0
+    tokens: int | None = None
+    dispatched: bool = False
+
+    def subject(self) -> Subject:
+        """For whom and for what: the facts that reports group by."""
+        principal, decision = self.principal, self.decision
+        provider = decision.provider if decision else None
+        asked = self.request.model if self.request else ""
+        return Subject(
+            namespace=self.workload.namespace,
+            service_account=self.workload.service_account,
+            user=principal.user if principal else None,
+            teams=principal.teams if principal else (),
+            path=decision.path if decision else (),
+            provider=provider.kind if provider else "",
+            model=(decision.model if decision else "") or asked,
+            operation=self.operation,
+            pod=self.workload.pod,
+        )
+
+    @property
+    def action(self) -> Action:
+        """What came of the request so far."""
+        if self.clamp is not None:
+            return Action.CLAMP
+        return self.decision.action if self.decision is not None else Action.ALLOW
+
+    @property
+    def policy(self) -> str | None:
+        """The policy that shaped an allowed request most, for the answer's header."""
+        if self.clamp is not None and self.clamp.policy:
+            return self.clamp.policy
+        acted = [violation for violation in self.violations if not violation.dry_run]
+        return acted[0].policy if acted else None

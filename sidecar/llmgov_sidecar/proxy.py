@@ -1,0 +1,213 @@
+"""What the listener serves: a request's way from its first line to its last byte (design section 5).
+
+Route, parse, identify, decide, wait for its turn; then one attempt or, where a policy allows more, several. Each phase
+either knows more afterwards or ends the request by raising `RefusedError`, which is answered in one place.
+"""
+
+import asyncio
+import functools
+import os
+from collections.abc import Callable
+
+import msgspec
+
+from llmgov.policy import access, engine, identity, refusals
+from llmgov.policy.decision import Action, Decision, Workload
+from llmgov.policy.runtime import Runtime
+from llmgov.wire import formats, malformed, route, splice
+from llmgov.wire import refusals as shapes
+from llmgov.wire.events import Format, Reason, Refusal, ReplaceText, Request, Route
+from llmgov_sidecar import headers, http1, server
+from llmgov_sidecar.attempt import Attempt, Services
+from llmgov_sidecar.configuration import Active, Configuration
+from llmgov_sidecar.passage import UNMETERED, Passage, RefusedError
+from llmgov_sidecar.turns import Turns
+
+_PAUSE = 0.25
+_LONGEST_PAUSE = 2.0
+
+
+class Proxy:
+    """The application of the proxy's listener."""
+
+    def __init__(self, services: Services, configuration: Configuration, workload: Workload) -> None:
+        self._services = services
+        self._configuration = configuration
+        self._workload = workload
+        self._turns = Turns(services.clock)
+
+    async def serve(self, exchange: server.Exchange) -> None:
+        """Answer one request."""
+        passage = Passage(exchange, f"req_{os.urandom(12).hex()}", self._services.clock(), self._workload)
+        exchange.on_gone = _canceller()
+        metrics = self._services.metrics
+        metrics.http_in_flight.value += 1
+        decision = "error"
+        try:
+            await self._answer(passage)
+            decision = passage.action.value
+        except RefusedError as refused:
+            decision = self._refuse(passage, refused)
+        except Exception:
+            self._refuse(passage, RefusedError(refusals.unavailable("an internal error")))
+            raise
+        finally:
+            metrics.http_in_flight.value -= 1
+            self._services.records.ended(passage, decision)
+
+    def fault(self, head: http1.Head | None, fault: http1.MessageError) -> server.Answer:
+        """The answer to a message that breaks the rules, in the shape that its path suggests."""
+        found = route.resolve(head.method, head.target, headers.texts(head.headers)) if head is not None else None
+        shape = found.format if found is not None else Format.OPENAI
+        reason = {413: Reason.TOO_LARGE, 408: Reason.TIMEOUT}.get(fault.status, Reason.MALFORMED)
+        refusal = Refusal(reason, f"llmgov: {fault.words}", retry_after=1 if fault.status == 503 else None)
+        answer = shapes.render(shape, refusal, f"req_{os.urandom(12).hex()}")
+        self._services.metrics.http_requests.add("none", str(fault.status))
+        return server.Answer(fault.status, _encode(answer.headers), answer.body)
+
+    async def _answer(self, passage: Passage) -> None:
+        exchange = passage.exchange
+        fields = headers.texts(exchange.head.headers)
+        found = route.resolve(exchange.head.method, exchange.head.target, fields)
+        passage.shape = found.format
+        active = passage.active = self._active()
+        if isinstance(found, route.Unrouted):
+            await self._pass_uncounted(passage, active, found, fields)
+            return
+        request = passage.request = _understood(found, exchange)
+        passage.operation = found.operation.value
+        self._identify(passage, active.runtime, fields, request.user)
+        await self._govern(passage, active, request, _patience(exchange.head))
+
+    def _active(self) -> Active:
+        current = self._configuration.current
+        if current is None:
+            raise RefusedError(refusals.unavailable("there is no configuration yet"))
+        if self._configuration.stale:
+            raise RefusedError(refusals.unavailable("the configuration is older than the settings allow"))
+        return current
+
+    def _identify(
+        self, passage: Passage, runtime: Runtime, fields: list[tuple[str, str]], body_user: str | None
+    ) -> None:
+        who = identity.identify(fields, body_user, self._workload, runtime, self._services.clock())
+        passage.strip = who.strip
+        passage.principal = who.principal
+        if who.refusal is not None:
+            raise RefusedError(who.refusal)
+
+    async def _pass_uncounted(
+        self, passage: Passage, active: Active, found: route.Unrouted, fields: list[tuple[str, str]]
+    ) -> None:
+        """A route that is not governed: refused, unless a policy lists it as unmetered."""
+        passage.operation = UNMETERED
+        self._identify(passage, active.runtime, fields, None)
+        head, principal = passage.exchange.head, passage.principal
+        assert principal is not None
+        policy = access.unmetered(head.method, head.target.partition("?")[0], principal, active.runtime)
+        if policy is None or not found.upstream_path:
+            raise RefusedError(found.refusal)
+        plan = active.runtime.plan(principal, found.format, "")
+        decision = passage.decision = Decision(Action.ALLOW, provider=plan.provider, path=plan.path)
+        if plan.provider is None:
+            raise RefusedError(refusals.no_provider(found.format.value, self._workload.namespace))
+        await Attempt(self._services, passage, active, decision, may_retry=False).run(found.upstream_path, head.method)
+
+    async def _govern(self, passage: Passage, active: Active, request: Request, patience: int | None) -> None:
+        decision = self._decide(passage, active.runtime, request, patience)
+        further = [request.model] * decision.retries + list(decision.fallback_models)
+        turn = 0
+        while not await self._attempt(passage, active, decision, request, may_retry=bool(further)):
+            passage.exchange.on_gone = _canceller()
+            await asyncio.sleep(min(_PAUSE * 2**turn, _LONGEST_PAUSE))
+            turn += 1
+            request = passage.request = _with_model(request, further.pop(0))
+            passage.dispatched, passage.tokens = False, None
+            decision = self._decide(passage, active.runtime, request, patience)
+
+    def _decide(self, passage: Passage, runtime: Runtime, request: Request, patience: int | None) -> Decision:
+        assert passage.principal is not None
+        decision = passage.decision = engine.decide(
+            request,
+            passage.principal,
+            runtime,
+            self._turns.state,
+            self._services.clock(),
+            patience=patience,
+            stopped=frozenset(self._services.stopped),
+        )
+        self._services.records.evaluated(passage)
+        if decision.refusal is not None:
+            raise RefusedError(decision.refusal, decision.violations)
+        return decision
+
+    async def _attempt(
+        self, passage: Passage, active: Active, decision: Decision, request: Request, *, may_retry: bool
+    ) -> bool:
+        """Wait for the turn and make one attempt; what was counted for it in the rate windows is settled with it."""
+        try:
+            if not await self._turns.wait(decision):
+                policy = next((one.policy for one in decision.violations if not one.dry_run), None)
+                raise RefusedError(refusals.waited_in_vain(policy), decision.violations)
+            attempt = Attempt(self._services, passage, active, decision, may_retry=may_retry)
+            if decision.violations:
+                self._services.records.violated(passage, attempt.id, decision.violations)
+            return await attempt.run(request.route.upstream_path, passage.exchange.head.method)
+        finally:
+            if passage.dispatched:
+                self._turns.release(decision.rate_keys, passage.tokens)
+            else:
+                self._turns.cancel(decision.rate_keys)
+
+    def _refuse(self, passage: Passage, refused: RefusedError) -> str:
+        """Answer with a refusal, and put it on record; returns the decision's word."""
+        refusal, exchange = refused.refusal, passage.exchange
+        status = passage.active.runtime.settings.budget_status if passage.active is not None else 402
+        answer = shapes.render(passage.shape, refusal, passage.request_id, status)
+        passage.status = answer.status
+        if not exchange.started:
+            exchange.respond(answer.status, _encode(answer.headers), answer.body)
+        self._services.records.count_violations(refused.violations)
+        if not passage.attempts:
+            self._services.records.refused(passage, refusal, answer.status, refused.violations)
+        return dict(answer.headers)["x-llmgov-decision"]
+
+
+def _cancel(task: "asyncio.Task[object]") -> None:
+    task.cancel()
+
+
+def _canceller() -> Callable[[], None]:
+    """Ends the current task: before anything is dispatched, a client that leaves ends its request."""
+    task = asyncio.current_task()
+    assert task is not None
+    return functools.partial(_cancel, task)
+
+
+def _understood(found: Route, exchange: server.Exchange) -> Request:
+    coding = http1.header(exchange.head.headers, b"content-encoding")
+    if coding is not None and coding.lower() != b"identity":
+        raise RefusedError(refusals.encoded_body(coding.decode("latin-1")))
+    try:
+        return formats.parse_request(found, exchange.body)
+    except malformed.RequestError as error:
+        raise RefusedError(error.refusal) from error
+
+
+def _with_model(request: Request, model: str) -> Request:
+    if model == request.model:
+        return request
+    return msgspec.structs.replace(request, model=model, body=splice.apply(request.body, [ReplaceText("model", model)]))
+
+
+def _patience(head: http1.Head) -> int | None:
+    """How long the client waits at most, in microseconds, where its SDK says so in seconds."""
+    raw = http1.header(head.headers, b"x-stainless-read-timeout")
+    try:
+        return int(float(raw) * 1_000_000) if raw is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _encode(fields: tuple[tuple[str, str], ...]) -> tuple[http1.Header, ...]:
+    return tuple((name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in fields)

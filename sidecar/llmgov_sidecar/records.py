@@ -1,0 +1,185 @@
+"""What is put on record of requests: events for the spool, metrics and one log line, without any content.
+
+Refusals come in floods (a loop that retries). Of each kind so many a second are recorded singly; the rest is counted
+and recorded as one event with that count, so that no flood fills the spool.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from llmgov.instants import Instant
+from llmgov.ledger.messages import Epoch, Refused, Settlement, Violated
+from llmgov.policy.decision import Violation
+from llmgov.wire.events import Refusal
+from llmgov_sidecar.journal import Journal
+from llmgov_sidecar.logs import Log
+from llmgov_sidecar.metrics import Metrics
+from llmgov_sidecar.passage import Passage
+
+SINGLY = 20
+"""Refusals of one kind that are recorded one by one in a second."""
+
+KINDS = 256
+"""Kinds of refusals that are told apart in a second; beyond them all count as one."""
+
+
+class Sequence:
+    """Ids of one epoch: `<epoch>/<sequence>`, unique for ever."""
+
+    def __init__(self, epoch: Epoch) -> None:
+        self._prefix = f"{epoch}/"
+        self._numbers = itertools.count(1)
+
+    def next(self) -> str:
+        """A new id."""
+        return f"{self._prefix}{next(self._numbers)}"
+
+
+class Records:
+    """Writes events, metrics and the log."""
+
+    def __init__(
+        self, journal: Journal, ids: Callable[[], str], clock: Callable[[], Instant], metrics: Metrics, log: Log
+    ) -> None:
+        self._journal = journal
+        self._ids = ids
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._second = 0
+        self._kinds: dict[tuple[str, ...], int] = {}
+        self._floods: dict[tuple[str, ...], Refused] = {}
+        self._lost = 0
+
+    def refused(self, passage: Passage, refusal: Refusal, status: int, violations: tuple[Violation, ...]) -> None:
+        """A request that was not dispatched."""
+        asks = passage.decision.approval_request if passage.decision else None
+        subject = passage.subject()
+        kind = (
+            refusal.reason.value,
+            refusal.policy or "",
+            subject.model,
+            subject.user or "",
+            asks.digest if asks else "",
+        )
+        if self._is_flood(kind):
+            return
+        event = Refused(
+            id=self._ids(),
+            at=self._clock(),
+            request_id=passage.request_id,
+            subject=subject,
+            reason=refusal.reason.value,
+            policy=refusal.policy,
+            message=refusal.message,
+            violations=violations,
+            status=status,
+            approval_digest=asks.digest if asks else None,
+            approval_summary=asks.summary if asks else None,
+        )
+        self._note(event)
+        self._floods.setdefault(self._kind(kind), event)
+
+    def violated(self, passage: Passage, attempt: str | None, violations: tuple[Violation, ...]) -> None:
+        """Violations of a request that goes all the same, or of its answer."""
+        self.count_violations(violations)
+        passage.violations.extend(violations)
+        self._note(Violated(self._ids(), self._clock(), passage.request_id, attempt, passage.subject(), violations))
+
+    def settled(self, passage: Passage, settlement: Settlement, hold: int) -> None:
+        """An attempt has ended."""
+        subject = passage.subject()
+        passage.cost += settlement.cost
+        self._metrics.outcomes.add(settlement.outcome.value)
+        self._metrics.llm_cost.observe(settlement.cost, subject.provider, subject.model)
+        if settlement.overrun:
+            self._metrics.overruns.add(subject.provider, subject.model)
+            self._log.warning(
+                "overrun", request_id=passage.request_id, model=subject.model, hold=hold, cost=settlement.cost
+            )
+
+    def evaluated(self, passage: Passage) -> None:
+        """Policies were looked at, and some have something to say."""
+        decision = passage.decision
+        if decision is None:
+            return
+        for evaluation in decision.evaluations:
+            if evaluation.applied:
+                self._metrics.evaluations.add(evaluation.policy, evaluation.kind, _outcome(evaluation.outcome))
+
+    def count_violations(self, violations: tuple[Violation, ...]) -> None:
+        """For the metrics."""
+        for violation in violations:
+            dry = "true" if violation.dry_run else "false"
+            self._metrics.violations.add(violation.policy, violation.action.value, dry)
+
+    def ended(self, passage: Passage, decision: str) -> None:
+        """The request's line in the log, and its metrics."""
+        subject = passage.subject()
+        duration = self._clock() - passage.began
+        exchange = passage.exchange
+        operation = passage.operation or "none"
+        self._metrics.http_requests.add(operation, str(passage.status))
+        self._metrics.http_duration.observe(duration, operation)
+        self._metrics.http_size.observe(exchange.bytes_out, operation)
+        if passage.operation:
+            self._metrics.llm_requests.add(subject.provider, subject.model, passage.operation, decision)
+        fields: dict[str, Any] = {
+            "request_id": passage.request_id,
+            "operation": operation,
+            "provider": subject.provider,
+            "model": subject.model,
+            "user": subject.user,
+            "status": passage.status,
+            "decision": decision,
+            "duration_us": duration,
+            "cost_microusd": passage.cost,
+            "attempts": passage.attempts,
+        }
+        if exchange.gone:
+            fields["client_left"] = True
+        self._log.info("request", **fields)
+
+    async def run(self) -> None:
+        """Put counted floods on record, once a second."""
+        while True:
+            await asyncio.sleep(1)
+            self.flush()
+
+    def flush(self) -> None:
+        """Put what was only counted on record."""
+        for kind, event in self._floods.items():
+            extra = self._kinds.get(kind, 0) - SINGLY
+            if extra > 0:
+                self._note(msgspec.structs.replace(event, id=self._ids(), at=self._clock(), count=extra))
+        self._floods.clear()
+        self._kinds.clear()
+        if self._lost:
+            self._log.warning("records lost: the spool is full", count=self._lost)
+            self._lost = 0
+
+    def _kind(self, kind: tuple[str, ...]) -> tuple[str, ...]:
+        return kind if kind in self._kinds or len(self._kinds) < KINDS else ()
+
+    def _is_flood(self, kind: tuple[str, ...]) -> bool:
+        kind = self._kind(kind)
+        seen = self._kinds[kind] = self._kinds.get(kind, 0) + 1
+        return seen > SINGLY
+
+    def _note(self, event: Refused | Violated) -> None:
+        try:
+            noted = self._journal.note(event)
+        except OSError as error:
+            self._log.failure("spool", error)
+            noted = False
+        if not noted:
+            self._lost += 1
+
+
+def _outcome(outcome: str) -> str:
+    """A bounded word: what follows a colon names the case."""
+    return outcome.partition(":")[0][:40]

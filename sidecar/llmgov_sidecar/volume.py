@@ -1,0 +1,67 @@
+"""The sidecar's folder: what outlives its process, and what that says about the last end."""
+
+import os
+import pathlib
+import secrets
+
+import msgspec
+
+_BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
+
+
+class Volume(msgspec.Struct, frozen=True):
+    """`boots` counts the starts on this volume, this one included; `torn` says that the machine has restarted since the
+    last one, so that what was not synced may be missing; `key` is secret to this sidecar."""
+
+    folder: pathlib.Path
+    boots: int
+    torn: bool
+    key: bytes
+
+
+class _Boot(msgspec.Struct):
+    boots: int
+    machine: str
+
+
+def open_volume(folder: pathlib.Path) -> Volume:
+    """Take a folder into use for one more start.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before = _read(folder / "boot.json")
+    machine = _machine()
+    now = _Boot(before.boots + 1, machine)
+    _write(folder / "boot.json", msgspec.json.encode(now))
+    key = folder / "digest.key"
+    if not key.exists():
+        _write(key, secrets.token_bytes(32))
+    torn = before.boots > 0 and (before.machine != machine or not machine)
+    return Volume(folder, now.boots, torn, key.read_bytes())
+
+
+def _read(path: pathlib.Path) -> _Boot:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Boot)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return _Boot(0, "")
+
+
+def _machine() -> str:
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _write(path: pathlib.Path, data: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, data)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    temporary.replace(path)
