@@ -4,9 +4,8 @@ It shares nothing with `llmgov.wire` or `llmgov.prices`: what it says must be ri
 that it can find mistakes there. `server.app()` is an aiohttp application (local mode runs it inside), `main.run` a
 process.
 
-*Who may call.* OpenAI's routes want `Authorization: Bearer mock-openai-key`, Anthropic's
-`x-api-key: mock-anthropic-key` (and `anthropic-version`), as the real ones want theirs: so a test sees that the real
-key went in.
+*Who may call.* OpenAI's routes want `Authorization: Bearer mock-openai-key`, Anthropic's `x-api-key` (or bearer token)
+`mock-anthropic-key` and `anthropic-version`, as the real ones want theirs: so a test sees that the real key went in.
 
 *What it answers.* `You said: <the last user text>`, unless that text has lines that begin with `mock:`:
 

@@ -5,18 +5,17 @@ from typing import Any
 from llmgov_cli.mock_provider import anthropic_errors, reply
 
 _MODELS = {
+    "claude-sonnet-5-5": ("Claude Sonnet 5.5", "2026-09-22T00:00:00Z"),
+    "claude-haiku-5-5": ("Claude Haiku 5.5", "2026-09-22T00:00:00Z"),
+    "claude-opus-5-5": ("Claude Opus 5.5", "2026-08-11T00:00:00Z"),
     "claude-opus-4-5-20251101": ("Claude Opus 4.5", "2025-11-24T00:00:00Z"),
     "claude-haiku-4-5-20251001": ("Claude Haiku 4.5", "2025-10-15T00:00:00Z"),
     "claude-sonnet-4-5-20250929": ("Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
-    "claude-sonnet-4-20250514": ("Claude Sonnet 4", "2025-05-22T00:00:00Z"),
-    "claude-3-5-haiku-20241022": ("Claude Haiku 3.5", "2024-10-22T00:00:00Z"),
 }
 _ALIASES = {
     "claude-opus-4-5": "claude-opus-4-5-20251101",
     "claude-haiku-4-5": "claude-haiku-4-5-20251001",
     "claude-sonnet-4-5": "claude-sonnet-4-5-20250929",
-    "claude-sonnet-4-0": "claude-sonnet-4-20250514",
-    "claude-3-5-haiku-latest": "claude-3-5-haiku-20241022",
 }
 
 

@@ -35,9 +35,7 @@ class OpenAi(msgspec.Struct, frozen=True):
 
     def unauthorized(self, key: str, headers: Mapping[str, str]) -> reply.Whole | None:
         """Keys come as bearer tokens."""
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not given:
-            return openai_errors.unauthorized(None)
+        given = _bearer(headers)
         return None if given == key else openai_errors.unauthorized(given)
 
     def error(self, status: int, message: str | None = None) -> reply.Whole:
@@ -67,10 +65,11 @@ class Anthropic(msgspec.Struct, frozen=True):
     now: int
 
     def unauthorized(self, key: str, headers: Mapping[str, str]) -> reply.Whole | None:
-        """Keys come in a header of their own, and the API's version must be named."""
-        if "x-api-key" not in headers:
+        """Keys come in a header of their own or (SDK 2 and later) as bearer tokens; the API's version must be named."""
+        given = headers.get("x-api-key") or _bearer(headers)
+        if given is None:
             return self.error(401, "x-api-key header is required")
-        if headers["x-api-key"] != key:
+        if given != key:
             return self.error(401)
         return None if "anthropic-version" in headers else self.error(400, "anthropic-version: header is required")
 
@@ -88,3 +87,8 @@ class Anthropic(msgspec.Struct, frozen=True):
             shown[f"anthropic-ratelimit-{name}-remaining"] = str(limit - 1)
             shown[f"anthropic-ratelimit-{name}-reset"] = reset
         return shown
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given if scheme.lower() == "bearer" and given else None

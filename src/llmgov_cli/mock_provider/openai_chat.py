@@ -7,7 +7,7 @@ import msgspec
 
 from llmgov_cli.mock_provider import answer, identity, openai_errors, openai_models, reply, script, tokens
 
-_NO_MAX_TOKENS = ("o1", "o3", "o4", "gpt-5")
+_NO_MAX_TOKENS = ("o1", "o3", "o4", "gpt-5", "gpt-6")
 """Models that take `max_completion_tokens` only."""
 
 

@@ -34,9 +34,7 @@ def app(*, seed: int = 0, openai_key: str = OPENAI_KEY, anthropic_key: str = ANT
             web.post("/v1/embeddings", Endpoint(_embeddings, _nowhere_anthropic).handle),
             web.post("/v1/messages", Endpoint(_nowhere, _messages, anthropic_messages.last_text).handle),
             web.post("/v1/messages/count_tokens", Endpoint(_nowhere, _count_tokens).handle),
-            web.get(
-                "/v1/models", Endpoint(lambda _: openai_models.listed(), lambda _: anthropic_models.listed()).handle
-            ),
+            web.get("/v1/models", Endpoint(_openai_models, _anthropic_models).handle),
             web.get("/v1/models/{name}", Endpoint(_openai_model, _anthropic_model).handle),
             web.get("/mock/requests", _received),
             web.delete("/mock/requests", _forget),
@@ -66,6 +64,14 @@ def _messages(context: Context) -> reply.Reply:
 
 def _count_tokens(context: Context) -> reply.Reply:
     return anthropic_messages.count(context.body, context.request_id)
+
+
+def _openai_models(_: Context) -> reply.Reply:
+    return openai_models.listed()
+
+
+def _anthropic_models(_: Context) -> reply.Reply:
+    return anthropic_models.listed()
 
 
 def _openai_model(context: Context) -> reply.Reply:
