@@ -27,8 +27,8 @@ def of_region(price: ModelPrice, region: str | None) -> int:
 def dearest_tier(price: ModelPrice, asked: str | None) -> int | None:
     """The dearest tier that a request can get that asked for `asked`; `None` where that has no price.
 
-    `auto`, or nothing, gets what the project or account is set to, which nobody can see here. A tier that is short of capacity
-    may be served as the standard one, so no request is bounded below the list price.
+    `auto`, or nothing, gets what the project or account is set to, which nobody can see here. A tier that is short of
+    capacity may be served as the standard one, so no request is bounded below the list price.
     """
     if asked in (None, "auto"):
         return max(ONE, price.service_tiers.get(UNASKED, ONE))
