@@ -20,3 +20,7 @@ def main() -> None:
     except errors.CommandError as error:
         print(f"llmgov: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
