@@ -116,13 +116,8 @@ def _outcome(
     wait: Duration | None = None,
 ) -> Outcome:
     """The outcome, with the body that would be sent: none where the request is refused."""
-    body = b"" if refusal is not None else splice.apply(request.body, _last_of_each(edits))
+    body = b"" if refusal is not None else splice.apply(request.body, edits)
     return Outcome(_action(decision, refusal, clamp), body, decision, refusal, clamp, held, accounts, wait)
-
-
-def _last_of_each(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-    """What the money affords comes after what a policy set, and counts."""
-    return tuple({edit.path: edit for edit in edits}.values())
 
 
 def _action(decision: Decision, refusal: Refusal | None, clamp: Clamp | None) -> Action:
