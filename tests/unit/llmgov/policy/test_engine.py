@@ -162,177 +162,34 @@ def test_labels_of_one_service_account_are_told_apart() -> None:
 
 
 CALLS: list[tuple[Callable[..., Refusal], tuple[object, ...]]] = [
-    (
-        refusals.no_provider,
-        (
-            "openai",
-            "shop",
-        ),
-    ),
+    (refusals.no_provider, ("openai", "shop")),
     (refusals.bad_model_name, ()),
     (refusals.unknown_parts, (("a",),)),
-    (
-        refusals.model_denied,
-        (
-            "ns/p",
-            "m",
-            "*",
-        ),
-    ),
-    (
-        refusals.model_not_allowed,
-        (
-            "ns/p",
-            "m",
-            ("a", "b"),
-        ),
-    ),
-    (
-        refusals.permission_missing,
-        (
-            "ns/p",
-            "m",
-            ("llm.use.openai",),
-            None,
-        ),
-    ),
-    (
-        refusals.rate_exceeded,
-        (
-            "ns/p",
-            5,
-            "requests per minute",
-            "user jane",
-            3_000_000,
-        ),
-    ),
-    (
-        refusals.rate_exceeded,
-        (
-            "ns/p",
-            5,
-            "requests at once",
-            "user jane",
-            None,
-        ),
-    ),
-    (
-        refusals.too_many_tokens,
-        (
-            "ns/p",
-            5,
-            10,
-            "user jane",
-        ),
-    ),
-    (
-        refusals.content,
-        (
-            "ns/p",
-            "ssn",
-            "messages[0]",
-        ),
-    ),
-    (
-        refusals.content_in_answer,
-        (
-            "ns/p",
-            "ssn",
-            "choices[0]",
-        ),
-    ),
-    (
-        refusals.approval_required,
-        (
-            "ns/p",
-            "why",
-            "a-1",
-        ),
-    ),
-    (
-        refusals.threshold_approval,
-        (
-            "Budget/ns/b",
-            90,
-            5_000_000,
-            "a-1",
-        ),
-    ),
-    (
-        refusals.budget_exhausted,
-        (
-            "Budget/ns/b",
-            5_000_000,
-            1_000_000,
-            0,
-            250,
-        ),
-    ),
-    (
-        refusals.budget_exhausted,
-        (
-            "Budget/ns/b",
-            5_000_000,
-            -1,
-            0,
-        ),
-    ),
-    (
-        refusals.request_too_dear,
-        (
-            "ns/p",
-            1,
-            2,
-        ),
-    ),
-    (
-        refusals.output_too_long,
-        (
-            "ns/p",
-            10,
-            5,
-            "max_tokens",
-        ),
-    ),
-    (
-        refusals.unknown_price,
-        (
-            "ns/p",
-            "m",
-        ),
-    ),
-    (
-        refusals.unbounded_cost,
-        (
-            "ns/p",
-            "tools[0]",
-            "why",
-        ),
-    ),
-    (
-        refusals.unbounded_request,
-        (
-            "ns/p",
-            "why",
-        ),
-    ),
-    (
-        refusals.model_stopped,
-        (
-            "ns/p",
-            "m",
-        ),
-    ),
+    (refusals.model_denied, ("ns/p", "m", "*")),
+    (refusals.model_not_allowed, ("ns/p", "m", ("a", "b"))),
+    (refusals.permission_missing, ("ns/p", "m", ("llm.use.openai",), None)),
+    (refusals.rate_exceeded, ("ns/p", 5, "requests per minute", "user jane", 3_000_000)),
+    (refusals.rate_exceeded, ("ns/p", 5, "requests at once", "user jane", None)),
+    (refusals.too_many_tokens, ("ns/p", 5, 10, "user jane")),
+    (refusals.content, ("ns/p", "ssn", "messages[0]")),
+    (refusals.content_in_answer, ("ns/p", "ssn", "choices[0]")),
+    (refusals.approval_required, ("ns/p", "why", "a-1")),
+    (refusals.threshold_approval, ("Budget/ns/b", 90, 5_000_000, "a-1")),
+    (refusals.budget_exhausted, ("Budget/ns/b", 5_000_000, 1_000_000, 0, 250)),
+    (refusals.budget_exhausted, ("Budget/ns/b", 5_000_000, -1, 0)),
+    (refusals.request_too_dear, ("ns/p", 1, 2)),
+    (refusals.output_too_long, ("ns/p", 10, 5, "max_tokens")),
+    (refusals.unknown_price, ("ns/p", "m")),
+    (refusals.unbounded_cost, ("ns/p", "tools[0]", "why")),
+    (refusals.unbounded_request, ("ns/p", "why")),
+    (refusals.model_stopped, ("ns/p", "m")),
     (refusals.unavailable, ("no configuration yet",)),
-    (
-        refusals.too_large,
-        (
-            "the body",
-            10,
-        ),
-    ),
+    (refusals.too_large, ("the body", 10)),
     (refusals.timed_out, ("the body",)),
     (refusals.bad_token, ("the token has expired",)),
+    (refusals.upstream_failed, ("the connection was lost",)),
+    (refusals.waited_in_vain, ("ns/p",)),
+    (refusals.encoded_body, ("br",)),
 ]
 
 
