@@ -92,22 +92,33 @@ def _loosening(source: Source) -> Iterator[problems.Problem]:
 
 def _patterns(source: Source, world: World) -> Iterator[problems.Problem]:
     """A warning for each pattern that no known model matches."""
+    for field, pattern in (*_applied_patterns(source), *_body_patterns(source)):
+        if not world.models.matches(pattern):
+            message = f"{pattern} matches no model that is known"
+            yield codes.NO_MODEL_MATCHES.at(source.resource.ref, field, message)
+
+
+def _applied_patterns(source: Source) -> Iterator[tuple[str, str]]:
     applies = source.resource.spec.applies_to
-    for place, patterns in (
-        (f"{applying.FIELD}.models", (applies and applies.models) or ()),
-        *((source.at(name), patterns) for name, patterns in _body_patterns(source.body)),
-    ):
-        for index, pattern in enumerate(patterns):
-            if not world.models.matches(pattern):
-                field = place if place == templates.FIELD else f"{place}[{index}]"
-                message = f"{pattern} matches no model that is known"
-                yield codes.NO_MODEL_MATCHES.at(source.resource.ref, field, message)
+    for index, pattern in enumerate((applies and applies.models) or ()):
+        yield f"{applying.FIELD}.models[{index}]", pattern
 
 
-def _body_patterns(body: written.Body) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _body_patterns(source: Source) -> Iterator[tuple[str, str]]:
+    body = source.body
     if isinstance(body, written.ModelAccess):
-        yield "allow", body.allow or ()
-        yield "deny", body.deny or ()
-        yield "fallbackModels", body.fallback_models or ()
+        yield from _placed(source, "allow", body.allow)
+        yield from _denied(source, body.deny)
+        yield from _placed(source, "fallbackModels", body.fallback_models)
     if isinstance(body, written.Compliance) and body.require_approval_for is not None:
-        yield "requireApprovalFor.sensitiveModels", body.require_approval_for.sensitive_models or ()
+        yield from _placed(source, "requireApprovalFor.sensitiveModels", body.require_approval_for.sensitive_models)
+
+
+def _denied(source: Source, patterns: tuple[str, ...] | None) -> Iterator[tuple[str, str]]:
+    """Exact names alone: a pattern that denies is often meant for models to come (`*-preview`)."""
+    return ((field, pattern) for field, pattern in _placed(source, "deny", patterns) if "*" not in pattern)
+
+
+def _placed(source: Source, name: str, patterns: tuple[str, ...] | None) -> Iterator[tuple[str, str]]:
+    for index, pattern in enumerate(patterns or ()):
+        yield source.at(f"{name}[{index}]"), pattern

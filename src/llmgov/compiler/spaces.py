@@ -8,6 +8,9 @@ from llmgov.compiler import codes, inputs
 from llmgov.policy import match
 from llmgov.resources import selection
 
+_NAME_LABEL = "kubernetes.io/metadata.name"
+"""The API server gives every namespace this label with its own name."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spaces:
@@ -29,7 +32,7 @@ def gather(given: inputs.ResourceSet) -> Spaces:
     if not given.every_namespace:
         labels.update((name, {}) for resource in given.resources for name in _named(resource))
     labels.update((namespace.name, namespace.labels) for namespace in given.namespaces)
-    return Spaces(dict(sorted(labels.items())), given.every_namespace)
+    return Spaces({name: {_NAME_LABEL: name, **labels[name]} for name in sorted(labels)}, given.every_namespace)
 
 
 def _named(resource: resources.Resource) -> Iterator[str]:
