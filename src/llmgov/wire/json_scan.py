@@ -36,7 +36,7 @@ def parse(data: bytes) -> Any:
         DepthError: nested deeper than `MAX_DEPTH`.
         JsonError: anything else that is not strict JSON.
     """
-    _check_depth(data)
+    check_depth(data)
     try:
         value = _DECODER.decode(data.decode())
         if b"\\ud" in data or b"\\uD" in data:
@@ -71,7 +71,8 @@ def parse_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _check_depth(data: bytes) -> None:
+def check_depth(data: bytes) -> None:
+    """Raise `DepthError` for what is nested deeper than `MAX_DEPTH`, before any parser recurses into it."""
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
     depth = 0

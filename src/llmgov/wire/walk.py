@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from llmgov.snapshot import Dimension
-from llmgov.wire import fields, json_scan, paths
+from llmgov.wire import fields, json_scan, media, paths
 from llmgov.wire.events import Text, TextRole
 from llmgov.wire.fields import Field, Kind, Part, Rule, Top
 
@@ -151,14 +151,17 @@ class Walker:
         self._json(inner, paths.nested(path), role)
 
     def _media(self, value: Any, path: str) -> None:
-        if isinstance(value, str):
-            self.findings.media_bytes += len(value)
-        else:
+        if not isinstance(value, str):
             self.unknown(value, path)
+            return
+        self.findings.media_bytes += len(value)
+        words = media.words(value)
+        if words:
+            self.findings.texts.append(Text(path, words, _PROTECTED))
 
     def _url(self, value: Any, path: str) -> None:
         if isinstance(value, str) and value.startswith("data:"):
-            self.findings.media_bytes += len(value)
+            self._media(value, path)
         else:
             self._json(value, path, _PROTECTED)
 

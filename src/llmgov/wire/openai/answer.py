@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
-from llmgov.wire import walk
+from llmgov.wire import lenient, walk
 from llmgov.wire.events import Answer, Operation, Route, Text, TextRole
 from llmgov.wire.fields import Kind
 from llmgov.wire.openai import usage
@@ -17,12 +15,9 @@ def parse_answer(route: Route, status: int, body: bytes) -> Answer:
     """A whole answer. What cannot be read is one text of role `PROTECTED`, so that filters see it all the same."""
     if status >= 400:
         return Answer(body, (), None, produced=False)
-    try:
-        parsed = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        return Answer(body, (Text("", body.decode(errors="replace"), TextRole.PROTECTED),), None)
+    parsed = lenient.decode_object(body)
+    if parsed is None:
+        return Answer(body, lenient.unreadable(body), None)
     match route.operation:
         case Operation.CHAT_COMPLETIONS:
             return _chat(body, parsed)

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
-from llmgov.wire import sse
-from llmgov.wire.events import Delta, DeltaKind, Frame, Request, Text, TextRole
+from llmgov.wire import lenient, sse
+from llmgov.wire.events import Delta, DeltaKind, Frame, Request
 from llmgov.wire.openai import usage
 
 _CONTROLS = frozenset({"role", "id", "type", "name"})
@@ -38,12 +36,9 @@ class ChatReader:
             return Frame(event.raw)
         if event.data.startswith(_DONE):
             return Frame(event.raw, closes=self._close_all(), terminal=True)
-        try:
-            chunk = msgspec.json.decode(event.data)
-        except msgspec.DecodeError:
-            chunk = None
-        if not isinstance(chunk, dict):
-            return Frame(event.raw, full=(Text("", event.data.decode(errors="replace"), TextRole.PROTECTED),))
+        chunk = lenient.decode_object(event.data)
+        if chunk is None:
+            return Frame(event.raw, full=lenient.unreadable(event.data))
         return self._chunk(event.raw, chunk)
 
     def _chunk(self, raw: bytes, chunk: dict[str, Any]) -> Frame:

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import msgspec
-
-from llmgov.wire import sse
+from llmgov.wire import lenient, sse
 from llmgov.wire.events import Delta, DeltaKind, Frame, Text, TextRole
 from llmgov.wire.openai import answer, usage
 
@@ -65,12 +63,9 @@ class ResponsesReader:
             return Frame(event.raw)
         if event.data.startswith(b"[DONE]"):
             return Frame(event.raw, closes=self._close_all())
-        try:
-            parsed = msgspec.json.decode(event.data)
-        except msgspec.DecodeError:
-            parsed = None
-        if not isinstance(parsed, dict):
-            return Frame(event.raw, full=(Text("", event.data.decode(errors="replace"), TextRole.PROTECTED),))
+        parsed = lenient.decode_object(event.data)
+        if parsed is None:
+            return Frame(event.raw, full=lenient.unreadable(event.data))
         return self._event(event.raw, parsed, str(parsed.get("type", event.name)))
 
     def _event(self, raw: bytes, parsed: dict[str, Any], type_: str) -> Frame:

@@ -46,21 +46,24 @@ CHAT = _COMMON | {
     "logprobs": _FREE,
     "max_completion_tokens": _OUTPUT,
     "max_tokens": _OUTPUT,
+    "min_p": _FREE,
     "messages": Top(Rule.TEXT, Kind.CONTENT, TextRole.USER),
     "modalities": _FREE,
     "n": Top(Rule.CHOICES, Kind.CONTROL),
     "prediction": Top(Rule.PREDICTION, Kind.CONTENT, TextRole.ASSISTANT),
     "presence_penalty": _FREE,
     "reasoning_effort": _FREE,
+    "repetition_penalty": _FREE,
     "response_format": _SCHEMA,
     "seed": _FREE,
     "stop": Top(Rule.TEXT, Kind.JSON, TextRole.METADATA),
+    "top_k": _FREE,
     "verbosity": _FREE,
     "web_search_options": Top(
         Rule.REFUSED, Kind.JSON, TextRole.METADATA, "web searches of chat completions, whose number nothing bounds"
     ),
 }
-"""`POST /chat/completions`."""
+"""`POST /chat/completions`. Sampling fields that only compatible servers know are here, too."""
 
 RESPONSES = _COMMON | {
     "access_programs": _FREE,

@@ -139,7 +139,7 @@ def test_the_providers_own_error_costs_nothing(route: Route) -> None:
 
 
 @pytest.mark.parametrize("route", [CHAT, RESPONSES, MESSAGES])
-@pytest.mark.parametrize("body", [b"", b"SECRET", b'["SECRET"]', b'{"a":"SECRET', b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"SECRET", b'["SECRET"]', b'{"a":"SECRET', b"\xff", b'{"a":' * 200_000])
 def test_what_cannot_be_read_is_seen_all_the_same(route: Route, body: bytes) -> None:
     found = formats.parse_answer(route, 200, body)
     assert found.texts[0].role is TextRole.PROTECTED

@@ -129,6 +129,23 @@ CHAT_PLACES: dict[str, tuple[dict[str, Any], str, TextRole]] = {
         "messages[0].mood",
         TextRole.UNKNOWN,
     ),
+    "a text file": (
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "U0VDUkVU"}}]}]},
+        "messages[0].content[0].file.file_data",
+        TextRole.PROTECTED,
+    ),
+    "an image that is text": (
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,U0VDUkVU"}}],
+                }
+            ]
+        },
+        "messages[0].content[0].image_url.url",
+        TextRole.PROTECTED,
+    ),
     "an image's address": (
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x/?SECRET"}}]}]},
         "messages[0].content[0].image_url.url",

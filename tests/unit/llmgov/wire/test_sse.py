@@ -47,7 +47,7 @@ def split(stream: bytes, cuts: list[int]) -> list[sse.Event]:
     return found + splitter.end()
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(lines=LINES, endings=ENDINGS, cuts=CUTS)
 def test_any_chunking_of_any_line_ends_gives_the_events_of_the_standard(
     lines: list[str], endings: list[str], cuts: list[int]

@@ -202,6 +202,7 @@ ODD = {
     "no JSON": b"data: SECRET\n\n",
     "an array": b'data: ["SECRET"]\n\n',
     "JSON cut short": b'data: {"a":"SECRET',
+    "nested without end": b"data: " + b'{"a":' * 5000 + b'"SECRET"' + b"}" * 5000 + b"\n\n",
 }
 
 

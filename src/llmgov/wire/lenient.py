@@ -1,0 +1,23 @@
+"""Reading what a provider said: quickly, and without trusting it to be well formed."""
+
+from typing import Any
+
+import msgspec
+
+from llmgov.wire import json_scan
+from llmgov.wire.events import Text, TextRole
+
+
+def decode_object(data: bytes) -> dict[str, Any] | None:
+    """The object that `data` encodes, or `None` where it is something else or nested beyond `json_scan.MAX_DEPTH`."""
+    try:
+        json_scan.check_depth(data)
+        value = msgspec.json.decode(data)
+    except (msgspec.DecodeError, json_scan.DepthError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def unreadable(data: bytes) -> tuple[Text, ...]:
+    """What cannot be read is one text that filters see all the same, and that nobody rewrites."""
+    return (Text("", data.decode(errors="replace"), TextRole.PROTECTED),)
