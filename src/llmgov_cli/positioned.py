@@ -5,6 +5,7 @@ strings, merge keys, tags. Dates stay strings, as in Kubernetes.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ MAX_VALUES = 200_000
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _TEXTS = frozenset(_TAG + name for name in ("str", "timestamp", "value"))
+_SWITCHES = {"y": True, "Y": True, "n": False, "N": False}
+_EXPONENT = re.compile(r"[-+]?([0-9]+([.][0-9]*)?|[.][0-9]+)[eE][-+]?[0-9]{1,3}", re.ASCII)
 _PLAIN = frozenset(_TAG + name for name in ("int", "float", "bool", "null"))
 
 
@@ -139,7 +142,7 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node) -> Any:
         if node.tag in _TEXTS:
-            return node.value
+            return _text(node)
         if node.tag in _PLAIN:
             try:
                 return self._loader.construct_object(node)
@@ -149,10 +152,18 @@ class _Builder:
         raise ReadError("YamlSyntax", "has a tag that Kubernetes does not read", "remove the tag", _line(node))
 
 
+def _text(node: yaml.Node) -> str | bool | float:
+    """A string, or what kubectl's reader makes of a word in no quotes that PyYAML's takes for a string."""
+    text = str(node.value)
+    if getattr(node, "style", None):
+        return text
+    return float(text) if _EXPONENT.fullmatch(text) else _SWITCHES.get(text, text)
+
+
 def _key(node: yaml.Node) -> str:
     if node.tag == _TAG + "merge":
         raise ReadError("YamlSyntax", "has a merge key (<<)", "write the fields out", _line(node))
-    if not isinstance(node, yaml.ScalarNode) or node.tag not in _TEXTS:
+    if node.tag not in _TEXTS or not isinstance(_text(node), str):
         raise ReadError("YamlSyntax", "has a key that is no string", "put the key in quotes", _line(node))
     return str(node.value)
 

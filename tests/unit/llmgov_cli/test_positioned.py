@@ -26,10 +26,10 @@ def test_values_are_those_that_were_written(value: dict[str, Any]) -> None:
 
 
 def test_lines_are_those_of_keys_and_of_entries() -> None:
-    text = "a: 1\nb:\n  - x: 1\n    y: 2\n  -\n    z: 3\n---\n\nc: {d: 5}\n"
+    text = "a: 1\nb:\n  - x: 1\n    w: 2\n  -\n    z: 3\n---\n\nc: {d: 5}\n"
     first, second = positioned.read(text)
     assert first.lines == {
-        "": 1, "a": 1, "b": 2, "b[0]": 3, "b[0].x": 3, "b[0].y": 4, "b[1]": 6, "b[1].z": 6,
+        "": 1, "a": 1, "b": 2, "b[0]": 3, "b[0].x": 3, "b[0].w": 4, "b[1]": 6, "b[1].z": 6,
     }  # fmt: skip
     assert second.lines == {"": 9, "c": 9, "c.d": 9}
 
@@ -51,9 +51,15 @@ def test_keys_that_are_no_words_have_paths_too() -> None:
         ("a:", None),
         ("a: =", "="),
         ("a: |\n  x\n  y\n", "x\ny\n"),
+        ("a: N", False),
+        ("a: 'N'", "N"),
+        ("a: on", True),
+        ("a: 1e3", 1000.0),
+        ("a: '1e3'", "1e3"),
     ],
     ids=["a date", "a time", "digits in quotes", "digits", "a fraction", "a word of truth", "nothing", "an equals sign",
-         "a block"],
+         "a block", "a letter that kubectl takes for no", "that letter in quotes", "a word for yes",
+         "a number with an exponent", "that number in quotes"],
 )  # fmt: skip
 def test_a_scalar_is_read_as_kubernetes_does(text: str, value: object) -> None:
     (document,) = positioned.read(text)
@@ -82,9 +88,10 @@ def test_an_alias_means_what_its_anchor_says_at_the_anchors_line() -> None:
         ("a: !!binary aGk=\n", "YamlSyntax", 1),
         ("a: !!set {b}\n", "YamlSyntax", 1),
         ("a: !own x\n", "YamlSyntax", 1),
-        ("x: &x {a: 1}\ny:\n  <<: *x\n", "YamlSyntax", 3),
+        ("x: &x {a: 1}\nz:\n  <<: *x\n", "YamlSyntax", 3),
         ("\n5: a\n", "YamlSyntax", 2),
         ("? [a]\n: b\n", "YamlSyntax", 1),
+        ("a:\n  y: 1\n", "YamlSyntax", 2),
         ("a: " + "1" * 5000 + "\n", "YamlSyntax", 1),
         ("a: \x00\n", "YamlSyntax", 1),
         ("[" * 65 + "]" * 65, "TooLarge", 1),
@@ -96,7 +103,8 @@ def test_an_alias_means_what_its_anchor_says_at_the_anchors_line() -> None:
         ("\n".join(["a0: &a0 []", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 70))]), "TooLarge", 1),
     ],
     ids=["a key twice", "a key twice further in", "a list that does not end", "an alias of nothing", "code to run",
-         "bytes", "a set", "a tag of one's own", "a merge", "a number as a key", "a list as a key", "too many digits",
+         "bytes", "a set", "a tag of one's own", "a merge", "a number as a key", "a list as a key",
+         "a letter as a key that kubectl takes for yes", "too many digits",
          "a null character", "a deep list", "a very deep list", "a deep object", "many documents",
          "an alias of itself", "an object in itself", "a depth made of aliases"],
 )  # fmt: skip
