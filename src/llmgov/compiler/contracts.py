@@ -35,7 +35,8 @@ def all_prices(
     """The prices that differ from the known ones: the contract's, and every price where tiers or regions are given."""
     kind = spec.provider.value
     by_model = {each.model: each for each in known}
-    own = [_completed(price(each, kind, source), by_model.get(each.model)) for each in spec.prices or ()]
+    by_name = {alias: each for each in by_model.values() for alias in each.aliases} | by_model
+    own = [_completed(price(each, kind, source), by_name.get(each.model)) for each in spec.prices or ()]
     tiers, regions = factors(spec.service_tiers), factors(spec.regions)
     if not tiers and not regions:
         return tuple(own)
@@ -49,7 +50,10 @@ def all_prices(
 
 
 def _completed(own: snapshot.ModelPrice, known: snapshot.ModelPrice | None) -> snapshot.ModelPrice:
-    """The contract's price with what it leaves out and the known one says: sizes, names, multipliers; never rates."""
+    """The contract's price with what it leaves out and the known one says: sizes, names, multipliers; never rates.
+
+    A price of one dated version (an alias of the known model) is for that version alone.
+    """
     if known is None:
         return own
     return msgspec.structs.replace(
@@ -58,7 +62,7 @@ def _completed(own: snapshot.ModelPrice, known: snapshot.ModelPrice | None) -> s
         max_output_tokens=own.max_output_tokens or known.max_output_tokens,
         service_tiers=known.service_tiers,
         regions=known.regions,
-        aliases=known.aliases,
+        aliases=known.aliases if known.model == own.model else (),
         reasoning=own.reasoning or known.reasoning,
         image_tokens=known.image_tokens,
     )

@@ -20,6 +20,10 @@ _OWN_HOSTS = tuple(urllib.parse.urlsplit(address).netloc for address in OWN_ADDR
 """Hosts that tenants may use where the settings list none: the providers' own, shared ones."""
 
 _UNCHANGED = 1_000_000
+"""A multiplier of 1, in parts per million."""
+
+_UNKNOWN_WINDOW = 10**12
+"""Where nobody knows a model's context window, a tenant's is not believed: it is larger than any."""
 
 
 def compiled(given: resources.ProviderCredential, world: World) -> fragments.Fragment:
@@ -135,6 +139,9 @@ def _price(
         yield codes.PRICE_LOWERED.at(given.ref, f"{field}.rates", message)
     if known.context_tiers:
         yield from _tiers(given, field, price, known)
+    if price.context_window is not None and price.context_window < (known.context_window or _UNKNOWN_WINDOW):
+        message = f"a smaller context window than the known one of {price.model} would bound its cost too low"
+        yield codes.PRICE_LOWERED.at(given.ref, f"{field}.contextWindow", message)
 
 
 def _tiers(
