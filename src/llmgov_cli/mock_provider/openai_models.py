@@ -20,7 +20,7 @@ _DATED = {
 }
 """What an answer names where the request named an alias."""
 
-_EMBEDDING = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
+_EMBEDDING = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
 _FAMILIES = ("gpt-", "o1", "o3", "o4", "chatgpt-", "text-embedding-")
 _CREATED = 1_715_367_049
 

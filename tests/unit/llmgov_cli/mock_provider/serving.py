@@ -34,12 +34,18 @@ async def serving(seed: int = 0) -> AsyncIterator[Served]:
 @contextlib.asynccontextmanager
 async def openai_client(served: Served, key: str = server.OPENAI_KEY) -> AsyncIterator[openai.AsyncOpenAI]:
     """The official SDK, without retries."""
-    async with openai.AsyncOpenAI(base_url=f"{served.base}/v1", api_key=key, max_retries=0, timeout=5) as client:
+    plain = openai.DefaultAsyncHttpxClient(verify=False)
+    async with openai.AsyncOpenAI(
+        base_url=f"{served.base}/v1", api_key=key, max_retries=0, timeout=5, http_client=plain
+    ) as client:
         yield client
 
 
 @contextlib.asynccontextmanager
 async def anthropic_client(served: Served, key: str = server.ANTHROPIC_KEY) -> AsyncIterator[anthropic.AsyncAnthropic]:
     """The official SDK, without retries."""
-    async with anthropic.AsyncAnthropic(base_url=served.base, api_key=key, max_retries=0, timeout=5) as client:
+    plain = anthropic.DefaultAsyncHttpxClient(verify=False)
+    async with anthropic.AsyncAnthropic(
+        base_url=served.base, api_key=key, max_retries=0, timeout=5, http_client=plain
+    ) as client:
         yield client
