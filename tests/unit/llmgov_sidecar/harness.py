@@ -42,6 +42,7 @@ class Provider:
         self.connections = 0
         self.port = 0
         self.left = asyncio.Event()
+        self.asked = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
     @property
@@ -59,6 +60,7 @@ class Provider:
                     (length,) = seen.header("content-length") or ["0"]
                     seen.body = await reader.readexactly(int(length))
                     self.seen.append(seen)
+                    self.asked.set()
                     await self.script(seen, writer)
         finally:
             self.left.set()

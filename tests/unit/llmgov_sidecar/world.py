@@ -1,0 +1,190 @@
+"""A sidecar between a scripted provider and a real hub over the memory store: what proxy tests begin with."""
+
+import contextlib
+import io
+import json
+import pathlib
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from llmgov import snapshot
+from llmgov.policy.decision import Workload
+from llmgov.snapshot import (
+    Account,
+    Dimension,
+    Directory,
+    ModelPrice,
+    NamespacePart,
+    OrganizationPart,
+    Period,
+    Policy,
+    PricePart,
+    Provider,
+    Settings,
+    Snapshot,
+    Target,
+    TargetKind,
+)
+from llmgov_hub.hub import Hub
+from llmgov_sidecar import settings as sidecar_settings
+from llmgov_sidecar.sidecar import Sidecar, system_clock
+from llmgov_store.memory import MemoryStore
+from tests.unit.llmgov_sidecar import harness
+
+KEYS = {"root/openai": "sk-real-openai", "root/anthropic": "sk-real-anthropic"}
+GPT = ModelPrice(
+    "openai",
+    "gpt-4o",
+    {Dimension.INPUT: 2_500_000, Dimension.OUTPUT: 10_000_000, Dimension.CACHED_INPUT: 1_250_000},
+    context_window=128_000,
+    max_output_tokens=16_384,
+)
+CLAUDE = ModelPrice(
+    "anthropic",
+    "claude-x",
+    {Dimension.INPUT: 3_000_000, Dimension.OUTPUT: 15_000_000, Dimension.CACHED_INPUT: 300_000},
+    context_window=200_000,
+    max_output_tokens=8_192,
+)
+SHOP = Target(TargetKind.NAMESPACE, "shop")
+PLAIN = Settings()
+NOBODY = Directory()
+CHAT = "/v1/chat/completions"
+ROOMY = "50"
+
+
+def budget(usd: str, target: Target = SHOP) -> Account:
+    """A monthly limit on the tests' namespace."""
+    key = snapshot.account_key("test", str(target), Period.MONTH, "UTC")
+    return Account(key, target, int(float(usd) * 1_000_000), Period.MONTH, "UTC", "Budget/root/shop")
+
+
+def document(
+    url: str,
+    policies: Sequence[Policy] = (),
+    accounts: Sequence[Account] = (budget(ROOMY),),
+    settings: Settings = PLAIN,
+) -> Snapshot:
+    """A snapshot whose two providers are at `url`."""
+    providers = (Provider("root/openai", "openai", f"{url}/v1"), Provider("root/anthropic", "anthropic", url))
+    organization = OrganizationPart("test", settings, tuple(policies), tuple(accounts), providers)
+    return Snapshot(snapshot.FORMAT, organization, NamespacePart("shop"), PricePart((GPT, CLAUDE)))
+
+
+def chat(content: str = "hello", **more: Any) -> bytes:
+    """A chat request's body."""
+    message = {"role": "user", "content": content}
+    return json.dumps({"model": "gpt-4o", "messages": [message], "max_tokens": 100, **more}).encode()
+
+
+def chat_answer(content: str = "hi", tokens: tuple[int, int] = (10, 5)) -> bytes:
+    """A whole answer's body."""
+    usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+    body = {"id": "c1", "object": "chat.completion", "model": "gpt-4o", "choices": [choice], "usage": usage}
+    return json.dumps(body, indent=1).encode()
+
+
+def event(data: Any) -> bytes:
+    """One server-sent event of a chat stream."""
+    return b"data: " + (data if isinstance(data, bytes) else json.dumps(data).encode()) + b"\n\n"
+
+
+def piece(content: str, finish: str | None = None) -> bytes:
+    """One event with a piece of the answer."""
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}
+    return event({"id": "c1", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": [choice]})
+
+
+def usage_event(tokens: tuple[int, int] = (10, 5)) -> bytes:
+    """The event that `include_usage` asks for."""
+    usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
+    return event({"id": "c1", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": [], "usage": usage})
+
+
+DONE = event(b"[DONE]")
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class World:
+    """What a test looks at."""
+
+    def __init__(self, provider: harness.Provider, folder: pathlib.Path) -> None:
+        self.provider = provider
+        self.folder = folder
+        self.store = MemoryStore()
+        self.hub = Hub(self.store, system_clock)
+        self.log = io.BytesIO()
+        self.steps: list[str] = []
+        self.sidecar: Sidecar
+        self.events: list[Any] = []
+
+    async def start(self, given: Snapshot, directory: Directory, **settings: Any) -> None:
+        values = {
+            "namespace": "shop",
+            "service_account": "web",
+            "pod": "pod-1",
+            "port": 0,
+            "admin_port": -1,
+            "volume": self.folder,
+            "drain_seconds": 1.0,
+            "learn_seconds": 0.3,
+            "lease_seconds": 2.0,
+            **settings,
+        }
+        made = sidecar_settings.Settings(**values)
+        self.sidecar = Sidecar(
+            made, Workload("shop", "web", pod="pod-1"), self, observer=self.steps.append, log_stream=self.log
+        )
+        parts = {"organization": given.organization, "namespace/shop": given.namespace, "prices": given.prices}
+        await self.hub.configuration.publish(parts)
+        await self.sidecar.configuration.apply(given, directory, KEYS)
+        await self.sidecar.start()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.hub, name)
+
+    async def deliver(self, events: Sequence[Any]) -> None:
+        """The hub's, remembered."""
+        await self.hub.deliver(events)
+        self.events += events
+
+    async def client(self) -> harness.Client:
+        return await harness.Client.to(self.sidecar.port)
+
+    async def on_record(self) -> None:
+        assert await self.sidecar.delivered(5)
+
+    async def only(self, kind: type[Any]) -> Any:
+        """The one event of a kind that is on record."""
+        await self.on_record()
+        (found,) = [event for event in self.events if isinstance(event, kind)]
+        return found
+
+    async def account(self) -> tuple[int, int]:
+        """Spent and lent in micro-USD, after everything is on record and idle money is back."""
+        await self.on_record()
+        (window,) = await self.store.windows(system_clock())
+        return window.spent, window.leased
+
+
+@contextlib.asynccontextmanager
+async def world(
+    script: harness.Script,
+    policies: Sequence[Policy] = (),
+    accounts: Sequence[Account] = (budget(ROOMY),),
+    settings: Settings = PLAIN,
+    directory: Directory = NOBODY,
+    **sidecar: Any,
+) -> AsyncIterator[World]:
+    """Everything up, and down again."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with harness.Provider(script).running() as provider:
+            made = World(provider, pathlib.Path(folder))
+            await made.start(document(provider.url, policies, accounts, settings), directory, **sidecar)
+            try:
+                yield made
+            finally:
+                await made.sidecar.stop()
+                await made.store.close()
