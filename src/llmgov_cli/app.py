@@ -67,7 +67,7 @@ def local(
     """Serve a folder of YAML: hub, sidecars and a mock provider in one process."""
     from llmgov_cli.local import command
 
-    raise typer.Exit(command.run(folder, as_ or [], state, play=play or once, once=once))
+    raise typer.Exit(command.run(folder, as_ or [], state, playing=play or once, once=once))
 
 
 @app.command()

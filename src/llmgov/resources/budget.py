@@ -82,7 +82,7 @@ class Budget(Resource):
             Column("Limit", ".spec.limit"),
             Column("Spent", ".status.spent"),
             Column("Held", ".status.held"),
-            Column("Used", ".status.percent", "integer"),
+            Column("Used", ".status.used"),
             Column("Resets", ".status.window.end"),
             Column("State", ".status.state"),
             Column("Currency", ".spec.currency", priority=1),

@@ -63,6 +63,8 @@ class AccountStatus(Status):
     """Limit less spent and held."""
     percent: int | None = Field(default=None, ge=0, le=1_000_000)
     """Spent, of the limit."""
+    used: str | None = Field(default=None, max_length=16)
+    """The same, as `kubectl get` shows it."""
     forecast: str | None = Field(default=None, max_length=32)
     """What will be spent at the window's end at this window's rate."""
     window: Window | None = None

@@ -17,12 +17,14 @@ def of_window(account: snapshot.Account, window: rows.Window, now: Instant) -> d
     """
     held = window.leased + window.unknown
     limit = account.limit * window.nano_usd // _NANO
+    percent = window.spent * 100 // limit if limit else 100
     return {
         "target": str(account.target),
         "spent": _shown(window.spent, window),
         "held": _shown(held, window),
         "remaining": _shown(max(0, limit - window.spent - held), window),
-        "percent": window.spent * 100 // limit if limit else 100,
+        "percent": percent,
+        "used": f"{percent}%",
         "forecast": _shown(_forecast(window, now), window),
         "window": {"start": instants.to_rfc3339(window.start), "end": instants.to_rfc3339(window.end)},
         "state": state(account, window.spent, limit),

@@ -1,8 +1,8 @@
 """The hub's services as a sidecar of the same process sees them: what a network would add is only how it fails."""
 
 import functools
-from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
 
 from llmgov.ledger.store import StoreError
 from llmgov_hub.hub import Hub
@@ -11,7 +11,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _reachable(call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+def _reachable(call: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """A ledger that cannot be used now looks to a sidecar like a hub that cannot be reached."""
 
     @functools.wraps(call)

@@ -59,13 +59,14 @@ def test_a_budget_shows_what_is_spent_held_and_left_and_where_it_is_heading() ->
     status = kinds.status(BUDGET, observed)
     budgets.BudgetStatus.model_validate(status, strict=False)
     assert {
-        name: status[name] for name in ("target", "spent", "held", "remaining", "percent", "forecast", "state")
+        name: status[name] for name in ("target", "spent", "held", "remaining", "percent", "used", "forecast", "state")
     } == {
         "target": "team/payments",
         "spent": "20.00",
         "held": "6.00",
         "remaining": "74.00",
         "percent": 20,
+        "used": "20%",
         "forecast": "60.00",  # 20 in ten of thirty days
         "state": "Open",
     }

@@ -1,0 +1,128 @@
+"""`llmgov local`: start, play where asked, print the tables, serve until a signal."""
+
+import asyncio
+import datetime
+import pathlib
+import signal
+import sys
+from collections.abc import Callable
+
+from llmgov_cli import audit, errors, get, traffic
+from llmgov_cli.local import play, players, serve, state, watch
+
+DEFAULT = "default/default"
+DEFAULT_PORT = 4010
+
+
+def run(place: pathlib.Path, workloads: list[str], explicit: pathlib.Path | None, *, playing: bool, once: bool) -> int:
+    """Serve `place`; `workloads` are `namespace/serviceAccount=port`. Returns the exit code.
+
+    Raises:
+        CommandError: an argument or the folder is wrong, or something cannot be started.
+    """
+    if not place.is_dir():
+        raise errors.CommandError(f"{place} is no folder")
+    steps = play.read(place) if playing else None
+    ports = _workloads(workloads, steps, once=once)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(place, _state_folder(explicit), ports, steps, once=once))
+
+
+def _workloads(given: list[str], steps: traffic.Traffic | None, *, once: bool) -> dict[str, int]:
+    ports = dict(map(_workload, given)) or {DEFAULT: 0 if once else DEFAULT_PORT}
+    for workload in steps.workloads() if steps else ():
+        ports.setdefault(workload, 0)
+    return ports
+
+
+def _workload(text: str) -> tuple[str, int]:
+    name, _, port = text.partition("=")
+    namespace, _, account = name.partition("/")
+    if not (namespace and account and port.isdecimal() and int(port) < 65536):
+        raise errors.CommandError(f"--as {text}: write NAMESPACE/SERVICEACCOUNT=PORT, such as {DEFAULT}=4010")
+    return name, int(port)
+
+
+def _state_folder(explicit: pathlib.Path | None) -> pathlib.Path:
+    if explicit is None:
+        return state.fresh(datetime.datetime.now(datetime.UTC))
+    explicit.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return explicit
+
+
+async def _run(
+    place: pathlib.Path, state_folder: pathlib.Path, ports: dict[str, int], steps: traffic.Traffic | None, *, once: bool
+) -> int:
+    async with serve.Serving(place, state_folder, ports) as serving:
+        _say(f"Serving {place} with state in {state_folder}\n")
+        held = await _play(serving, steps) if steps is not None else True
+        if not once:
+            _say_where(serving)
+            await _serve(serving)
+    return 0 if held else 1
+
+
+async def _play(serving: serve.Serving, steps: traffic.Traffic) -> bool:
+    """Play the steps and print the tables; whether every expectation held and the audit verifies."""
+    applications = play.Applications()
+    _say(f"Playing {play.FILE} through the official SDKs (they take a moment to load)\n")
+    try:
+        await applications.start(steps, serving.ports)
+        held = await play.play(steps, applications, serving.approve_all, sys.stdout)
+    finally:
+        await applications.stop()
+    await serving.delivered()
+    await serving.sign()
+    for title, command in _TABLES:
+        _say(f"\n$ llmgov {title}")
+        code = await asyncio.to_thread(command, serving.state_folder)
+        held = held and code == 0
+    _say("\nEvery expectation held." if held else "\nNot every expectation held; see FAILED above.")
+    return held
+
+
+_TABLES: tuple[tuple[str, Callable[[pathlib.Path], int]], ...] = (
+    ("get budgets", lambda folder: get.run("budgets", folder, "", sys.stdout)),
+    ("audit verify", lambda folder: audit.run_verify(sys.stdout, state=folder)),
+)
+
+
+def _say_where(serving: serve.Serving) -> None:
+    _say("")
+    for workload, port in serving.ports.items():
+        _say(f"Applications of {workload} find their providers here; paste this into a shell:")
+        variables = players.environment(port)
+        _say("".join(f"  export {name}={value}\n" for name, value in variables.items() if "PROXY" not in name.upper()))
+    _say("Look with `llmgov get budgets`, `llmgov get violations`, `llmgov spend`, `llmgov audit show`.")
+    _say("Edit the YAML: a saved file is enforced at once. Ctrl-C ends.")
+
+
+async def _serve(serving: serve.Serving) -> None:
+    """Until SIGINT or SIGTERM: follow the folder, approvals and the audit."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with asyncio.TaskGroup() as tasks:
+        running = [
+            tasks.create_task(watch.watch(serving.place, lambda: _reload(serving))),
+            tasks.create_task(serving.follow_approvals()),
+            tasks.create_task(serving.keep_signing()),
+        ]
+        await stopped.wait()
+        _say("\nEnding: requests under way may finish")
+        for task in running:
+            task.cancel()
+
+
+async def _reload(serving: serve.Serving) -> None:
+    rejected = await serving.reload()
+    if rejected:
+        _say("Not in force, the last good configuration stays:\n  " + "\n  ".join(rejected))
+    else:
+        _say(f"In force since {datetime.datetime.now(datetime.UTC):%H:%M:%S.%f}"[:-3] + "Z: the folder as saved")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
