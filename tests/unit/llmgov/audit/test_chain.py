@@ -1,9 +1,13 @@
 """The chain and its records, against hashes computed here from nothing but the documented format."""
 
+import enum
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -248,3 +252,58 @@ _json = st.recursive(
 def test_canonical_bytes_are_the_standard_librarys_where_that_agrees(value: canonical.Json) -> None:
     expected = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     assert canonical.encode(value) == expected
+
+
+def _variants(value: Any) -> Iterator[Any]:
+    """The same document with one field, at any depth, made another."""
+    match value:
+        case msgspec.Struct():
+            for name in value.__struct_fields__:
+                for other in _variants(getattr(value, name)):
+                    changed = msgspec.structs.replace(value, **{name: _value(other)})
+                    yield pytest.param(changed, id=f"{name} {_id(other)}".rstrip())
+        case tuple() if value:
+            for other in _variants(value[0]):
+                yield pytest.param((_value(other), *value[1:]), id=_id(other))
+        case bool():
+            yield not value
+        case enum.Enum():
+            yield next(member for member in type(value) if member is not value)
+        case int():
+            yield value + 1
+        case str():
+            yield value + "x"
+        case dict():
+            yield {}
+        case _:
+            yield "something" if value is None else ("something",)
+
+
+def _value(found: Any) -> Any:
+    return found.values[0] if hasattr(found, "values") and hasattr(found, "marks") else found
+
+
+def _id(found: Any) -> str:
+    return str(found.id) if hasattr(found, "marks") else ""
+
+
+COMPLETE = (
+    INTENT,
+    SETTLEMENT,
+    msgspec.structs.replace(REFUSED, policy="shop/pii", approval_digest="d", approval_summary="s"),
+    VIOLATED,
+    *ADMINISTRATIVE,
+)
+
+
+@pytest.mark.parametrize(
+    ("event", "changed"),
+    [
+        pytest.param(event, _value(other), id=f"{facts.kind(event)} {_id(other)}")
+        for event in COMPLETE
+        for other in _variants(event)
+    ],
+)
+def test_every_fact_of_an_event_is_on_record(event: events.AuditEvent, changed: events.AuditEvent) -> None:
+    """A field that somebody adds to an event and forgets here is found by this test."""
+    assert _append(changed).hash != _append(event).hash
