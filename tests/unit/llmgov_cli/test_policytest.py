@@ -160,7 +160,7 @@ def test_an_expectation_that_does_not_hold_is_said_with_its_line(
 
 
 def test_a_failed_action_says_why_it_was_refused(tmp_path: pathlib.Path) -> None:
-    _, out = run(tmp_path, "request: {model: x-forbidden, prompt: y}\n    expect: {action: allow}")
+    _, out = run(tmp_path, "request: {model: x-forbidden, prompt: hello}\n    expect: {action: allow}")
     assert "expected action allow, got deny (llmgov: policy llm-governance/models" in out
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -40,20 +41,16 @@ CHOSEN = st.lists(st.sampled_from(everything()), max_size=40).map(distinct)
 
 
 def visible(compiled: compiler.Compiled) -> tuple[object, ...]:
-    return (
-        compiled.organization,
-        dict(compiled.namespaces),
-        compiled.problems,
-        compiled.held,
-        [snapshot.version(part) for part in (compiled.organization, *compiled.namespaces.values())],
-    )
+    parts: list[snapshot.Part] = [compiled.organization, *compiled.namespaces.values()]
+    versions = [snapshot.version(part) for part in parts]
+    return compiled.organization, dict(compiled.namespaces), compiled.problems, compiled.held, versions
 
 
 @settings(max_examples=60, deadline=None)
 @given(CHOSEN, st.randoms(use_true_random=False))
-def test_the_order_of_resources_does_not_matter(chosen: tuple[resources.Resource, ...], random: st.DataObject) -> None:
+def test_the_order_of_resources_does_not_matter(chosen: tuple[resources.Resource, ...], chance: random.Random) -> None:
     shuffled = list(chosen)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    chance.shuffle(shuffled)
     expected = visible(compiler.compile(resource_set(chosen), PRICES))
     assert visible(compiler.compile(resource_set(tuple(shuffled)), PRICES)) == expected
 
