@@ -8,7 +8,6 @@ The work is done by the standard library's C scanner; a body of 1 KB takes some 
 
 import json
 import math
-import re
 from typing import Any, NoReturn
 
 from llmgov.wire import malformed
@@ -16,8 +15,6 @@ from llmgov.wire import malformed
 MAX_DEPTH = 100
 """Arrays and objects inside each other. Real tool schemas stay below 30; parsers recurse and must not be driven."""
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SHOWN_KEY = 40
 
 
@@ -36,9 +33,9 @@ def parse(data: bytes) -> Any:
         DepthError: nested deeper than `MAX_DEPTH`.
         JsonError: anything else that is not strict JSON.
     """
-    check_depth(data)
     try:
         value = _DECODER.decode(data.decode())
+        check_depth(data, value)
         if b"\\ud" in data or b"\\uD" in data:
             _check_surrogates(value)
     except JsonError:
@@ -71,15 +68,25 @@ def parse_object(data: bytes) -> dict[str, Any]:
     return value
 
 
-def check_depth(data: bytes) -> None:
-    """Raise `DepthError` for what is nested deeper than `MAX_DEPTH`, before any parser recurses into it."""
+def check_depth(data: bytes, value: Any) -> None:
+    """Raise `DepthError` if `value`, read from `data`, is nested deeper than `MAX_DEPTH`.
+
+    Parsers in C stop by themselves long before they exhaust the stack; this keeps out what they still read.
+    """
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
-    depth = 0
-    for bracket in _STRING.sub(b"", data).translate(None, _NOT_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
-            raise DepthError(f"is nested deeper than {MAX_DEPTH} levels")
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise DepthError(f"is nested deeper than {MAX_DEPTH} levels")
 
 
 def _check_surrogates(value: Any) -> None:

@@ -11,8 +11,8 @@ from llmgov.wire.events import Text, TextRole
 def decode_object(data: bytes) -> dict[str, Any] | None:
     """The object that `data` encodes, or `None` where it is something else or nested beyond `json_scan.MAX_DEPTH`."""
     try:
-        json_scan.check_depth(data)
         value = msgspec.json.decode(data)
+        json_scan.check_depth(data, value)
     except (msgspec.DecodeError, json_scan.DepthError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -15,6 +15,7 @@ _BLANK = re.compile(rb"\r\n(?:\r\n|\n|\r(?!\n|\Z))|(?:(?<!\r)\n|\r(?!\n))(?:\r\n
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _LOOK_BACK = 3
+_RETURN = 13
 
 
 class StreamError(ValueError):
@@ -52,10 +53,10 @@ class Splitter:
         if self._after_return and buffer:
             search = max(search, int(buffer.startswith(b"\n")))
             self._after_return = False
-        while (match := _BLANK.search(buffer, search)) is not None:
-            events.append(parse(buffer[start : match.end()]))
-            start = search = match.end()
-            if match[0].endswith(b"\r"):
+        while (end := _event_end(buffer, search)) >= 0:
+            events.append(parse(buffer[start:end]))
+            start = search = end
+            if buffer[end - 1] == _RETURN:
                 search, self._after_return = self._past_line_feed(buffer, start)
         self._keep(buffer[start:], search - start)
         return events
@@ -77,6 +78,15 @@ class Splitter:
             raise StreamError(f"an event of the stream is longer than {MAX_EVENT} bytes")
         self._buffer = rest
         self._searched = max(0, least, len(rest) - _LOOK_BACK) if rest else 0
+
+
+def _event_end(buffer: bytes, search: int) -> int:
+    """Where the first event at or behind `search` ends, or -1. The usual streams, without a CR, need no pattern."""
+    if b"\r" not in buffer:
+        position = buffer.find(b"\n\n", search)
+        return position + 2 if position >= 0 else -1
+    match = _BLANK.search(buffer, search)
+    return match.end() if match else -1
 
 
 def parse(raw: bytes) -> Event:

@@ -78,6 +78,9 @@ def nested(depth: int) -> bytes:
 
 def test_depth_is_bounded_exactly() -> None:
     json_scan.parse(nested(json_scan.MAX_DEPTH))
+    json_scan.parse(b"[{},{}," + nested(json_scan.MAX_DEPTH - 1) + b"]")
+    with pytest.raises(json_scan.DepthError):
+        json_scan.parse(b"[{},{}," + nested(json_scan.MAX_DEPTH) + b"]")
     with pytest.raises(json_scan.DepthError):
         json_scan.parse(nested(json_scan.MAX_DEPTH + 1))
 
