@@ -7,6 +7,9 @@ from llmgov import problems, snapshot
 from llmgov.compiler import accounts, codes, fragments
 from llmgov.compiler.world import World
 
+_NAMED = 3
+"""How many of the other limits a warning names."""
+
 
 class Shelf:
     """What has been gathered for one part."""
@@ -45,10 +48,18 @@ def overlaps(
 
 
 def _warnings(limits: Sequence[snapshot.Account]) -> Iterator[problems.Problem]:
+    sources = sorted(limit.source for limit in limits)
     for limit in limits:
-        others = ", ".join(sorted({other.source for other in limits} - {limit.source})) or "itself, twice"
+        others = _others(sources, limit.source)
         message = f"limits the same account as {others} ({limit.target}, {limit.period.value}, {limit.time_zone})"
         yield codes.OVERLAPPING_BUDGETS.at(_reference(limit.source), "spec", message)
+
+
+def _others(sources: Sequence[str], own: str) -> str:
+    """The first of the others by name, and how many more there are."""
+    named = [source for source in sources[: _NAMED + 1] if source != own][:_NAMED]
+    more = len(sources) - 1 - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def _reference(source: str) -> problems.ResourceRef:

@@ -174,3 +174,12 @@ def test_a_set_that_does_not_know_every_namespace_counts_those_that_are_named() 
     compiled = compiler.compile(given_, PRICES)
     assert [account.key for account in compiled.namespaces["ghost"].accounts] == ["c|workload/ghost/s|Day|UTC"]
     assert compiled.problems == ()
+
+
+def test_a_warning_of_many_limits_on_one_account_names_a_few_of_them() -> None:
+    many = tuple(budget(f"b{number}", "payments", {"namespace": "payments"}) for number in range(6))
+    messages = [problem.message for problem in compiler.compile(resource_set(many), PRICES).problems]
+    others = "Budget/payments/b1, Budget/payments/b2, Budget/payments/b3 and 2 more"
+    assert messages[0] == f"limits the same account as {others} (namespace/payments, Day, UTC)"
+    assert messages[5].startswith("limits the same account as Budget/payments/b0, Budget/payments/b1, Budget/payments/b2")
+    assert len(messages) == 6
