@@ -66,10 +66,10 @@ def resolve(method: str, target: str, headers: Headers = ()) -> Route | Unrouted
     names = {name.lower() for name, _ in headers}
     match = _TARGET.fullmatch(target)
     if match is None or _SUSPICIOUS.search(match[1]):
-        return Unrouted(_format("/", names), _bad_target(), "")
+        return Unrouted(_by_headers(names), _bad_target(), "")
     path, query = match[1], match[2] or ""
     bare = path[3:] if path.startswith("/v1/") else path
-    shape = _format(bare, names)
+    shape = _format(method, bare, names)
     operation = _operation(shape, method, bare)
     upstream = _upstream(shape, bare) + query
     if operation is None:
@@ -77,10 +77,16 @@ def resolve(method: str, target: str, headers: Headers = ()) -> Route | Unrouted
     return Route(shape, operation, upstream)
 
 
-def _format(bare: str, headers: set[str]) -> Format:
-    if bare.startswith(_ANTHROPIC_PREFIXES) or headers & _ANTHROPIC_HEADERS:
-        return Format.ANTHROPIC
-    return Format.OPENAI
+def _format(method: str, bare: str, headers: set[str]) -> Format:
+    """Whose path it is; where it is both's or nobody's, whose headers came with it."""
+    owners = [shape for shape in Format if _operation(shape, method, bare) is not None]
+    if len(owners) == 1:
+        return owners[0]
+    return Format.ANTHROPIC if bare.startswith(_ANTHROPIC_PREFIXES) else _by_headers(headers)
+
+
+def _by_headers(headers: set[str]) -> Format:
+    return Format.ANTHROPIC if headers & _ANTHROPIC_HEADERS else Format.OPENAI
 
 
 def _operation(shape: Format, method: str, bare: str) -> Operation | None:

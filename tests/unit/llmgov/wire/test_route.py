@@ -12,6 +12,13 @@ ANTHROPIC = [("anthropic-version", "2023-06-01"), ("X-Api-Key", "k")]
 KNOWN = {
     "chat": ("POST", "/v1/chat/completions", [], Operation.CHAT_COMPLETIONS, "/chat/completions"),
     "chat without /v1": ("POST", "/chat/completions", [], Operation.CHAT_COMPLETIONS, "/chat/completions"),
+    "chat with a key in the other's header": (
+        "POST",
+        "/v1/chat/completions",
+        ANTHROPIC,
+        Operation.CHAT_COMPLETIONS,
+        "/chat/completions",
+    ),
     "chat with a query": ("POST", "/v1/chat/completions?x=1", [], Operation.CHAT_COMPLETIONS, "/chat/completions?x=1"),
     "responses": ("POST", "/v1/responses", [], Operation.RESPONSES, "/responses"),
     "embeddings": ("POST", "/v1/embeddings", [], Operation.EMBEDDINGS, "/embeddings"),
@@ -53,7 +60,7 @@ REFUSED = {
     "the wrong method": ("GET", "/v1/embeddings", [], "this route", Format.OPENAI),
     "deleting a model": ("DELETE", "/v1/models/x", [], "this route", Format.OPENAI),
     "chat behind a prefix": ("POST", "/x/v1/chat/completions", [], "this route", Format.OPENAI),
-    "the format's path with the other's header": ("POST", "/v1/chat/completions", ANTHROPIC, "", Format.ANTHROPIC),
+    "nobody's path with a header of Anthropic": ("POST", "/v1/whatever", ANTHROPIC, "this route", Format.ANTHROPIC),
 }
 
 
