@@ -1,14 +1,26 @@
 """A sidecar between a scripted provider and a real hub over the memory store: what proxy tests begin with."""
 
+import asyncio
 import contextlib
 import io
 import json
 import pathlib
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from llmgov import snapshot
+from llmgov.ledger.messages import (
+    Epoch,
+    Event,
+    Inventory,
+    LeaseGrant,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaseReturn,
+    Recall,
+    Recalled,
+)
 from llmgov.policy.decision import Workload
 from llmgov.snapshot import (
     Account,
@@ -108,7 +120,7 @@ STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-E
 
 
 class World:
-    """What a test looks at."""
+    """What a test looks at; as the sidecar's hub it passes everything on to the real one, unless it is `away`."""
 
     def __init__(self, provider: harness.Provider, folder: pathlib.Path) -> None:
         self.provider = provider
@@ -119,8 +131,18 @@ class World:
         self.steps: list[str] = []
         self.sidecar: Sidecar
         self.events: list[Any] = []
+        self.away = False
+        self.at_step: Callable[[str], None] = self.steps.append
 
     async def start(self, given: Snapshot, directory: Directory, **settings: Any) -> None:
+        parts = {"organization": given.organization, "namespace/shop": given.namespace, "prices": given.prices}
+        await self.hub.configuration.publish(parts)
+        self.sidecar = self.make(**settings)
+        await self.sidecar.configuration.apply(given, directory, KEYS)
+        await self.sidecar.start()
+
+    def make(self, **settings: Any) -> Sidecar:
+        """A sidecar of this world's pod, not started."""
         values = {
             "namespace": "shop",
             "service_account": "web",
@@ -133,22 +155,44 @@ class World:
             "lease_seconds": 2.0,
             **settings,
         }
-        made = sidecar_settings.Settings(**values)
-        self.sidecar = Sidecar(
-            made, Workload("shop", "web", pod="pod-1"), self, observer=self.steps.append, log_stream=self.log
+        return Sidecar(
+            sidecar_settings.Settings(**values),
+            Workload("shop", "web", pod="pod-1"),
+            self,
+            observer=self._at_step,
+            log_stream=self.log,
         )
-        parts = {"organization": given.organization, "namespace/shop": given.namespace, "prices": given.prices}
-        await self.hub.configuration.publish(parts)
-        await self.sidecar.configuration.apply(given, directory, KEYS)
-        await self.sidecar.start()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.hub, name)
+    def _at_step(self, step: str) -> None:
+        self.at_step(step)
 
-    async def deliver(self, events: Sequence[Any]) -> None:
-        """The hub's, remembered."""
-        await self.hub.deliver(events)
+    async def register(self, holder: str) -> Epoch:
+        return await self.reached().register(holder)
+
+    async def inventory(self, message: Inventory) -> None:
+        await self.reached().inventory(message)
+
+    async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
+        return await self.reached().lease(request)
+
+    async def give_back(self, message: LeaseReturn) -> None:
+        await self.reached().give_back(message)
+
+    async def recalled(self, message: Recalled) -> None:
+        await self.reached().recalled(message)
+
+    async def deliver(self, events: Sequence[Event]) -> None:
+        await self.reached().deliver(events)
         self.events += events
+
+    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+        return self.hub.recalls(epoch)
+
+    def reached(self) -> Hub:
+        """The hub, where it can be reached."""
+        if self.away:
+            raise ConnectionError("the hub is away")
+        return self.hub
 
     async def client(self) -> harness.Client:
         return await harness.Client.to(self.sidecar.port)
@@ -161,6 +205,12 @@ class World:
         await self.on_record()
         (found,) = [event for event in self.events if isinstance(event, kind)]
         return found
+
+    async def account_when_nothing_is_lent(self) -> tuple[int, int]:
+        """Spent and lent, once recovery has returned what it can."""
+        while (now := await self.account())[1]:  # noqa: ASYNC110 - nothing else says when
+            await asyncio.sleep(0.01)
+        return now
 
     async def account(self) -> tuple[int, int]:
         """Spent and lent in micro-USD, after everything is on record and idle money is back."""
