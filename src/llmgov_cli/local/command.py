@@ -55,12 +55,13 @@ def _state_folder(explicit: pathlib.Path | None) -> pathlib.Path:
 async def _run(
     place: pathlib.Path, state_folder: pathlib.Path, ports: dict[str, int], steps: traffic.Traffic | None, *, once: bool
 ) -> int:
+    seen = watch.signature(place)
     async with serve.Serving(place, state_folder, ports) as serving:
         _say(f"Serving {place} with state in {state_folder}\n")
         held = await _play(serving, steps) if steps is not None else True
         if not once:
             _say_where(serving)
-            await _serve(serving)
+            await _serve(serving, seen)
     return 0 if held else 1
 
 
@@ -99,14 +100,14 @@ def _say_where(serving: serve.Serving) -> None:
     _say("Edit the YAML: a saved file is enforced at once. Ctrl-C ends.")
 
 
-async def _serve(serving: serve.Serving) -> None:
+async def _serve(serving: serve.Serving, seen: watch.Signature) -> None:
     """Until SIGINT or SIGTERM: follow the folder, approvals and the audit."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as tasks:
         running = [
-            tasks.create_task(watch.watch(serving.place, lambda: _reload(serving))),
+            tasks.create_task(watch.watch(serving.place, seen, lambda: _reload(serving))),
             tasks.create_task(serving.follow_approvals()),
             tasks.create_task(serving.keep_signing()),
         ]

@@ -9,7 +9,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Mapping
-from typing import BinaryIO, Self
+from typing import Self
 
 from aiohttp import web
 
@@ -21,6 +21,7 @@ from llmgov_cli.local import anchor, facts, folder, link, state
 from llmgov_cli.mock_provider import server as mock_provider
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.hub import Hub
+from llmgov_sidecar import logs
 from llmgov_sidecar import settings as sidecar_settings
 from llmgov_sidecar.sidecar import Sidecar, system_clock
 from llmgov_store.sqlite import SqliteStore
@@ -69,6 +70,9 @@ class Serving:
         await self._exits.aclose()
 
     async def _start(self) -> None:
+        self._stream = self._exits.enter_context((self.state_folder / "log.jsonl").open("ab"))
+        self._log = logs.Log(self._stream, system_clock, process="local")
+        self._exits.callback(self._log.flush)
         self._hub = Hub(self._open_store(), system_clock)
         self._checkpoints = self._signing()
         self._exits.push_async_callback(self.sign)
@@ -76,7 +80,7 @@ class Serving:
         loaded = self._load()
         if loaded.rejected:
             raise errors.CommandError("the folder is not valid:\n  " + "\n  ".join(loaded.rejected))
-        await self._prepare_sidecars()
+        self._prepare_sidecars()
         await self._put_in_force(loaded)
         await self._start_sidecars()
         self._write_run(())
@@ -106,12 +110,11 @@ class Serving:
         previous = self._loaded.compiled if self._loaded is not None else None
         return folder.load(self.place, self._prices, namespaces, self._mock_port, previous)
 
-    async def _prepare_sidecars(self) -> None:
-        log = self._exits.enter_context((self.state_folder / "log.jsonl").open("ab"))
+    def _prepare_sidecars(self) -> None:
         for workload, port in self._workloads.items():
-            self._sidecars[workload] = self._sidecar(workload, port, log)
+            self._sidecars[workload] = self._sidecar(workload, port)
 
-    def _sidecar(self, workload: str, port: int, log: BinaryIO) -> Sidecar:
+    def _sidecar(self, workload: str, port: int) -> Sidecar:
         namespace, _, account = workload.partition("/")
         volume = self.state_folder / "sidecars" / f"{namespace}.{account}"
         volume.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,7 +129,7 @@ class Serving:
             drain_seconds=5,
         )
         identity = Workload(namespace, account, pod=chosen.pod)
-        return Sidecar(chosen, identity, link.Link(self._hub), log_stream=log)
+        return Sidecar(chosen, identity, link.Link(self._hub), log_stream=self._stream)
 
     async def _start_sidecars(self) -> None:
         for workload, sidecar in self._sidecars.items():
@@ -140,8 +143,11 @@ class Serving:
     async def reload(self) -> tuple[str, ...]:
         """Read the folder again; why it was rejected, empty where it is in force now."""
         loaded = await asyncio.to_thread(self._load)
-        if not loaded.rejected:
+        if loaded.rejected:
+            self._log.warning("configuration rejected", reasons=loaded.rejected)
+        else:
             await self._put_in_force(loaded)
+            self._log.info("configuration in force", versions=await self._versions())
         self._write_run(loaded.rejected)
         return loaded.rejected
 
@@ -154,6 +160,9 @@ class Serving:
             self._since = system_clock()
         self._loaded = loaded
         await self._hand_out()
+
+    async def _versions(self) -> dict[str, str]:
+        return {part.part: part.version for part in await self._store.parts(system_clock())}
 
     async def _hand_out(self) -> None:
         assert self._loaded is not None
