@@ -4,12 +4,15 @@ Of that scheme the part without its difficult corner: no fractions. Values are s
 exactly, booleans, lists and objects; what is absent is left out rather than null.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias, Union
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from json import encoder
+from typing import Any, TypeAlias, Union, cast
 
 Json: TypeAlias = Union[str, int, bool, Sequence["Json"], Mapping[str, "Json"]]  # noqa: UP007 - recursive
 """What can be put on record."""
+
+_string: Callable[[Any], str] = encoder.encode_basestring
+"""The standard library escapes exactly what RFC 8785 section 3.2.2.2 wants, and nothing else."""
 
 MAX_INTEGER = 2**53 - 1
 """RFC 8785 numbers are IEEE 754 doubles: beyond this other readers would round."""
@@ -32,20 +35,29 @@ def encode(value: Json) -> bytes:
 
 
 def _text(value: Json) -> str:
+    # Exact types first: this runs for every field of every record, and checks against Mapping are slow.
+    kind = type(value)
+    if kind is str:
+        return _string(value)
+    if kind is dict:
+        return _object(cast("dict[str, Json]", value))
     match value:
         case bool():
             return "true" if value else "false"
-        case str():
-            # The standard library escapes exactly what RFC 8785 section 3.2.2.2 wants, and nothing else.
-            return json.dumps(value, ensure_ascii=False)
         case int():
             return _integer(value)
-        case Mapping():
-            return "{" + ",".join(f"{_text(key)}:{_text(value[key])}" for key in sorted(value, key=_order)) + "}"
         case list() | tuple():
             return "[" + ",".join(map(_text, value)) + "]"
+        case str():
+            return _string(value)
+        case Mapping():
+            return _object(value)
         case _:
             raise CanonicalError(f"{type(value).__name__} has no canonical form")
+
+
+def _object(value: Mapping[str, Json]) -> str:
+    return "{" + ",".join([f"{_string(key)}:{_text(value[key])}" for key in _sorted(value)]) + "}"
 
 
 def _integer(value: int) -> str:
@@ -54,9 +66,11 @@ def _integer(value: int) -> str:
     return str(value)
 
 
-def _order(key: str) -> bytes:
+def _sorted(keys: Iterable[str]) -> list[str]:
     """RFC 8785 section 3.2.3 sorts by UTF-16 code units, which differs from code points beyond U+FFFF."""
     try:
-        return key.encode("utf-16-be")
-    except (UnicodeEncodeError, AttributeError) as error:
+        if all(map(str.isascii, keys)):
+            return sorted(keys)
+        return sorted(keys, key=lambda key: key.encode("utf-16-be"))
+    except (UnicodeEncodeError, TypeError) as error:
         raise CanonicalError("a key is no proper string") from error
