@@ -12,14 +12,17 @@ Permissions come with roles, and only a verified user has them.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from llmgov.policy import globs, match, refusals
 from llmgov.policy.decision import Principal
 from llmgov.policy.rules import Rule
-from llmgov.policy.runtime import Plan, Runtime
 from llmgov.policy.verdict import Verdict
 from llmgov.snapshot import ModelAccess
+
+if TYPE_CHECKING:
+    from llmgov.policy.runtime import Runtime
 
 _PREFIX = "llm.use."
 _EVERYTHING = frozenset({"*", "llm.*", "llm.use.*"})
@@ -28,28 +31,37 @@ _PROVIDERS = frozenset({"openai", "azureopenai", "anthropic", "google", "openaic
 _PUNCTUATION = re.compile(r"[^a-z0-9]")
 
 
-def check(plan: Plan, principal: Principal, runtime: Runtime) -> Verdict:
-    """Judge a model by every rule; a list of models (no model) is not judged."""
+def check(
+    rules: Sequence[Rule[ModelAccess]],
+    kind: str,
+    model: str,
+    principal: Principal,
+    permissions: Mapping[str, frozenset[str]],
+) -> Verdict:
+    """Judge a model of a kind of provider by every rule; a list of models (no model) is not judged.
+
+    `permissions` are those of each role.
+    """
     verdict = Verdict()
-    for rule in plan.access:
-        if not plan.model:
+    for rule in rules:
+        if not model:
             verdict.passed(rule, "no model is asked for")
         else:
-            _judge(rule, plan, principal, runtime, verdict)
+            _judge(rule, kind, model, principal, permissions, verdict)
     return verdict
 
 
-def retries(plan: Plan) -> int:
+def retries(rules: Sequence[Rule[ModelAccess]]) -> int:
     """How often a failed attempt may be repeated: the fewest that any rule with an opinion allows."""
-    return min((rule.body.retries for rule in plan.access if rule.acts and rule.body.retries), default=0)
+    return min((rule.body.retries for rule in rules if rule.acts and rule.body.retries), default=0)
 
 
-def fallback_models(plan: Plan) -> tuple[str, ...]:
+def fallback_models(rules: Sequence[Rule[ModelAccess]]) -> tuple[str, ...]:
     """Models to try when the asked one fails, from the first rule that names some; each attempt is decided anew."""
-    return next((rule.body.fallback_models for rule in plan.access if rule.acts and rule.body.fallback_models), ())
+    return next((rule.body.fallback_models for rule in rules if rule.acts and rule.body.fallback_models), ())
 
 
-def unmetered(method: str, path: str, principal: Principal, runtime: Runtime) -> str | None:
+def unmetered(method: str, path: str, principal: Principal, runtime: "Runtime") -> str | None:
     """The id of the policy that lets a route pass uncounted (`POST /v1/files`), `None` where none does."""
     return next(
         (
@@ -69,8 +81,15 @@ def permits(permissions: Iterable[str], provider: str, model: str) -> bool:
     return any(_opens(permission, provider, model) for permission in permissions)
 
 
-def _judge(rule: Rule[ModelAccess], plan: Plan, principal: Principal, runtime: Runtime, verdict: Verdict) -> None:
-    body, kind, model = rule.body, plan.kind, plan.model
+def _judge(
+    rule: Rule[ModelAccess],
+    kind: str,
+    model: str,
+    principal: Principal,
+    permissions: Mapping[str, frozenset[str]],
+    verdict: Verdict,
+) -> None:
+    body = rule.body
     name = f"{kind}/{model}"
     denying = next((pattern for pattern in body.deny if globs.of((pattern,)).match_model(kind, model)), None)
     if denying is not None:
@@ -78,7 +97,7 @@ def _judge(rule: Rule[ModelAccess], plan: Plan, principal: Principal, runtime: R
     elif body.allow and not globs.allows(body.allow, kind, model):
         refusal = refusals.model_not_allowed(rule.id, name, body.allow)
         verdict.refuse(rule, "model_not_allowed", refusal, path="model")
-    elif body.require_permission and not permits(_held(principal, runtime), kind, model):
+    elif body.require_permission and not permits(_held(principal, permissions), kind, model):
         user = principal.user if principal.verified else None
         refusal = refusals.permission_missing(rule.id, name, _wanted(kind, model), user)
         verdict.refuse(rule, "permission_missing", refusal, path="model")
@@ -86,10 +105,10 @@ def _judge(rule: Rule[ModelAccess], plan: Plan, principal: Principal, runtime: R
         verdict.passed(rule, "allowed")
 
 
-def _held(principal: Principal, runtime: Runtime) -> frozenset[str]:
+def _held(principal: Principal, permissions: Mapping[str, frozenset[str]]) -> frozenset[str]:
     if not principal.verified:
         return frozenset()
-    return frozenset().union(*(runtime.permissions.get(role, frozenset()) for role in principal.roles))
+    return frozenset().union(*(permissions.get(role, frozenset()) for role in principal.roles))
 
 
 def _wanted(provider: str, model: str) -> tuple[str, ...]:

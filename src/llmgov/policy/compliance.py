@@ -11,7 +11,7 @@ from llmgov.instants import Instant
 from llmgov.money import MicroUsd
 from llmgov.policy import globs, refusals
 from llmgov.policy.decision import Action, ApprovalRequest, Principal
-from llmgov.policy.runtime import Plan
+from llmgov.policy.plan import Plan
 from llmgov.policy.verdict import Verdict
 from llmgov.snapshot import Approval, Compliance, Directory
 from llmgov.wire.events import Request

@@ -43,7 +43,7 @@ def check(
             continue
         _record(findings, finder, hits, text)
         due = [hit for hit in hits if any(_redacts(rules[owner]) for owner in finder.items[hit.item].owners)]
-        if due and text.role is not TextRole.PROTECTED:
+        if due:
             plain = scanner.redact(data, scanner.merge(due, finder.items))
             edits.append(ReplaceText(text.path, plain.decode("utf-8", "surrogatepass")))
     _judge(rules, findings, verdict)
@@ -53,10 +53,11 @@ def check(
 def find(finder: Scanner, data: bytes) -> list[Hit]:
     """All hits in a text, also those that JSON's escapes hide; their spans are places in `data`."""
     hits = set(finder.hits(data))
-    if b"\\" in data:
-        for chain in escapes.levels(data):
-            for hit in finder.hits(chain[-1].data):
-                start, end = escapes.origin_span(chain, hit.start, hit.end)
+    for depth, plain in enumerate(escapes.levels(data), 1):
+        if finder.occurring(plain):
+            mapped = escapes.Mapped(data, depth)
+            for hit in finder.hits(plain):
+                start, end = mapped.origin(hit.start), mapped.origin(hit.end)
                 hits.add(Hit(start, end, hit.item, end))
     return sorted(hits)
 

@@ -10,8 +10,8 @@ from llmgov import money
 from llmgov.money import PICO_PER_MICRO, MicroUsd, PicoUsd
 from llmgov.policy import refusals
 from llmgov.policy.decision import Action, Clamp, CostPlan
+from llmgov.policy.plan import Plan
 from llmgov.policy.rules import Rule
-from llmgov.policy.runtime import Plan
 from llmgov.policy.verdict import Verdict
 from llmgov.prices import bound
 from llmgov.snapshot import CostLimit, ModelPrice
@@ -107,19 +107,12 @@ def _fallback(plan: Plan) -> ModelPrice | None:
     return next((rule.body.fallback_price for rule in plan.costs if rule.body.fallback_price is not None), None)
 
 
-def _limiting(plan: Plan) -> str | None:
-    """What limits costs here, for messages: an enforced account, or a policy with a maximum for one request."""
-    account = next((charge.account.source for charge in plan.charges if charge.enforced), None)
-    policy = next((rule.id for rule in plan.costs if rule.acts), None)
-    return account or policy
-
-
 def _refuse(plan: Plan, verdict: Verdict, reason: str, refusal: Refusal) -> bool:
     """Refuse for the sake of whatever limits costs; false where nothing does."""
     rule = next((rule for rule in plan.costs if rule.acts), None) or next(iter(plan.costs), None)
     if rule is not None:
         verdict.note(rule, Action.DENY, reason, refusal.message)
-    if _limiting(plan) is None:
+    if plan.limiting is None:
         return False
     verdict.refusal = refusal
     return True
@@ -128,13 +121,13 @@ def _refuse(plan: Plan, verdict: Verdict, reason: str, refusal: Refusal) -> bool
 def _unpriced(plan: Plan, verdict: Verdict) -> Outcome:
     name = f"{plan.kind}/{plan.model}"
     if plan.costs or plan.charges:
-        _refuse(plan, verdict, "unknown_price", refusals.unknown_price(_limiting(plan) or plan.costs[0].id, name))
+        _refuse(plan, verdict, "unknown_price", refusals.unknown_price(plan.limiting or plan.costs[0].id, name))
     return Outcome(verdict)
 
 
 def _stopped(plan: Plan, stopped: frozenset[str], verdict: Verdict) -> bool:
     name = f"{plan.kind}/{plan.model}"
-    source = _limiting(plan)
+    source = plan.limiting
     if name not in stopped or source is None:
         return False
     return _refuse(plan, verdict, "model_stopped", refusals.model_stopped(source, name))
@@ -143,7 +136,7 @@ def _stopped(plan: Plan, stopped: frozenset[str], verdict: Verdict) -> bool:
 def _unbounded(plan: Plan, facts: CostFacts, verdict: Verdict) -> bool:
     if not facts.refused or not (plan.costs or plan.charges):
         return False
-    source = _limiting(plan) or plan.costs[0].id
+    source = plan.limiting or plan.costs[0].id
     refusal = refusals.unbounded_cost(source, facts.refused[0].path, facts.refused[0].why)
     return _refuse(plan, verdict, "unbounded_cost", refusal)
 
@@ -198,7 +191,7 @@ def _least(rules: tuple[Rule[CostLimit], ...], price: ModelPrice) -> int:
 
 
 def _no_maximum(plan: Plan, price: ModelPrice, verdict: Verdict) -> bool:
-    source = _limiting(plan)
+    source = plan.limiting
     if source is None:
         return False
     why = f"the output maximum of {price.model} is not known; set one"
@@ -209,7 +202,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
     try:
         base, per_token = bound.base(request.cost, price), bound.per_output_token(request.cost, price)
     except bound.BoundError as error:
-        source = _limiting(plan) or next(iter(plan.path), "")
+        source = plan.limiting or next(iter(plan.path), "")
         _refuse(plan, verdict, "unbounded_cost", refusals.unbounded_request(source, str(error)))
         return Outcome(verdict)
     most = _within_request_cost(plan, base, per_token, output, verdict)
@@ -217,7 +210,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
         return Outcome(verdict)
     limit = request.output_limit
     clamped = output.fixed and limit is not None and limit.value is not None and limit.value != output.most
-    sets = limit is not None and not output.fixed and (_limiting(plan) is not None)
+    sets = limit is not None and not output.fixed and (plan.limiting is not None)
     built = CostPlan(
         least=money.round_up(base + output.least * per_token),
         want=money.round_up(base + most * per_token),
@@ -229,7 +222,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
         accounts=plan.charges,
         field=limit.field if limit is not None and sets else None,
         asked=limit.value if limit is not None else None,
-        policy=output.policy or _limiting(plan) or "",
+        policy=output.policy or plan.limiting or "",
     )
     if limit is None or not clamped:
         return Outcome(verdict, built, worst_case=built.want)

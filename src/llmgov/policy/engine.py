@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from llmgov.instants import Duration, Instant
-from llmgov.policy import access, compliance, content, cost, limits, rate, refusals
+from llmgov.policy import compliance, content, cost, limits, rate, refusals
 from llmgov.policy.decision import Action, ApprovalRequest, Decision, Evaluation, Principal, Violation
-from llmgov.policy.runtime import Plan, Runtime
+from llmgov.policy.plan import Plan
+from llmgov.policy.runtime import Runtime
 from llmgov.policy.state import State
 from llmgov.policy.verdict import Verdict
 from llmgov.wire.events import METERED, Edit, Reason, Refusal, ReplaceText, Request
@@ -46,7 +47,7 @@ def decide(
     impossible = _impossible(request, principal, plan)
     if impossible is not None:
         return draft.refused(impossible)
-    if draft.add(access.check(plan, principal, runtime)) or draft.unknown_parts(request):
+    if draft.add(plan.access) or draft.unknown_parts(request):
         return draft.refused()
     tokens = limits.estimate(request.cost, request.output_limit)
     admission = rate.check(plan.limits, tokens, state, now, patience)
@@ -127,8 +128,8 @@ class _Draft:
             rate_headers=rate.headers(self._plan.limits, state, now),
             rate_keys=keys,
             reserved_tokens=admission.tokens,
-            retries=access.retries(self._plan),
-            fallback_models=access.fallback_models(self._plan),
+            retries=self._plan.retries,
+            fallback_models=self._plan.fallback_models,
         )
 
     def _alias(self) -> tuple[ReplaceText, ...]:

@@ -34,10 +34,13 @@ def why_not(match: Match, principal: Principal, provider: str, model: str) -> st
 
 
 def selects(selector: Selector, labels: dict[str, str]) -> bool:
-    """Whether a label selector holds, with the API server's meaning of each operator."""
-    return all(labels.get(key) == value for key, value in selector.labels.items()) and all(
-        _holds(expression, labels) for expression in selector.expressions
-    )
+    """Whether a label selector holds, with the API server's meaning of each operator.
+
+    Raises:
+        ValueError: an operator that does not exist.
+    """
+    found = [_holds(expression, labels) for expression in selector.expressions]
+    return all(found) and all(labels.get(key) == value for key, value in selector.labels.items())
 
 
 def _holds(expression: SelectorExpression, labels: dict[str, str]) -> bool:

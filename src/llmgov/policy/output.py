@@ -73,6 +73,8 @@ class StreamScanner:
     """One string of an answer, in pieces."""
 
     def __init__(self, scanner_: OutputScanner, channel: str, *, protected: bool = False) -> None:
+        # `_data` is what was not sent, after the last character that was (`_sent` bytes). Whether a match begins
+        # before `_from` is known; items in `_ahead` have matched text beyond it.
         self._finder = scanner_.finder
         self._filters = scanner_.filters
         self._cap = scanner_.cap
@@ -80,7 +82,8 @@ class StreamScanner:
         self._protected = protected
         self._data = b""
         self._sent = 0
-        self._cursors = [0] * len(self._finder.items)
+        self._from = 0
+        self._ahead: dict[int, int] = {}
         self._hits: list[Hit] = []
         self._reported: set[tuple[str, str]] = set()
         self._cut = False
@@ -92,7 +95,8 @@ class StreamScanner:
         self._data += text.encode("utf-8", "surrogatepass")
         begin = self._finder.undecided(self._data, self._sent)
         far = _boundary(self._data, len(self._data) - self._cap - 1)
-        return self._advance(max(begin, far, self._sent))
+        decided = max(begin, far, self._sent)
+        return self._advance(decided) if decided > self._from else Piece()
 
     def close(self) -> Piece:
         """The string is complete: returns all that was held back."""
@@ -123,10 +127,11 @@ class StreamScanner:
     def _search(self, decided: int) -> list[Hit]:
         fresh: list[Hit] = []
         for item in self._finder.occurring(self._data):
-            for hit in self._finder.search(item, self._data, self._cursors[item], decided, self._cap):
+            cursor = max(self._from, self._ahead.get(item, 0))
+            for hit in self._finder.search(item, self._data, cursor, decided, self._cap):
                 fresh.append(hit)
-                self._cursors[item] = hit.after
-        self._cursors = [max(cursor, min(decided, len(self._data))) for cursor in self._cursors]
+                self._ahead[item] = hit.after
+        self._from = min(decided, len(self._data))
         fresh.sort()
         self._hits += [hit for hit in fresh if self._redacts(hit)]
         return fresh
@@ -183,10 +188,15 @@ class StreamScanner:
         keep = _boundary(self._data, until - 1)
         self._sent = until - keep
         self._data = self._data[keep:]
-        self._cursors = [cursor - keep for cursor in self._cursors]
-        self._hits = [
-            Hit(hit.start - keep, hit.end - keep, hit.item, hit.after - keep) for hit in self._hits if hit.end > until
-        ]
+        self._from -= keep
+        if self._ahead:
+            self._ahead = {item: at - keep for item, at in self._ahead.items() if at - keep > self._from}
+        if self._hits:
+            self._hits = [
+                Hit(hit.start - keep, hit.end - keep, hit.item, hit.after - keep)
+                for hit in self._hits
+                if hit.end > until
+            ]
 
 
 def _boundary(data: bytes, at: int) -> int:

@@ -4,13 +4,12 @@ Built once for a configuration and replaced whole with the next one. Its caches 
 snapshot, so they change no answer; they are bounded, since clients choose model names.
 """
 
-import dataclasses
+import re2
 
-from llmgov.policy import duties, limits, match
+from llmgov.policy import access, duties, limits, match
 from llmgov.policy.decision import Charge, Evaluation, OutputFilter, Principal
-from llmgov.policy.duties import Duties
-from llmgov.policy.limits import Limit
 from llmgov.policy.output import OutputScanner
+from llmgov.policy.plan import Plan
 from llmgov.policy.rules import KINDS, Rule, of_kind
 from llmgov.policy.scanner import Scanner
 from llmgov.policy.tokens import Issuers
@@ -40,38 +39,17 @@ _OWN_KIND = {Format.OPENAI: "openai", Format.ANTHROPIC: "anthropic"}
 _SERVES = {Format.OPENAI: ("openai", "openai-compatible"), Format.ANTHROPIC: ("anthropic",)}
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Plan:
-    """All that follows from principal, provider and model alone: remembered, so that a request pays for none of it.
-
-    `asked` is the client's name of the model, `model` what it is after aliases; each tuple of rules is in order of
-    priority; `path` names the targets that the request is counted for, nearest first.
-    """
-
-    provider: Provider | None
-    asked: str
-    model: str
-    price: ModelPrice | None
-    access: tuple[Rule[ModelAccess], ...]
-    limits: tuple[Limit, ...]
-    filters: tuple[Rule[ContentFilter], ...]
-    finder: Scanner
-    output: tuple[OutputFilter, ...]
-    compliance: tuple[Rule[Compliance], ...]
-    duties: Duties
-    costs: tuple[Rule[CostLimit], ...]
-    charges: tuple[Charge, ...]
-    path: tuple[str, ...]
-    skipped: tuple[Evaluation, ...]
-
-    @property
-    def kind(self) -> str:
-        """The provider's kind (`openai`), empty where none serves the request."""
-        return self.provider.kind if self.provider else ""
+class BadSnapshotError(ValueError):
+    """A snapshot that cannot be put in force: the caller keeps its last good one."""
 
 
 class Runtime:
-    """One configuration in force. Raises nothing: the snapshot was validated when it was decoded."""
+    """One configuration in force.
+
+    Raises:
+        BadSnapshotError: a pattern that RE2 does not compile, or a selector with an unknown operator. The compiler
+            lets neither through; a sidecar must not trust that.
+    """
 
     def __init__(self, snapshot: Snapshot, directory: Directory | None = None) -> None:
         organization, namespace = snapshot.organization, snapshot.namespace
@@ -84,6 +62,8 @@ class Runtime:
         )
         self.accounts = organization.accounts + namespace.accounts
         self.providers = namespace.providers + organization.providers
+        for policy in self.policies:
+            _validate(policy)
         self.permissions = {role.name: frozenset(role.permissions) for role in organization.roles}
         self.issuers = Issuers(self.settings.issuers)
         self._prices = _by_name(snapshot.prices.models)
@@ -154,12 +134,16 @@ class Runtime:
         charges = self._charges(principal, kind, model)
         content, compliance = of_kind(rules, ContentFilter), of_kind(rules, Compliance)
         filters = tuple(rule for rule in content if Direction.REQUEST in rule.body.directions)
+        models, costs = of_kind(rules, ModelAccess), of_kind(rules, CostLimit)
         return Plan(
             provider=provider,
+            kind=kind,
             asked=asked,
             model=model,
             price=self.price(provider, model) if provider else None,
-            access=of_kind(rules, ModelAccess),
+            access=access.check(models, kind, model, principal, self.permissions),
+            retries=access.retries(models),
+            fallback_models=access.fallback_models(models),
             limits=limits.of(of_kind(rules, RateLimit), principal),
             filters=filters,
             finder=self._scanner(filters),
@@ -170,8 +154,9 @@ class Runtime:
             ),
             compliance=compliance,
             duties=duties.of(compliance),
-            costs=of_kind(rules, CostLimit),
+            costs=costs,
             charges=charges,
+            limiting=_limiting(charges, costs),
             path=_path(principal, charges),
             skipped=tuple(skipped),
         )
@@ -221,3 +206,20 @@ def _charge_key(account: Account, principal: Principal) -> str:
 def _path(principal: Principal, charges: tuple[Charge, ...]) -> tuple[str, ...]:
     policies = (str(charge.account.target) for charge in charges if charge.account.target.kind is TargetKind.POLICY)
     return tuple(dict.fromkeys((*(str(target) for target in _targets(principal)), *policies)))
+
+
+def _limiting(charges: tuple[Charge, ...], costs: tuple[Rule[CostLimit], ...]) -> str | None:
+    """What limits costs, for messages: an enforced account, or else a policy that acts."""
+    account = next((charge.account.source for charge in charges if charge.enforced), None)
+    return account or next((rule.id for rule in costs if rule.acts), None)
+
+
+def _validate(policy: Policy) -> None:
+    """Meet every pattern and selector once, so that none fails while a request waits."""
+    try:
+        if policy.match.pods is not None:
+            match.selects(policy.match.pods, {})
+        if isinstance(policy.body, ContentFilter):
+            Scanner([policy.body])
+    except (ValueError, re2.error) as error:
+        raise BadSnapshotError(f"policy {policy.id}: {error}") from error

@@ -32,10 +32,6 @@ class _Ticket:
     admitted: bool = False
     kept: list[tuple[Limit, int, Instant]] = dataclasses.field(default_factory=list)
 
-    def at_once(self) -> dict[str, int]:
-        """The `concurrent` limits that can hold it back: their keys, each with 1 place."""
-        return {limit.key: 1 for limit in self.limits if not limit.length and limit.rule.acts}
-
 
 class State:
     """One proxy's counters. All methods are exact for the instants they are given, which need not be the present."""
@@ -44,7 +40,6 @@ class State:
         self._windows: collections.OrderedDict[str, Window] = collections.OrderedDict()
         self._max_windows = max_windows
         self._running: collections.Counter[str] = collections.Counter()
-        self._waiting: collections.Counter[str] = collections.Counter()
         self._tickets: dict[str, _Ticket] = {}
         self._queue: dict[str, _Ticket] = {}
         self._serial = 0
@@ -65,8 +60,11 @@ class State:
         return self.window(limit).slot(limit.amount(tokens), limit.limit, limit.length, now)
 
     def full(self, limit: Limit) -> bool:
-        """Whether as many requests run, or wait in line, as a `concurrent` limit allows at once."""
-        return self._waiting[limit.key] > 0 or self._running[limit.key] >= limit.limit
+        """Whether as many requests run as a `concurrent` limit allows at once.
+
+        Where there is room, nobody in line could use it: whoever can is let go as soon as a place is free.
+        """
+        return self._running[limit.key] >= limit.limit
 
     def admit(self, limits: Sequence[Limit], tokens: int, at: Instant) -> str:
         """Count a request in all of `limits`, from `at` on; `at` must be no earlier than each `slot`."""
@@ -79,7 +77,6 @@ class State:
         name, ticket = self._open(limits, tokens)
         ticket.deadline = deadline
         self._queue[name] = ticket
-        self._waiting.update(ticket.at_once())
         return name
 
     def release(self, keys: Sequence[str], tokens: int | None, now: Instant) -> tuple[Turn, ...]:
@@ -124,18 +121,12 @@ class State:
 
     def _close(self, name: str) -> _Ticket | None:
         ticket = self._tickets.pop(name, None)
-        self._dequeue(name)
+        self._queue.pop(name, None)
         if ticket is not None and ticket.admitted:
             for limit in ticket.limits:
                 if not limit.length:
                     _subtract(self._running, limit.key)
         return ticket
-
-    def _dequeue(self, name: str) -> None:
-        ticket = self._queue.pop(name, None)
-        if ticket is not None:
-            for key in ticket.at_once():
-                _subtract(self._waiting, key)
 
     def _correct(self, ticket: _Ticket, tokens: int, now: Instant) -> None:
         for limit, amount, kept in ticket.kept:
@@ -152,22 +143,16 @@ class State:
             window.take(amount, kept)
 
     def _advance(self, now: Instant) -> tuple[Turn, ...]:
-        """Let those go whose turn it is, in order of arrival; nobody overtakes at a limit that somebody waits for."""
+        """Let those go who can, in order of arrival."""
         turns: list[Turn] = []
-        blocked: set[str] = set()
         for name, ticket in tuple(self._queue.items()):
-            keys = ticket.at_once().keys()
-            if blocked & keys or not self._room(ticket):
-                blocked |= keys
-                continue
-            self._dequeue(name)
-            turns.append(Turn(name, self._try(name, ticket, now)))
+            if self._room(ticket):
+                del self._queue[name]
+                turns.append(Turn(name, self._try(name, ticket, now)))
         return tuple(turns)
 
     def _room(self, ticket: _Ticket) -> bool:
-        return all(
-            self._running[limit.key] < limit.limit for limit in ticket.limits if not limit.length and limit.rule.acts
-        )
+        return not any(self.full(limit) for limit in ticket.limits if not limit.length and limit.rule.acts)
 
     def _try(self, name: str, ticket: _Ticket, now: Instant) -> Instant | None:
         windows = (limit for limit in ticket.limits if limit.length and limit.rule.acts)

@@ -1,5 +1,6 @@
 """Content filters on requests: blocking, redacting, flagging, seeing through escapes, and never repeating a value."""
 
+import itertools
 import json
 import re
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgov.policy import scanner, state
+from llmgov.policy import escapes, scanner, state
 from llmgov.policy.decision import Action
 from llmgov.policy.scanner import Hit, Scanner
 from llmgov.snapshot import Audience, Category, ContentFilter, Direction, OnDetect, Pattern
@@ -138,6 +139,33 @@ def test_a_value_is_redacted_however_json_spells_it(before: str, after: str) -> 
     [edit] = decide(configured, request(text)).edits
     assert isinstance(edit, ReplaceText)
     assert json.loads(edit.text) == {"a": before + "[REDACTED:word]" + after}
+
+
+@settings(max_examples=300)
+@given(st.text(st.sampled_from('ab"\\\\\\\\/ntu0041dDcC8é'), max_size=40))
+def test_the_quick_way_through_escapes_and_the_map_agree(text: str) -> None:
+    data = text.encode()
+    plain, mapped = escapes.unescape(data), escapes.Mapped(data, 1)
+    assert mapped.origin(len(plain)) == len(data)
+    origins = [mapped.origin(place) for place in range(len(plain) + 1)]
+    assert b"".join(escapes.unescape(data[start:end]) for start, end in pairwise_runs(origins)) == plain
+
+
+def pairwise_runs(origins: list[int]) -> list[tuple[int, int]]:
+    """The pieces of the text that single bytes came from; a character of several bytes is one piece."""
+    starts = sorted(set(origins))
+    return list(itertools.pairwise(starts))
+
+
+@given(st.recursive(st.text(), lambda inner: st.lists(inner, max_size=3), max_leaves=6))
+def test_a_json_text_without_its_escapes_holds_what_it_says(value: object) -> None:
+    data = json.dumps(value, ensure_ascii=True).encode()
+    plain = escapes.unescape(data).decode("utf-8", "surrogatepass")
+    assert all(text.replace("\ud800", "?") in plain for text in leaves(value) if text.isprintable())
+
+
+def leaves(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else [text for inner in value for text in leaves(inner)]  # type: ignore[attr-defined]
 
 
 PATTERNS = (r"a+b", r"[0-9]{2,4}", r"é.", r"(?i)xy?z", r"\bb\b")

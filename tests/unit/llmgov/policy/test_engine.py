@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgov.policy import engine, refusals, state
+from llmgov.policy import engine, refusals, runtime, state
 from llmgov.policy.decision import Principal, Workload
 from llmgov.policy.runtime import MAX_PLANS
 from llmgov.snapshot import (
@@ -22,7 +22,10 @@ from llmgov.snapshot import (
     OnDetect,
     OnExceed,
     Pattern,
+    Policy,
     RateLimit,
+    Selector,
+    SelectorExpression,
     Settings,
     Subject,
 )
@@ -79,6 +82,8 @@ def test_every_policy_that_was_looked_at_is_explained_in_order_of_priority() -> 
 
 
 BODIES: list[Body] = [
+    RateLimit(Subject.WORKLOAD, OnExceed.THROTTLE, 10**9, requests_per_minute=1),
+    RateLimit(Subject.WORKLOAD, OnExceed.THROTTLE, 10**9, concurrent=1),
     ACCESS,
     RATE,
     BLOCK,
@@ -152,9 +157,20 @@ def test_what_is_remembered_of_plans_is_bounded() -> None:
     assert len(configured._plans) <= MAX_PLANS
 
 
-def test_labels_of_one_service_account_are_told_apart() -> None:
-    from llmgov.snapshot import Selector
+@pytest.mark.parametrize(
+    "bad",
+    [
+        policy(ContentFilter((Direction.REQUEST,), OnDetect.BLOCK, (Pattern("x", "(?=look)ahead"),))),
+        policy(ACCESS, match=Match(pods=Selector(expressions=(SelectorExpression("app", "Near"),)))),
+    ],
+    ids=["a pattern that RE2 does not have", "a selector with an unknown operator"],
+)
+def test_a_snapshot_that_cannot_be_used_is_rejected_whole(bad: Policy) -> None:
+    with pytest.raises(runtime.BadSnapshotError, match="policy ns/p"):
+        configure(bad)
 
+
+def test_labels_of_one_service_account_are_told_apart() -> None:
     configured = configure(policy(ModelAccess(deny=("*",)), match=Match(pods=Selector({"risky": "yes"}))))
     risky = Principal(Workload("shop", "checkout", {"risky": "yes"}))
     plain = Principal(Workload("shop", "checkout", {}))

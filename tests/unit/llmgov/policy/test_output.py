@@ -88,6 +88,26 @@ def test_a_pattern_that_is_not_understood_holds_back_the_cap_and_is_still_exact(
     assert streamed(found.stream("c"), [text[at : at + size] for at in range(0, len(text), size)]) == whole(found, text)
 
 
+TRICKY = [
+    (r"^ab", ["xa", "b"], "xab"),
+    (r"^ab", ["a", "b"], "[REDACTED:p0]"),
+    (r"\bab\b", ["x", "ab", " "], "xab "),
+    (r"\bab\b", ["x ", "ab", "", "c"], "x abc"),
+    (r"b$", ["b", "b"], "b[REDACTED:p0]"),
+    (r"ab", ["a", "", "b", "a"], "[REDACTED:p0]a"),
+    (r"aa", ["a", "aa"], "[REDACTED:p0]a"),
+    (r"a|ab", ["a", "b"], "[REDACTED:p0]b"),
+    (r"(?m)^b", ["a\n", "b"], "a\n[REDACTED:p0]"),
+    (r"é", ["\u00e9"], "[REDACTED:p0]"),
+]
+
+
+@pytest.mark.parametrize(("regex", "pieces", "expected"), TRICKY)
+def test_what_stands_at_the_edge_of_a_piece(regex: str, pieces: list[str], expected: str) -> None:
+    assert streamed(scanner(regex).stream("c"), pieces) == expected
+    assert whole(scanner(regex), "".join(pieces)) == expected
+
+
 def test_no_more_than_the_cap_is_ever_held_back() -> None:
     stream = scanner(r"x(?s:.)*y").stream("c")
     for _ in range(100):

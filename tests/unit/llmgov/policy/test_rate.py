@@ -292,6 +292,29 @@ def test_nobody_overtakes_the_line() -> None:
     assert second.queued
 
 
+def test_who_waits_for_one_limit_does_not_hold_up_those_who_need_not() -> None:
+    configured = configure(
+        policy(RateLimit(Subject.NAMESPACE, OnExceed.THROTTLE, 5 * S, concurrent=2), "all"),
+        policy(RateLimit(Subject.WORKLOAD, OnExceed.THROTTLE, 5 * S, concurrent=1), "each"),
+    )
+    counters = state.State()
+    a, b = Principal(Workload("shop", "a")), Principal(Workload("shop", "b"))
+    decide(configured, principal=a, now=0, counters=counters)
+    assert decide(configured, principal=a, now=1, counters=counters).queued
+    other = decide(configured, principal=b, now=2, counters=counters)
+    assert not other.queued
+    waiting = decide(configured, principal=b, now=3, counters=counters)
+    assert counters.release(other.rate_keys, None, 4) == (state.Turn(waiting.rate_keys[0], 4),)
+
+
+def test_a_dry_run_throttles_on_paper_as_it_would_in_force() -> None:
+    body = RateLimit(Subject.WORKLOAD, OnExceed.THROTTLE, MINUTE, requests_per_minute=1)
+    configured, counters = configure(policy(body, dry_run=True)), state.State()
+    decisions = [decide(configured, now=now, counters=counters) for now in range(3)]
+    assert [found.throttle_until for found in decisions] == [None] * 3
+    assert [[v.action for v in found.violations] for found in decisions] == [[], [Action.THROTTLE], [Action.DENY]]
+
+
 def test_a_turn_in_line_still_needs_room_in_the_windows() -> None:
     configured, counters = configure(policy(throttle(5 * S, concurrent=1, requests_per_minute=1))), state.State()
     first = decide(configured, now=0, counters=counters)

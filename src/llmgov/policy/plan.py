@@ -1,0 +1,41 @@
+"""What applies to the requests of one principal for one model: all that follows from these alone."""
+
+import dataclasses
+
+from llmgov.policy.decision import Charge, Evaluation, OutputFilter
+from llmgov.policy.duties import Duties
+from llmgov.policy.limits import Limit
+from llmgov.policy.rules import Rule
+from llmgov.policy.scanner import Scanner
+from llmgov.policy.verdict import Verdict
+from llmgov.snapshot import Compliance, ContentFilter, CostLimit, ModelPrice, Provider
+
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Plan:
+    """Remembered, so that a request pays for none of it.
+
+    `kind` is the provider's (`openai`), empty where none serves the request. `asked` is the client's name of the model,
+    `model` what it is after aliases; each tuple of rules is in order of priority; `path` names the targets that the
+    request is counted for, nearest first; `limiting` is what limits costs (an enforced account's source, or a policy).
+    """
+
+    provider: Provider | None
+    kind: str
+    asked: str
+    model: str
+    price: ModelPrice | None
+    access: Verdict
+    retries: int
+    fallback_models: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    filters: tuple[Rule[ContentFilter], ...]
+    finder: Scanner
+    output: tuple[OutputFilter, ...]
+    compliance: tuple[Rule[Compliance], ...]
+    duties: Duties
+    costs: tuple[Rule[CostLimit], ...]
+    charges: tuple[Charge, ...]
+    limiting: str | None
+    path: tuple[str, ...]
+    skipped: tuple[Evaluation, ...]
