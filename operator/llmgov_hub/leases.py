@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeGuard
 
 from llmgov.instants import Instant
-from llmgov.ledger import grants, returns
+from llmgov.ledger import epochs, grants, returns
+from llmgov.ledger.book import Lock
 from llmgov.ledger.messages import (
     Epoch,
     Inventory,
@@ -58,11 +59,11 @@ class Leases:
                 reply = await self._try_with_others(request, key)
             if _is_short(reply) and reply.key == key:
                 break
-        return reply
+        return reply if isinstance(reply, LeaseGrant) else await self._try(request, final=True)
 
-    async def _try(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
+    async def _try(self, request: LeaseRequest, *, final: bool = False) -> LeaseGrant | LeaseRefusal:
         now = self._clock()
-        step = functools.partial(grants.grant, request=request, definitions=self._definitions, now=now)
+        step = functools.partial(grants.grant, request=request, definitions=self._definitions, now=now, final=final)
         return await self._store.transact(grants.lock(request, self._definitions, now), step)
 
     async def _try_with_others(self, request: LeaseRequest, key: str) -> LeaseGrant | LeaseRefusal:
@@ -96,8 +97,7 @@ class Leases:
 
     async def register(self, holder: str) -> Epoch:
         """A sidecar has started: its epoch, which fences the earlier ones of its pod."""
-        number = await self._store.transact(returns.holder_lock(holder), lambda book: returns.register(book, holder))
-        return Epoch(holder, number)
+        return await self._store.transact(Lock(holders=(holder,)), lambda book: epochs.register(book, holder))
 
     async def lose(self, holder: str) -> MicroUsd:
         """A pod is gone for good: charge what it still had as unknown; how much that is."""

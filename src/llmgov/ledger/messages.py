@@ -46,13 +46,17 @@ class Need(Struct, frozen=True):
 
 
 class LeaseRequest(Struct, frozen=True, tag=True):
-    """Ask for leases on all accounts of one charging path: all or nothing."""
+    """Ask for leases on all accounts of one charging path: all or nothing.
+
+    `request` grows with each one of an epoch; those below `closed` have been answered and will not be repeated.
+    """
 
     epoch: Epoch
     request: int
     needs: tuple[Need, ...]
     path: tuple[str, ...]
     approval: str | None = None
+    closed: int = 0
 
 
 class Lease(Struct, frozen=True):

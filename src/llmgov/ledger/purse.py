@@ -140,7 +140,7 @@ class Purse:
         wait = self._waits.get(attempt)
         if wait is not None and wait.asked == refusal.request:
             wait.asked, wait.answered = None, True
-            held = self._take(wait, now)
+            held = None if wait.wish.approval is not None else self._take(wait, now)
             del self._waits[attempt]
             commands.append(held or Refused(attempt, refusal))
         commands.extend(self._refuse_hopeless(refusal, now))
@@ -237,7 +237,7 @@ class Purse:
         self._asked[self._requests] = (now, wait.wish.attempt)
         wish = wait.wish
         needs = tuple(self._needs(wish, now))
-        return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, wish.approval))
+        return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, wish.approval, min(self._asked)))
 
     def _needs(self, wish: Wish, now: Instant) -> Iterator[Need]:
         """What is missing, and of each account better as much as all who wait for it want."""

@@ -38,7 +38,11 @@ class Replay:
 
 
 def replay(records: Iterable[SpoolRecord], epoch: Epoch, now: Instant, *, torn: bool) -> Replay:
-    """Read the spool of earlier epochs of `epoch.holder`, oldest record first."""
+    """Read the spool of earlier epochs of `epoch.holder`, oldest record first.
+
+    `torn` stays true for later restarts until all `returns` of one replay were acknowledged: before that the ledger
+    may not know that something is missing.
+    """
     ledger = _Spool()
     for record in records:
         ledger.read(record)
@@ -92,12 +96,13 @@ class _Spool:
         return [lease for id_, lease in self.leases.items() if id_ not in final]
 
     def close(self, lease: Lease, epoch: Epoch, torn: bool) -> LeaseReturn:
+        if torn:
+            # Records of returns may be missing as well: a serial below zero is none of theirs.
+            return LeaseReturn(epoch, lease.id, -epoch.number, 0, final=True, unaccounted=True)
         carried = self._carried.get(lease.id)
         known, returned = (carried.serial, carried.returned) if carried else (0, 0)
         later = [message for message in self.returns if message.lease == lease.id and message.serial > known]
         serial = max((message.serial for message in later), default=known) + 1
-        if torn:
-            return LeaseReturn(epoch, lease.id, serial, 0, final=True, unaccounted=True)
         returned += sum(message.amount for message in later)
         rest = lease.amount - returned - self._spent.get(lease.id, 0)
         return LeaseReturn(epoch, lease.id, serial, max(0, rest), final=True)

@@ -9,7 +9,7 @@ from llmgov.instants import Instant
 from llmgov.ledger import moves
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Inventory, LeaseReturn
-from llmgov.ledger.rows import EpochRow, LeaseState
+from llmgov.ledger.rows import LeaseRow, LeaseState
 from llmgov.money import MicroUsd
 
 
@@ -22,7 +22,8 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
     """Take a return; how much became free. A repeated one changes nothing.
 
     Older epochs may still return (their money was never freed), but only the holder of a lease may, and never more
-    than is outstanding. A lost lease stays lost: its return lessens what is unknown.
+    than is outstanding. A lost lease stays lost: a return of its own epoch lessens what is unknown; what a later epoch
+    concludes from its spool does not, since it knows no more than the one that gave the lease up.
     """
     lease = book.leases.get(message.lease)
     if lease is None or lease.holder != message.epoch.holder:
@@ -30,7 +31,7 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
     if (message.lease, message.serial) in book.returns:
         return 0
     book.put_return(message.lease, message.serial)
-    amount = min(max(0, message.amount), lease.outstanding)
+    amount = 0 if _is_guess(lease, message) else min(max(0, message.amount), lease.outstanding)
     state = lease.state
     if message.unaccounted:
         state = LeaseState.LOST
@@ -40,8 +41,12 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
     return amount
 
 
+def _is_guess(lease: LeaseRow, message: LeaseReturn) -> bool:
+    return lease.state is LeaseState.LOST and message.epoch.number != lease.number
+
+
 def holder_lock(holder: str) -> Lock:
-    """What `take_inventory`, `lose` and `register` need of the store."""
+    """What `take_inventory` and `lose` need of the store."""
     return Lock(holders=(holder,), leases_of=(holder,))
 
 
@@ -76,11 +81,3 @@ def lose(book: Book, holder: str, now: Instant) -> MicroUsd:
             lost += lease.outstanding
             moves.change_lease(book, msgspec.structs.replace(lease, state=LeaseState.LOST), now)
     return lost
-
-
-def register(book: Book, holder: str) -> int:
-    """A new boot of `holder`: the number that its epoch gets, above all earlier ones, which it fences."""
-    row = book.epochs.get(holder)
-    number = 1 if row is None else row.number + 1
-    book.put_epoch(EpochRow(holder, number))
-    return number

@@ -107,10 +107,16 @@ class LeaseRow(Row, frozen=True):
 
 
 class EpochRow(Row, frozen=True):
-    """The newest boot of a holder, by `holder`: it fences the older ones."""
+    """The newest boot of a holder, by `holder`: it fences the older ones.
+
+    `refused` are requests that were answered with no, so that a copy of one which arrives late is not granted to
+    nobody; those below `closed` need not be remembered.
+    """
 
     holder: str
     number: int
+    closed: int = 0
+    refused: tuple[int, ...] = ()
 
 
 class Attempt(Row, frozen=True):

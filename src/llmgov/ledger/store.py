@@ -27,8 +27,11 @@ from llmgov.money import MicroUsd
 T = TypeVar("T")
 
 
-class StoreError(Exception):
-    """The store cannot do what was asked now: it is closed, busy beyond its timeout, or its database is damaged."""
+class StoreError(OSError):
+    """The store cannot do what was asked now: it is closed, busy beyond its timeout, or its database is damaged.
+
+    An `OSError`, as a connection to a hub that broke would raise: a sidecar tries again either way.
+    """
 
 
 class Reader(Protocol):

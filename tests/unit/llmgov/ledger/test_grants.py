@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgov import instants
-from llmgov.ledger import grants
+from llmgov.ledger import approvals, grants
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, EpochRow, Window
@@ -99,7 +99,6 @@ def test_a_window_begins_with_what_its_scope_spent_and_tells_of_thresholds() -> 
         (2 * USD, 2 * USD, USD - 1, 1, True),
         (2 * USD, 2 * USD, USD, 1, False),
         (6 * USD, 0, 0, 1, False),
-        (6 * USD, 0, 0, 0, True),
     ],
     ids=[
         "the whole limit may be lent",
@@ -107,7 +106,6 @@ def test_a_window_begins_with_what_its_scope_spent_and_tells_of_thresholds() -> 
         "what is spent, leased and unknown counts",
         "nothing is left",
         "nothing is lent of a limit that was lowered below what is spent",
-        "nothing is needed, nothing is refused",
     ],
 )
 def test_never_more_than_the_limit(spent: int, leased: int, unknown: int, least: int, passes: bool) -> None:
@@ -175,6 +173,35 @@ def test_a_request_that_contradicts_itself_is_an_error(wanted: LeaseRequest) -> 
         ask(book(), wanted)
 
 
+def test_a_refused_request_is_not_granted_when_a_copy_of_it_arrives_late() -> None:
+    account = ledgers.account()
+    rows = book(window(account, spent=5 * USD))
+    refused(ask(rows, request(need(account, 1))))
+    rows.put_window(window(account))
+    assert refused(ask(rows, request(need(account, 1)))).why is Why.CLOSED
+    later = msgspec.structs.replace(request(need(account, 1), number=2), closed=2)
+    granted(ask(rows, later))
+    assert rows.epochs["pod-1"] == EpochRow("pod-1", 1, closed=2, refused=())
+    assert refused(ask(rows, request(need(account, 1)))).why is Why.CLOSED
+
+
+def test_a_refusal_that_is_not_final_leaves_no_trace() -> None:
+    account = ledgers.account(thresholds=APPROVE_AT_90)
+    rows = book(window(account, spent=4_500_000))
+    reply = refused(grants.grant(rows, request(need(account, 1)), {}, NOW, final=False))
+    assert (reply.why, reply.remaining) == (Why.EXHAUSTED, 0)
+    assert not rows.put.approvals
+    assert rows.epochs["pod-1"].refused == ()
+
+
+def test_an_account_that_has_nothing_left_does_not_stop_a_request_that_needs_nothing_of_it() -> None:
+    empty, full = ledgers.account(ORGANIZATION), ledgers.account()
+    rows = book(window(empty, spent=5 * USD), window(full))
+    (lease,) = granted(ask(rows, request(need(empty, 0, CENT), need(full, CENT)))).leases
+    assert lease.key == full.key
+    refused(ask(rows, request(need(empty, 0, CENT), number=2)))
+
+
 class TestThresholds:
     def test_no_lease_crosses_the_next_acting_threshold(self) -> None:
         account = ledgers.account(thresholds=APPROVE_AT_90)
@@ -239,7 +266,8 @@ class TestThresholds:
     def approval(account: Account, state: ApprovalState, threshold: int = 90) -> ApprovalRow:
         start = window(account).start
         return ApprovalRow(
-            "apr-1", ApprovalKind.THRESHOLD, account.source, "more", NOW, window(account).end, state,
+            approvals.identity(f"{account.key}/{start}/{threshold}"),
+            ApprovalKind.THRESHOLD, account.source, "more", NOW, window(account).end, state,
             account=account.key, window_start=start, threshold=threshold,
         )  # fmt: skip
 

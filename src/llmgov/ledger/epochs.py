@@ -1,0 +1,39 @@
+"""Which boot of a sidecar may ask, and which of its requests were answered: what makes late messages harmless."""
+
+from llmgov.ledger.book import Book
+from llmgov.ledger.messages import Epoch, LeaseRequest
+from llmgov.ledger.rows import EpochRow
+
+
+def register(book: Book, holder: str) -> Epoch:
+    """A new boot of `holder`: its epoch, numbered above all earlier ones, which it fences."""
+    known = book.epochs.get(holder)
+    number = 1 if known is None else known.number + 1
+    book.put_epoch(EpochRow(holder, number))
+    return Epoch(holder, number)
+
+
+def admit(book: Book, epoch: Epoch) -> bool:
+    """Whether `epoch` is its holder's newest; a newer one than was known fences the older from here on."""
+    known = book.epochs.get(epoch.holder)
+    if known is not None and known.number > epoch.number:
+        return False
+    if known is None or known.number < epoch.number:
+        book.put_epoch(EpochRow(epoch.holder, epoch.number))
+    return True
+
+
+def is_answered(book: Book, request: LeaseRequest) -> bool:
+    """Whether this is a late copy of a request that was answered with no: nobody waits for it any more."""
+    known = book.epochs[request.epoch.holder]
+    return request.request < known.closed or request.request in known.refused
+
+
+def remember(book: Book, request: LeaseRequest, *, refused: bool) -> None:
+    """Note the answer to an admitted request, and forget what can no longer arrive late."""
+    known = book.epochs[request.epoch.holder]
+    closed = max(known.closed, request.closed)
+    numbers = {*known.refused, request.request} if refused else set(known.refused)
+    after = EpochRow(known.holder, known.number, closed, tuple(sorted(n for n in numbers if n >= closed)))
+    if after != known:
+        book.put_epoch(after)
