@@ -62,8 +62,8 @@ class Expectation(_Strict, frozen=True):
     """What must hold of the decision; what is not named is not checked.
 
     `reason` is a refusal's (`budget_exceeded`) or a violation's (`pattern:ssn`); `message` and `body` must be contained
-    in the refusal's message and in the body that would be sent; `violations` are reasons that must be among those
-    recorded, dry run included.
+    in the refusal's message and in the body that would be sent, `answer` in what the client would get; `violations` are
+    reasons that must be among those recorded, dry run included.
     """
 
     action: Action | None = None
@@ -73,6 +73,8 @@ class Expectation(_Strict, frozen=True):
     clamp: int | None = None
     body: str | None = None
     not_body: str | None = None
+    answer: str | None = None
+    not_answer: str | None = None
     violations: tuple[str, ...] = ()
 
 
@@ -80,7 +82,8 @@ class Situation(_Strict, frozen=True):
     """A request and all that a decision about it depends on.
 
     `spent` maps a Budget, or a policy with a `costLimit`, by name or `namespace/name`, to what was spent in the present
-    window, in its own currency. `approved` says that an administrator granted whatever approval this needs.
+    window, in its own currency. `approved` says that an administrator granted whatever approval this needs. `answer` is
+    text that the provider answers with, for output filters.
     """
 
     request: Request
@@ -88,6 +91,7 @@ class Situation(_Strict, frozen=True):
     time: str = DEFAULT_TIME
     spent: dict[str, str] = {}
     approved: bool = False
+    answer: str | None = None
     earlier: tuple[Earlier, ...] = ()
 
     @property

@@ -72,8 +72,8 @@ def _sections(situation: cases.Situation, outcome: whatif.Outcome) -> Iterator[s
     yield "".join(f"{line}\n" for line in _summary(situation, outcome))
     if outcome.decision is not None:
         yield _policies(outcome.decision)
-        if outcome.decision.violations:
-            yield _violations(outcome.decision)
+        if outcome.violations:
+            yield _violations(outcome)
     if outcome.accounts:
         yield _accounts(outcome)
 
@@ -110,10 +110,10 @@ def _policies(decision: Decision) -> str:
     return tables.render(["order", "policy", "kind", "applies", "outcome"], rows)
 
 
-def _violations(decision: Decision) -> str:
+def _violations(outcome: whatif.Outcome) -> str:
     rows = [
         [each.policy, each.action.value, each.reason, each.path or "", "yes" if each.dry_run else "no"]
-        for each in decision.violations
+        for each in outcome.violations
     ]
     return tables.render(["violation of", "action", "reason", "path", "dry run"], rows)
 

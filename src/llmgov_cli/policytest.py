@@ -80,51 +80,46 @@ def _run_case(file: pathlib.Path, located: cases.Located, offline: assembly.Offl
 def unmet(expect: cases.Expectation, outcome: whatif.Outcome) -> Iterator[str]:
     """Every part of an expectation that does not hold, as a sentence."""
     message = "" if outcome.refusal is None else outcome.refusal.message
-    body = outcome.body.decode()
+    clamped = None if outcome.clamp is None else outcome.clamp.value
     if expect.action is not None and outcome.action is not expect.action:
         yield f"expected action {expect.action.value}, got {outcome.action.value}{_because(message)}"
-    if expect.reason is not None and expect.reason not in _reasons(outcome):
-        yield f"expected reason {expect.reason}, got {_listed(_reasons(outcome))}"
-    if expect.policy is not None and expect.policy not in _policies(outcome):
-        yield f"expected policy {expect.policy}, got {_listed(_policies(outcome))}"
-    if expect.message is not None and expect.message not in message:
-        yield f"expected a message with {expect.message!r}, got {message!r}"
-    clamped = None if outcome.clamp is None else outcome.clamp.value
     if expect.clamp is not None and clamped != expect.clamp:
         yield f"expected an output maximum of {expect.clamp}, got {clamped}"
-    if expect.body is not None and expect.body not in body:
-        yield f"expected a body with {expect.body!r}, got {body!r}"
-    if expect.not_body is not None and expect.not_body in body:
-        yield f"expected a body without {expect.not_body!r}, got {body!r}"
+    yield from _missing("reason", expect.reason, _reasons(outcome))
+    yield from _missing("policy", expect.policy, _policies(outcome))
     for reason in expect.violations:
-        if reason not in _violations(outcome):
-            yield f"expected a violation {reason}, got {_listed(_violations(outcome))}"
+        yield from _missing("violation", reason, [violation.reason for violation in outcome.violations])
+    yield from _differing("a message", message, expect.message, None)
+    yield from _differing("a body", outcome.body.decode(), expect.body, expect.not_body)
+    yield from _differing("an answer", outcome.answer, expect.answer, expect.not_answer)
+
+
+def _missing(what: str, wanted: str | None, found: Sequence[str]) -> Iterator[str]:
+    if wanted is not None and wanted not in found:
+        yield f"expected {what} {wanted}, got {', '.join(found) or 'none'}"
+
+
+def _differing(what: str, text: str, inside: str | None, outside: str | None) -> Iterator[str]:
+    if inside is not None and inside not in text:
+        yield f"expected {what} with {inside!r}, got {text!r}"
+    if outside is not None and outside in text:
+        yield f"expected {what} without {outside!r}, got {text!r}"
 
 
 def _because(message: str) -> str:
     return f" ({message})" if message else ""
 
 
-def _listed(words: Sequence[str]) -> str:
-    return ", ".join(words) or "none"
-
-
-def _violations(outcome: whatif.Outcome) -> list[str]:
-    found = () if outcome.decision is None else outcome.decision.violations
-    return [violation.reason for violation in found]
-
-
 def _reasons(outcome: whatif.Outcome) -> list[str]:
     refused = [] if outcome.refusal is None else [outcome.refusal.reason.value]
-    return list(dict.fromkeys([*refused, *_violations(outcome)]))
+    return list(dict.fromkeys([*refused, *(violation.reason for violation in outcome.violations)]))
 
 
 def _policies(outcome: whatif.Outcome) -> list[str]:
     """Whose doing it is: the refusal's policy, the clamp's, and those of all violations."""
     refused = [] if outcome.refusal is None or outcome.refusal.policy is None else [outcome.refusal.policy]
     clamped = [] if outcome.clamp is None else [outcome.clamp.policy]
-    found = () if outcome.decision is None else outcome.decision.violations
-    return list(dict.fromkeys([*refused, *clamped, *(violation.policy for violation in found)]))
+    return list(dict.fromkeys([*refused, *clamped, *(violation.policy for violation in outcome.violations)]))
 
 
 def _report(results: Sequence[Result], faults: Sequence[str]) -> str:

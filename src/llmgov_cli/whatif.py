@@ -7,13 +7,14 @@ from llmgov.instants import Duration, Instant
 from llmgov.ledger.commands import Held
 from llmgov.ledger.messages import LeaseRefusal, Why
 from llmgov.policy import cost, engine, identity, refusals
-from llmgov.policy.decision import Action, Clamp, CostPlan, Decision, Principal, Workload
+from llmgov.policy.decision import Action, Clamp, CostPlan, Decision, Principal, Violation, Workload
+from llmgov.policy.output import OutputScanner
 from llmgov.policy.runtime import Runtime
 from llmgov.policy.state import State
 from llmgov.resources import durations
 from llmgov.snapshot import Approval, Directory
 from llmgov.wire import splice
-from llmgov.wire.events import Edit, Reason, Refusal, Request
+from llmgov.wire.events import Edit, Reason, Refusal, Request, Text, TextRole
 from llmgov.wire.malformed import RequestError
 from llmgov_cli import bodies, cases, till
 
@@ -25,7 +26,8 @@ class Outcome:
     """What is decided of a request in the end, money included.
 
     `decision` is the engine's, `None` where the request was not understood; `body` what would be sent; `held` what is
-    set aside in each of `accounts`, in micro-USD; `wait` how long it is throttled.
+    set aside in each of `accounts`, in micro-USD; `wait` how long it is throttled; `answer` what the client would get
+    of the situation's answer, and `answer_violations` what was found there.
     """
 
     action: Action
@@ -36,6 +38,13 @@ class Outcome:
     held: int | None = None
     accounts: tuple[till.Standing, ...] = ()
     wait: Duration | None = None
+    answer: str = ""
+    answer_violations: tuple[Violation, ...] = ()
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """Everything that would be recorded, of the request and of its answer."""
+        return (() if self.decision is None else self.decision.violations) + self.answer_violations
 
 
 def decide(compiled: compiler.Compiled, situation: cases.Situation) -> Outcome:
@@ -44,7 +53,7 @@ def decide(compiled: compiler.Compiled, situation: cases.Situation) -> Outcome:
     Raises:
         KeyError: the principal's namespace was not compiled.
         till.UnknownBudgetError: `spent` names a Budget that does not count the request.
-        ValueError: an amount, time or operation that is none.
+        ValueError: an amount, time, operation or role that is none.
     """
     try:
         request = bodies.parse(situation.request)
@@ -58,7 +67,10 @@ def decide(compiled: compiler.Compiled, situation: cases.Situation) -> Outcome:
         granted = Approval(id="what-if", digest=asked.digest, expires=_FAR)
         runtime = Runtime(runtime.snapshot, _directory(situation.principal, (granted,)))
         decision = _decide(request, principal, runtime, situation)
-    return _settled(request, decision, situation)
+    outcome = _settled(request, decision, situation)
+    if situation.answer is None or outcome.refusal is not None:
+        return outcome
+    return _answered(outcome, runtime.output_scanner(decision.output), situation.answer)
 
 
 def _directory(given: cases.Principal, approvals: tuple[Approval, ...]) -> Directory:
@@ -67,6 +79,9 @@ def _directory(given: cases.Principal, approvals: tuple[Approval, ...]) -> Direc
 
 
 def _principal(given: cases.Principal, runtime: Runtime) -> Principal:
+    unknown = [role for role in given.roles if role not in runtime.permissions]
+    if unknown:
+        raise ValueError(f"there is no LLMRole {unknown[0]}")
     workload = Workload(given.namespace, given.service_account, given.labels)
     return identity.principal(workload, runtime, given.user, verified=given.verified)
 
@@ -102,6 +117,18 @@ def _settled(request: Request, decision: Decision, situation: cases.Situation) -
         accounts=accounts,
         wait=wait,
     )
+
+
+def _answered(outcome: Outcome, scanner: OutputScanner | None, answer: str) -> Outcome:
+    """The outcome of a request that was allowed, once its answer went through the output filters."""
+    if scanner is None:
+        return dataclasses.replace(outcome, answer=answer)
+    scan = scanner.scan_answer((Text("answer", answer, TextRole.OUTPUT),))
+    if scan.refusal is not None:
+        return dataclasses.replace(outcome, action=Action.DENY, refusal=scan.refusal, answer_violations=scan.violations)
+    text = scan.edits[-1].text if scan.edits else answer
+    action = Action.REDACT if scan.edits and outcome.action is not Action.THROTTLE else outcome.action
+    return dataclasses.replace(outcome, action=action, answer=text, answer_violations=scan.violations)
 
 
 def _outcome(

@@ -51,6 +51,13 @@ spec:
 ---
 apiVersion: llmgov.dev/v1alpha1
 kind: LLMPolicy
+metadata: {name: secret, namespace: llm-governance}
+spec:
+  priority: 50
+  contentFilter: {directions: [Response], patterns: [{name: secret, regex: codeword}], onDetect: Block}
+---
+apiVersion: llmgov.dev/v1alpha1
+kind: LLMPolicy
 metadata: {name: one, namespace: batch}
 spec:
   rateLimit: {concurrent: 1, per: Workload}

@@ -111,6 +111,20 @@ def run(folder: pathlib.Path, *cases: str) -> tuple[int, str]:
             id="a running request takes the only place",
         ),
         pytest.param(
+            f"{REQUEST}\n    answer: it is TICKET-42!!!\n    expect: {{action: redact, reason: 'pattern:ticket',"
+            " answer: REDACTED, notAnswer: TICKET-42, violations: ['pattern:shout']}",
+            id="an answer is filtered, too",
+        ),
+        pytest.param(
+            f"{REQUEST}\n    answer: nothing wrong\n    expect: {{action: allow, answer: nothing wrong}}",
+            id="an answer that no filter minds goes out as it is",
+        ),
+        pytest.param(
+            f"{REQUEST}\n    answer: the codeword\n"
+            "    expect: {action: deny, reason: 'pattern:secret', policy: llm-governance/secret, notAnswer: codeword}",
+            id="an answer may be withheld",
+        ),
+        pytest.param(
             "request: {operation: messages, model: claude-test, prompt: see TICKET-1, system: be kind}\n"
             "    expect: {action: redact, body: be kind}",
             id="Anthropic's format in short",
@@ -146,8 +160,9 @@ def test_a_case_that_holds(tmp_path: pathlib.Path, case: str) -> None:
         pytest.param("message: absent", "expected a message with 'absent', got ''", id="message"),
         pytest.param("clamp: 7", "expected an output maximum of 7, got None", id="clamp"),
         pytest.param("body: absent", "expected a body with 'absent', got '{", id="body"),
+        pytest.param("answer: absent", "expected an answer with 'absent', got ''", id="answer"),
         pytest.param("notBody: hello", "expected a body without 'hello', got '{", id="not body"),
-        pytest.param("violations: ['pattern:x']", "expected a violation pattern:x, got none", id="violations"),
+        pytest.param("violations: ['pattern:x']", "expected violation pattern:x, got none", id="violations"),
     ],
 )
 def test_an_expectation_that_does_not_hold_is_said_with_its_line(
@@ -207,6 +222,11 @@ def test_a_failed_action_says_why_it_was_refused(tmp_path: pathlib.Path) -> None
             "    expect: {action: allow}",
             "spent.users does not count this request",
             id="money of a user who is only claimed",
+        ),
+        pytest.param(
+            f"{REQUEST}\n    principal: {{user: ann, roles: [ghost]}}\n    expect: {{action: allow}}",
+            "case 0: there is no LLMRole ghost",
+            id="a role that does not exist",
         ),
         pytest.param(
             f"{REQUEST}\n    spent: {{everything: lots}}\n    expect: {{action: allow}}",
