@@ -503,5 +503,5 @@ def decode(data: bytes) -> Snapshot:
         if not FORMAT - 2 <= header.format <= FORMAT:
             raise FormatError(f"snapshot format {header.format} is not among {max(1, FORMAT - 2)} to {FORMAT}")
         return msgspec.json.decode(data, type=Snapshot)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FormatError(f"not a snapshot: {error}") from error

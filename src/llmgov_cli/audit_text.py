@@ -31,7 +31,7 @@ def report(result: Report) -> str:
 
 def shown(one: record.AuditRecord, keys: Mapping[str, sealing.SubjectKey]) -> dict[str, Any]:
     """A record as a document, personal values in the clear where their key is at hand."""
-    facts = sealing.reveal(one.facts, _values(one, keys))
+    facts: dict[str, Any] = dict(sealing.reveal(one.facts, _values(one, keys)))
     return {
         "record": f"{one.writer}#{one.seq}",
         "recorded": instants.to_rfc3339(one.recorded),

@@ -7,7 +7,8 @@ money is recalled. The oracle knows what the ledger cannot: which attempts were 
 import dataclasses
 import functools
 import random
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from llmgov import instants
 from llmgov.ledger import commands, epochs, grants, messages, recording, replay, returns
 from llmgov.ledger.book import Lock
-from llmgov.ledger.messages import Event, Intent, LeaseGrant, LeaseRefusal, Outcome
+from llmgov.ledger.messages import Charged, Event, Intent, LeaseGrant, LeaseRefusal, Outcome
 from llmgov.ledger.purse import Purse, Wish
 from llmgov.policy.decision import Charge
 from llmgov.snapshot import Account, Period, Target, TargetKind, Threshold, ThresholdAction
@@ -50,11 +51,20 @@ def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
 
 @dataclasses.dataclass
 class Dispatched:
-    """The truth about one attempt: what it held, from which windows, and what it cost once that is known."""
+    """The truth about one attempt: what it held, from which leases and windows, and what it cost once that is known."""
 
     held: int
+    charged: tuple[Charged, ...]
     windows: set[tuple[str, int]]
     cost: int | None = None
+
+    def owed(self) -> Iterator[tuple[str, int]]:
+        """What each lease owes for it at worst: of every account the cost, or the hold while nobody knows."""
+        rest = dict.fromkeys((part.key for part in self.charged), self.held if self.cost is None else self.cost)
+        for part in self.charged:
+            paid = min(part.held, rest[part.key])
+            rest[part.key] -= paid
+            yield part.lease, paid
 
 
 @dataclasses.dataclass
@@ -132,7 +142,7 @@ class World:
         self.event(pod, intent)
         pod.flying[held.attempt] = held
         self.truth[held.attempt] = Dispatched(
-            held.amount, {self.windows_of_leases[part.lease] for part in held.charged}
+            held.amount, held.charged, {self.windows_of_leases[part.lease] for part in held.charged}
         )
 
     def event(self, pod: Pod, event: Event) -> None:
@@ -243,10 +253,15 @@ class World:
 
     def check(self) -> None:
         """What must hold at every moment."""
+        owed: Counter[str] = Counter()
+        for attempt in self.truth.values():
+            for lease_id, amount in attempt.owed():
+                owed[lease_id] += amount
         outstanding: dict[tuple[str, int], int] = {}
         for lease in self.store._rows.leases.values():
             key = (lease.account, lease.window_start)
             outstanding[key] = outstanding.get(key, 0) + lease.outstanding
+            assert owed[lease.id] + lease.returned <= lease.amount, "money was returned that may be spent"
         for key, window in self.store._rows.windows.items():
             assert min(window.spent, window.leased, window.unknown) >= 0
             assert window.used <= LIMITS[window.account], "the ledger gave more than the limit"

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgov import instants
-from llmgov.policy import rate, state
+from llmgov.policy import limits, rate, state
 from llmgov.policy.decision import Action, Principal, Workload
 from llmgov.snapshot import ContentFilter, Direction, OnDetect, OnExceed, Pattern, RateLimit, Subject
-from llmgov.wire.events import Reason
+from llmgov.wire.events import CostFacts, Operation, Reason
 from tests.support.policies import PRINCIPAL, configure, decide, policy, request
 
 S = instants.SECOND
@@ -230,6 +230,19 @@ def test_tokens_are_set_aside_by_estimate_and_corrected_by_what_was_used() -> No
     assert decide(configured, request("x" * 400, asked=700), now=1, counters=counters).refusal is not None
     counters.release(first.rate_keys, 150, 2)
     assert decide(configured, request("x" * 400, asked=700), now=3, counters=counters).refusal is None
+
+
+def test_images_sound_and_every_choice_count_as_tokens() -> None:
+    facts = CostFacts(8, overhead_tokens=3, images=2, image_tokens=5, audio_tokens=7, choices=2)
+    found = decide(configure(policy(limit(tokens_per_minute=10_000))), request(cost=facts, asked=100))
+    assert found.reserved_tokens == 2 + 3 + 2 * limits.IMAGE_ESTIMATE + 5 + 7 + 2 * 100
+
+
+def test_a_list_of_models_takes_no_tokens() -> None:
+    configured, counters = configure(policy(limit(tokens_per_minute=1))), state.State()
+    empty = request(texts=(), model="", operation=Operation.OPENAI_MODELS, output_limit=None)
+    for now in range(3):
+        assert decide(configured, empty, now=now, counters=counters).refusal is None
 
 
 def test_tokens_beyond_the_estimate_count_too() -> None:

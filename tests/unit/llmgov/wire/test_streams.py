@@ -126,6 +126,12 @@ def test_the_last_usage_is_what_is_billed(name: str) -> None:
     assert used[-1].unpriced == ()
 
 
+def test_a_chunk_that_finishes_and_still_says_something_closes_only_at_the_end() -> None:
+    last = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
+    finishing, done = read("chat.sse", last + b"data: [DONE]\n\n")
+    assert (finishing.closes, done.closes) == ((), ("choices[0].content",))
+
+
 def test_a_message_stream_reports_tier_region_and_model() -> None:
     used = [frame.usage for frame in read("messages.sse", recording("messages.sse")) if frame.usage is not None][-1]
     assert (used.service_tier, used.region, used.model) == ("standard", "us", "claude-opus-4-5-20251101")
