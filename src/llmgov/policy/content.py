@@ -34,6 +34,8 @@ def check(
     The edits are due only if nothing refuses.
     """
     verdict = Verdict()
+    if not rules:
+        return verdict, ()
     findings: dict[tuple[int, str], _Finding] = {}
     edits: list[ReplaceText] = []
     for text in texts:

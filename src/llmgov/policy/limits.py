@@ -13,6 +13,9 @@ from llmgov.wire.events import CostFacts, OutputLimit
 BYTES_PER_TOKEN = 4
 """How a token limit estimates text before it is sent. Only an estimate: settlement corrects it."""
 
+IMAGE_ESTIMATE = 1000
+"""How a token limit estimates an image: one of a usual size."""
+
 OUTPUT_ESTIMATE = 1024
 """The output tokens that a token limit sets aside for a request without a maximum of its own."""
 
@@ -45,7 +48,8 @@ def estimate(cost: CostFacts, output: OutputLimit | None) -> int:
     text = -(-cost.text_bytes // BYTES_PER_TOKEN)
     asked = output.value if output is not None and output.value is not None else OUTPUT_ESTIMATE
     produced = asked * cost.choices if cost.produces_output and output is not None else 0
-    return text + cost.overhead_tokens + cost.image_tokens + cost.audio_tokens + produced
+    seen = cost.images * IMAGE_ESTIMATE + cost.image_tokens + cost.audio_tokens
+    return text + cost.overhead_tokens + seen + produced
 
 
 def _each(rule: Rule[RateLimit], principal: Principal) -> Iterator[Limit]:

@@ -120,6 +120,14 @@ def threshold_approval(source: str, percent: int, limit: MicroUsd, approval: str
     return approval_required(source, f"{percent} % of {_usd(limit)} is spent or held", approval)
 
 
+def approval_used(approval: str) -> Refusal:
+    """An approval that another request has used up, before this sidecar heard of it."""
+    return Refusal(
+        Reason.APPROVAL,
+        f"llmgov: approval {approval} was used for another request and covers only one; send it again to ask anew",
+    )
+
+
 def budget_exhausted(
     source: str, needed: MicroUsd, remaining: MicroUsd, resets: Instant, fitting: int | None = None
 ) -> Refusal:

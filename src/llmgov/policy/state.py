@@ -115,6 +115,8 @@ class State:
                 self._running[limit.key] += 1
                 continue
             amount = limit.amount(ticket.tokens)
+            if not amount:
+                continue
             start = at if limit.rule.acts else max(at, self.slot(limit, ticket.tokens, at) or at)
             kept = self.window(limit).add(amount, start, limit.limit, limit.length)
             ticket.kept.append((limit, amount, kept))
