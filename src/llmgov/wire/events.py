@@ -219,8 +219,8 @@ class Delta(Struct, frozen=True):
 class Frame(Struct, frozen=True):
     """One server-sent event: its exact bytes, and what it says.
 
-    `usage` is the latest known total; `closes` are channels that get nothing more after this frame (held-back text
-    must go out before it); `full` are whole texts that repeat what deltas said (Responses API `*.done` events, the
+    `usage` is the latest known total; `closes` are channels that get nothing more with or after this frame (held-back
+    text must go out before it); `full` are whole texts that repeat what deltas said (Responses API `*.done` events, the
     final response); `hidden` frames were asked for by the proxy only and are not passed on; `terminal` says that the
     provider finished the stream as it should; `error` that the provider reported one; `derived` as in an `Answer`.
     """

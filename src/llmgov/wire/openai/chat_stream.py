@@ -12,7 +12,11 @@ _DONE = b"[DONE]"
 
 
 class ChatReader:
-    """Reads one stream. A chunk that only the proxy asked for (`include_usage`) is marked `hidden`."""
+    """Reads one stream. A chunk that only the proxy asked for (`include_usage`) is marked `hidden`.
+
+    A choice is closed by the chunk that finishes it, or, where that still says something (as some compatible servers'
+    do), by the end of the stream: what is held back of a channel must never have to go out before its own last words.
+    """
 
     def __init__(self, request: Request) -> None:
         self._splitter = sse.Splitter()
@@ -67,12 +71,12 @@ class ChatReader:
         number = index if isinstance(index, int) else 0
         delta = choice.get("delta")
         opened = self._open.setdefault(number, {})
-        for found in _deltas(delta if isinstance(delta, dict) else {}, f"{path}.delta", f"choices[{number}]"):
-            deltas.append(found)
-            opened[found.channel] = None
+        said = list(_deltas(delta if isinstance(delta, dict) else {}, f"{path}.delta", f"choices[{number}]"))
+        deltas += said
+        opened |= dict.fromkeys(found.channel for found in said)
         if choice.get("logprobs") is not None:
             derived.append(f"{path}.logprobs")
-        if choice.get("finish_reason") is not None:
+        if choice.get("finish_reason") is not None and not said:
             closes += opened
             opened.clear()
 
