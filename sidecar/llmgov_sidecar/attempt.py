@@ -120,7 +120,7 @@ class Attempt:
         plan = self._decision.plan
         if plan is None:
             return _Hold(0)
-        if not plan.accounts:
+        if not plan.accounts and plan.approval is None:
             return _Hold(plan.want)
         try:
             answer = await self._lend(plan)
@@ -340,6 +340,8 @@ class Attempt:
 
 def _out_of_money(refusal: LeaseRefusal, plan: CostPlan) -> RefusedError:
     match refusal.why:
+        case Why.APPROVAL if plan.approval is not None and refusal.approval == plan.approval.id:
+            return RefusedError(refusals.approval_used(plan.approval.id))
         case Why.APPROVAL:
             told = refusals.threshold_approval(refusal.source, refusal.threshold, refusal.limit, refusal.approval)
             action, reason = Action.REQUIRE_APPROVAL, f"threshold:{refusal.threshold}"
