@@ -90,7 +90,7 @@ def _allowed(raw: Any, text: str) -> traffic.Result:
 
 
 def _refused(error: Any) -> traffic.Result:
-    ours = error.response.headers.get("x-llmgov-decision")
+    ours = _message(error).startswith("llmgov:")
     return traffic.Result(
         outcome=traffic.Outcome.REFUSED if ours else traffic.Outcome.FAILED,
         status=error.status_code,
