@@ -1,0 +1,97 @@
+"""What was spent, by whom and on what: sums over attempts, the same rows that accounts are filled from.
+
+Every attempt counts in exactly one line of a report, so that the lines of each add up to the same total.
+"""
+
+import enum
+from collections.abc import Iterable
+from typing import assert_never
+
+import msgspec
+
+from llmgov import instants
+from llmgov.ledger.messages import Outcome
+from llmgov.ledger.rows import Attempt
+from llmgov.money import MicroUsd
+
+NOBODY = "(none)"
+"""The line of attempts without a team or a user."""
+
+
+class By(enum.Enum):
+    """What a report's lines are."""
+
+    TEAM = "team"
+    USER = "user"
+    MODEL = "model"
+    NAMESPACE = "namespace"
+    DAY = "day"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line: `cost` is what `attempts` cost, of which `unknown` was charged without knowing the usage.
+
+    `open` are attempts that have not ended yet and the money `held` for them, which is in no sum of cost.
+    """
+
+    name: str
+    attempts: int = 0
+    cost: MicroUsd = 0
+    unknown: MicroUsd = 0
+    open: int = 0
+    held: MicroUsd = 0
+
+    def __add__(self, other: "Line") -> "Line":
+        """The two lines as one, under the first one's name."""
+        return Line(
+            self.name,
+            self.attempts + other.attempts,
+            self.cost + other.cost,
+            self.unknown + other.unknown,
+            self.open + other.open,
+            self.held + other.held,
+        )
+
+
+def spend(attempts: Iterable[Attempt], by: By) -> list[Line]:
+    """The lines, dearest first; days in their order. A settlement whose intent is still on its way is not counted."""
+    lines: dict[str, Line] = {}
+    for attempt in attempts:
+        if attempt.intent is not None:
+            line = _line(attempt, _name(attempt, by))
+            lines[line.name] = lines[line.name] + line if line.name in lines else line
+    if by is By.DAY:
+        return sorted(lines.values(), key=lambda line: line.name)
+    return sorted(lines.values(), key=lambda line: (-line.cost, line.name))
+
+
+def total(lines: Iterable[Line]) -> Line:
+    """All lines as one, called `total`."""
+    return sum(lines, Line("total"))
+
+
+def _line(attempt: Attempt, name: str) -> Line:
+    assert attempt.intent is not None
+    if attempt.settlement is None:
+        return Line(name, open=1, held=attempt.intent.hold)
+    cost, outcome = attempt.settlement.cost, attempt.settlement.outcome
+    unknown = outcome in (Outcome.UNKNOWN, Outcome.ABANDONED)
+    return Line(name, attempts=1, cost=cost, unknown=cost if unknown else 0)
+
+
+def _name(attempt: Attempt, by: By) -> str:
+    assert attempt.intent is not None
+    subject = attempt.intent.subject
+    match by:
+        case By.TEAM:
+            return subject.teams[0] if subject.teams else NOBODY
+        case By.USER:
+            return subject.user or NOBODY
+        case By.MODEL:
+            return f"{subject.provider}/{subject.model}"
+        case By.NAMESPACE:
+            return subject.namespace
+        case By.DAY:
+            return instants.to_rfc3339(attempt.intent.at)[:10]
+        case _:
+            assert_never(by)
