@@ -204,6 +204,38 @@ def test_more_says_what_was_held_back_in_the_manner_of_the_channel() -> None:
             frames.more(like, "nowhere", "x")
 
 
+def test_more_of_one_choice_says_nothing_for_the_other() -> None:
+    both = b'data: {"choices":[{"index":1,"delta":{"content":"b"}},{"index":0,"delta":{"content":"a"}}]}\n\n'
+    (frame,) = read("chat.sse", both)
+    assert [(delta.channel, delta.path) for delta in frame.deltas] == [
+        ("choices[1].content", "choices[0].delta.content"),
+        ("choices[0].content", "choices[1].delta.content"),
+    ]
+    assert frames.more(frame, "choices[0].content", "held") == both.replace(b'"b"', b'""').replace(b'"a"', b'"held"')
+
+
+def test_a_later_report_that_leaves_a_number_out_does_not_take_it_back() -> None:
+    start = {"type": "message_start", "message": {"usage": {"input_tokens": 5, "cache_read_input_tokens": 7}}}
+    end = {"type": "message_delta", "usage": {"output_tokens": 2, "cache_read_input_tokens": None}}
+    raw = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in (start, end))
+    used = read("messages.sse", raw)[-1].usage
+    assert used is not None
+    assert used.counts == {Dimension.INPUT: 5, Dimension.CACHED_INPUT: 7, Dimension.OUTPUT: 2}
+
+
+def test_cache_writes_that_grow_in_the_stream_count_as_the_dearer_kind() -> None:
+    begun = {
+        "cache_creation_input_tokens": 12,
+        "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 8},
+    }
+    start = {"type": "message_start", "message": {"usage": begun}}
+    end = {"type": "message_delta", "usage": {"cache_creation_input_tokens": 20}}
+    raw = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in (start, end))
+    used = read("messages.sse", raw)[-1].usage
+    assert used is not None
+    assert used.counts == {Dimension.CACHE_WRITE_5M: 4, Dimension.CACHE_WRITE_1H: 16}
+
+
 ODD = {
     "no JSON": b"data: SECRET\n\n",
     "an array": b'data: ["SECRET"]\n\n',
