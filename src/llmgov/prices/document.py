@@ -5,7 +5,6 @@ and regions are decimal factors. Nothing is a float.
 """
 
 import re
-from fractions import Fraction
 
 import msgspec
 
@@ -116,13 +115,14 @@ def _rates(rates: dict[Dimension, str], name: str) -> dict[Dimension, PicoUsd]:
 
 def _rate(dimension: Dimension, figure: str, name: str) -> PicoUsd:
     units = 1_000 if dimension in CALLS else 1_000_000
-    return _exact(figure, Fraction(MICRO_PER_USD * PICO_PER_MICRO, units), f"{name} {dimension.value}")
+    return _exact(figure, MICRO_PER_USD * PICO_PER_MICRO // units, f"{name} {dimension.value}")
 
 
-def _exact(figure: str, scale: int | Fraction, name: str) -> int:
+def _exact(figure: str, scale: int, name: str) -> int:
     if not _DECIMAL.fullmatch(figure):
         raise PriceDataError(f"{name}: {figure!r} is no decimal number")
-    exact = Fraction(figure) * scale
-    if exact.denominator != 1:
+    whole, _, decimals = figure.partition(".")
+    exact, rest = divmod(int(whole + decimals) * scale, 10 ** len(decimals))
+    if rest:
         raise PriceDataError(f"{name}: {figure} has too many decimals")
-    return exact.numerator
+    return exact
