@@ -31,7 +31,7 @@ def show(explicit: pathlib.Path | None, output: str, out: TextIO) -> int:
     if output in ("", "wide"):
         out.write(tables.render(_HEADINGS, cells) if cells else "No approvals\n")
     else:
-        out.write(tables.dump([dict(zip(_HEADINGS, row, strict=True)) for row in cells], output))
+        out.write(tables.dump([tables.record(_HEADINGS, row) for row in cells], output))
     return 0
 
 

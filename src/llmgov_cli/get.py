@@ -59,8 +59,14 @@ async def _documents(reader: store.Reader, serving: state.Run, kind: type[resour
         if resources.KINDS.get(raw["kind"]) is kind:
             parsed = resources.parse(raw)
             if isinstance(parsed, resources.Resource):
-                documents.append(raw | {"status": kinds.status(parsed, observed)})
+                documents.append(raw | {"spec": _spec(parsed), "status": kinds.status(parsed, observed)})
     return sorted(documents, key=_order)
+
+
+def _spec(resource: resources.Resource) -> dict[str, Any]:
+    """The spec with its defaults, as an API server would keep it."""
+    whole = resource.model_dump(mode="json", by_alias=True, exclude_none=True, include={"spec"})
+    return dict(whole["spec"])
 
 
 def _order(document: dict[str, Any]) -> tuple[str, str]:
@@ -93,7 +99,7 @@ def _print_list(what: str, folder: pathlib.Path, output: str, out: TextIO) -> No
     if output in ("", "wide"):
         out.write(tables.render(headings, rows) if rows else f"No {what}\n")
     else:
-        out.write(tables.dump([dict(zip(headings, row, strict=True)) for row in rows], output))
+        out.write(tables.dump([tables.record(headings, row) for row in rows], output))
 
 
 async def _violations(reader: store.Reader) -> list[list[str]]:

@@ -20,6 +20,16 @@ def render(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def record(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    """A row as a document, its keys as Kubernetes writes them: `Requested-By` is `requestedBy`."""
+    return dict(zip(map(_camel, headings), row, strict=True))
+
+
+def _camel(heading: str) -> str:
+    first, *others = heading.lower().split("-")
+    return first + "".join(map(str.capitalize, others))
+
+
 def check_format(output: str) -> None:
     """Raises:
     CommandError: `output` is none of the formats that `-o` takes.

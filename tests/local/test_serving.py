@@ -108,9 +108,9 @@ def test_an_approval_given_from_outside_lets_the_same_request_pass_once(
         time.sleep(0.5)
         listed = localmode.command("approvals", "list", "--state", local.state_folder, "-o", "json")
         (pending,) = json.loads(listed.stdout)
-        assert pending["State"] == "pending"
+        assert pending["state"] == "pending"
         decided = localmode.command(
-            "approvals", "approve", pending["Id"], "--reason", "ok", "--state", local.state_folder
+            "approvals", "approve", pending["id"], "--reason", "ok", "--state", local.state_folder
         )
         assert decided.returncode == 0, decided.stderr
         until = time.monotonic() + 5
@@ -123,7 +123,7 @@ def test_an_approval_given_from_outside_lets_the_same_request_pass_once(
         assert answer == "You said: Say hello"
         with pytest.raises(openai.PermissionDeniedError):
             _ask(client, "gpt-4o")
-        again = localmode.command("approvals", "approve", pending["Id"], "--state", local.state_folder)
+        again = localmode.command("approvals", "approve", pending["id"], "--state", local.state_folder)
         assert again.returncode == 2
         assert again.stderr.startswith("llmgov: ")
 

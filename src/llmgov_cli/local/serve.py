@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from aiohttp import web
@@ -21,8 +21,10 @@ from llmgov_cli.local import anchor, facts, folder, link, state
 from llmgov_cli.mock_provider import server as mock_provider
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.hub import Hub
+from llmgov_sidecar import hub as sidecar_hub
 from llmgov_sidecar import logs
 from llmgov_sidecar import settings as sidecar_settings
+from llmgov_sidecar.passage import Observer
 from llmgov_sidecar.sidecar import Sidecar, system_clock
 from llmgov_store.sqlite import SqliteStore
 
@@ -37,13 +39,27 @@ APPROVALS_SECONDS = 0.25
 
 
 class Serving:
-    """The running system. Use as an asynchronous context manager; `ports` maps workloads to their sidecars' ports."""
+    """The running system. Use as an asynchronous context manager; `ports` maps workloads to their sidecars' ports.
 
-    def __init__(self, place: pathlib.Path, state_folder: pathlib.Path, workloads: Mapping[str, int]) -> None:
+    `observer` is told of each step of an attempt, and `connect` is what lies between a sidecar and the hub: faults are
+    injected there.
+    """
+
+    def __init__(
+        self,
+        place: pathlib.Path,
+        state_folder: pathlib.Path,
+        workloads: Mapping[str, int],
+        *,
+        observer: Observer = lambda _: None,
+        connect: Callable[[Hub], sidecar_hub.Hub] = link.Link,
+    ) -> None:
         self.ports: dict[str, int] = {}
         self.state_folder = state_folder
         self.place = place
         self._workloads = workloads
+        self._observer = observer
+        self._connect = connect
         self._prices = prices.prices()
         self._loaded: folder.Loaded | None = None
         self._sidecars: dict[str, Sidecar] = {}
@@ -129,7 +145,7 @@ class Serving:
             drain_seconds=5,
         )
         identity = Workload(namespace, account, pod=chosen.pod)
-        return Sidecar(chosen, identity, link.Link(self._hub), log_stream=self._stream)
+        return Sidecar(chosen, identity, self._connect(self._hub), observer=self._observer, log_stream=self._stream)
 
     async def _start_sidecars(self) -> None:
         for workload, sidecar in self._sidecars.items():
