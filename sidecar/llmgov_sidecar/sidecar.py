@@ -73,6 +73,7 @@ class Sidecar:
             server.Bounds(connections=32),
             Tasks(self._log.failure),
         )
+        self._stopped = False
         self.port = 0
         self.admin_port = 0
 
@@ -95,7 +96,10 @@ class Sidecar:
         return self.port
 
     async def stop(self) -> None:
-        """Let requests end, deliver what is on record, give back money, close."""
+        """Let requests end, deliver what is on record, give back money, close; a second time does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
         await self._listener.drain(self.settings.drain_seconds)
         await self.delivered(self.settings.waits().call)
         if self._services.leasing is not None:

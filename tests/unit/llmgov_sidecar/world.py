@@ -26,6 +26,7 @@ from llmgov.snapshot import (
     Account,
     Dimension,
     Directory,
+    Match,
     ModelPrice,
     NamespacePart,
     OrganizationPart,
@@ -62,6 +63,7 @@ CLAUDE = ModelPrice(
 SHOP = Target(TargetKind.NAMESPACE, "shop")
 PLAIN = Settings()
 NOBODY = Directory()
+NOWHERE = Match(namespaces=("elsewhere",))
 CHAT = "/v1/chat/completions"
 ROOMY = "50"
 

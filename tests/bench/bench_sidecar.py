@@ -1,0 +1,71 @@
+"""The sidecar as `bench_proxy` measures it: ten policies, a budget, a hub that lends at once.
+
+Prints its port. The hub is a part of the measured process only for leases and events, which are few.
+"""
+
+import asyncio
+import gc
+import io
+import pathlib
+import sys
+
+import uvloop
+
+from llmgov.policy.decision import Workload
+from llmgov.snapshot import (
+    Category,
+    Compliance,
+    ContentFilter,
+    CostLimit,
+    Direction,
+    ModelAccess,
+    OnDetect,
+    OnExceed,
+    Pattern,
+    Policy,
+    RateLimit,
+    Subject,
+)
+from llmgov_sidecar import settings
+from llmgov_sidecar.sidecar import Sidecar
+from tests.bench.bench_hub import BenchHub
+from tests.unit.llmgov_sidecar import world
+
+
+def policies() -> list[Policy]:
+    """Ten, of every kind."""
+    both = (Direction.REQUEST, Direction.RESPONSE)
+    patterns = tuple(Pattern(f"p{number}", rf"secret-{number}-[0-9]{{6}}") for number in range(20))
+    limits = RateLimit(Subject.WORKLOAD, OnExceed.BLOCK, 0, requests_per_minute=10_000_000, tokens_per_minute=10**12)
+    return [
+        Policy("root/patterns", 10, ContentFilter(both, OnDetect.BLOCK, patterns)),
+        Policy("root/categories", 9, ContentFilter(both, OnDetect.REDACT, (), tuple(Category))),
+        Policy("root/rate", 8, limits),
+        Policy("root/rate-user", 7, RateLimit(Subject.USER, OnExceed.BLOCK, 0, requests_per_day=10_000_000)),
+        Policy("root/cost", 6, CostLimit(max_output_tokens=4096)),
+        Policy("root/dear", 5, CostLimit(max_request_cost=5_000_000)),
+        Policy("root/models", 4, ModelAccess(allow=("openai/gpt-4o*", "anthropic/*"), deny=("*-preview",))),
+        Policy("root/models-2", 3, ModelAccess(deny=("*-audio",))),
+        Policy("root/audit", 2, Compliance(retention_days=30)),
+        Policy("root/dry", 1, ModelAccess(allow=("x",)), dry_run=False, match=world.NOWHERE),
+    ]
+
+
+async def main(url: str, folder: str) -> None:
+    """Serve until terminated."""
+    given = settings.Settings(
+        namespace="shop", pod="pod-1", port=0, admin_port=-1, volume=pathlib.Path(folder) / "sidecar"
+    )
+    sidecar = Sidecar(given, Workload("shop", "web"), BenchHub(), log_stream=io.BytesIO())
+    await sidecar.configuration.apply(
+        world.document(url, policies(), [world.budget("1000000")]), world.NOBODY, world.KEYS
+    )
+    print(await sidecar.start(), flush=True)
+    gc.collect()
+    gc.freeze()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(*sys.argv[1:]))
