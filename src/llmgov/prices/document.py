@@ -122,7 +122,8 @@ def _exact(figure: str, scale: int, name: str) -> int:
     if not _DECIMAL.fullmatch(figure):
         raise PriceDataError(f"{name}: {figure!r} is no decimal number")
     whole, _, decimals = figure.partition(".")
-    exact, rest = divmod(int(whole + decimals) * scale, 10 ** len(decimals))
+    divisor: int = 10 ** len(decimals)
+    exact, rest = divmod(int(whole + decimals) * scale, divisor)
     if rest:
         raise PriceDataError(f"{name}: {figure} has too many decimals")
     return exact

@@ -408,6 +408,9 @@ def test_web_search_in_chat_is_refused_since_nothing_bounds_it() -> None:
 
 def test_longer_cache_lifetimes_are_cache_writes() -> None:
     assert responses(prompt_cache_options={"ttl": "12h"}).cost.cache_writes == {Dimension.CACHE_WRITE_12H}
+    assert not responses(prompt_cache_options={"ttl": "30m"}).cost.cache_writes, (
+        "models write that unasked, or not at all"
+    )
     part = {"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
     request = chat(messages=[{"role": "user", "content": [part]}])
     assert request.cost.cache_writes == {Dimension.CACHE_WRITE_12H}

@@ -132,6 +132,13 @@ def test_a_chunk_that_finishes_and_still_says_something_closes_only_at_the_end()
     assert (finishing.closes, done.closes) == ((), ("choices[0].content",))
 
 
+def test_the_end_of_a_response_closes_what_nobody_closed() -> None:
+    delta = b'data: {"type":"response.output_text.delta","output_index":0,"content_index":0,"delta":"x"}\n\n'
+    end = b'data: {"type":"response.incomplete","response":{"status":"incomplete","output":[]}}\n\n'
+    said, ended = read("responses.sse", delta + end)
+    assert (said.closes, ended.closes, ended.terminal) == ((), ("output[0].output_text[0]",), True)
+
+
 def test_a_message_stream_reports_tier_region_and_model() -> None:
     used = [frame.usage for frame in read("messages.sse", recording("messages.sse")) if frame.usage is not None][-1]
     assert (used.service_tier, used.region, used.model) == ("standard", "us", "claude-opus-4-5-20251101")
