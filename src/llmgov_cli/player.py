@@ -90,7 +90,8 @@ def _allowed(raw: Any, text: str) -> traffic.Result:
 
 
 def _refused(error: Any) -> traffic.Result:
-    ours = _message(error).startswith("llmgov:")
+    decision = error.response.headers.get("x-llmgov-decision", "allow")
+    ours = decision != "allow" and _message(error).startswith("llmgov:")
     return traffic.Result(
         outcome=traffic.Outcome.REFUSED if ours else traffic.Outcome.FAILED,
         status=error.status_code,
