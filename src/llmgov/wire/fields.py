@@ -2,7 +2,8 @@
 
 A field has a `Kind`, which says how its strings are read, and at the top of a request a `Rule`, which says what bounds
 its cost. Typed objects inside (message parts, items, tools) have a `Part` row by the value of their `type`, whose
-`cost` adds to the facts. What has no row counts as unknown: scanned whole, and refused where costs are limited.
+`cost` adds to the facts. What has no row counts as unknown: it is scanned whole, and refused where costs are limited
+(but for members of content parts, which the bytes of the body bound like all text).
 """
 
 import enum

@@ -100,6 +100,7 @@ class Walker:
         part = self._parts.get(type_) if isinstance(type_, str) else None
         if part is None:
             self.findings.opaque = True
+            self.findings.refuse(path, "a part or tool of a type that this version does not know")
             self.unknown(value, path)
             return
         part.cost(self.findings, value, path)
@@ -109,6 +110,8 @@ class Walker:
             where = paths.key(path, name)
             if field is None:
                 self.unknown_member(name, member, path)
+                if role is TextRole.TOOL_DEFINITION:
+                    self.findings.refuse(where, "an option of a tool that this version does not know")
             elif field.kind is not Kind.CONTROL:
                 self.read(member, field.kind, where, field.role if field.role and role is not _PROTECTED else role)
 

@@ -208,6 +208,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "fallback models": ({"fallbacks": [{"model": "m"}]}, "fallbacks"),
     "compaction": ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "context_management.edits[0]"),
     "a field of tomorrow": ({"turbo": 1}, "turbo"),
+    "a block of tomorrow": (user({"type": "hologram"}), "messages[0].content[0]"),
+    "a tool of tomorrow": ({"tools": [{"type": "web_search_20990101", "max_uses": 1}]}, "tools[0]"),
+    "an option of a tool of tomorrow": ({"tools": [{"name": "f", "gold": True}]}, "tools[0].gold"),
 }
 
 

@@ -357,7 +357,6 @@ OPAQUE = {
     "a file with its bytes": {"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "AAAA"}]}]},
     "an item by reference": {"input": [{"type": "item_reference", "id": "x"}]},
     "a compacted history": {"input": [{"type": "compaction", "encrypted_content": "x"}]},
-    "a part of tomorrow": {"input": [{"type": "hologram"}]},
 }
 
 
@@ -388,6 +387,9 @@ REFUSED = {
     "a pro mode": ({"reasoning": {"mode": "pro"}}, "reasoning.mode"),
     "a cache lifetime of tomorrow": ({"prompt_cache_options": {"ttl": "99h"}}, "prompt_cache_options"),
     "a field of tomorrow": ({"turbo": 1}, "turbo"),
+    "an item of tomorrow": ({"input": [{"type": "hologram"}]}, "input[0]"),
+    "a tool of tomorrow": ({"tools": [{"type": "web_search_2099"}], "max_tool_calls": 1}, "tools[0]"),
+    "an option of a tool of tomorrow": ({"tools": [{"type": "function", "gold": True}]}, "tools[0].gold"),
 }
 
 
