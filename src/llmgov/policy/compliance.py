@@ -36,7 +36,8 @@ def check(
 ) -> Outcome:
     """Whether a request needs an approval that it does not have.
 
-    `worst_case` is what it may cost; `None` is not known, and then it counts as above every bound.
+    `worst_case` is what it may cost; `None` is not known. That counts as above every bound, and no approval opens it:
+    the ledger uses an approval up together with the money, and there is no amount to hold.
     """
     verdict = Verdict()
     approval: Approval | None = None
@@ -49,6 +50,9 @@ def check(
             continue
         mark = mark or digest(request, principal, plan)
         held = _open(directory, mark, now)
+        if held is not None and worst_case is None:
+            verdict.refuse(rule, "unknown_price", refusals.approval_unpriced(rule.id, f"{plan.kind}/{plan.model}"))
+            continue
         if held is not None:
             verdict.passed(rule, f"approved ({held.id})")
             approval = held if rule.acts else approval

@@ -17,12 +17,6 @@ from llmgov.prices import bound
 from llmgov.snapshot import CostLimit, ModelPrice
 from llmgov.wire.events import CostFacts, Edit, Refusal, Request, SetNumber
 
-LEAST_OUTPUT = 64
-"""The smallest output maximum that the proxy sets where no policy has a `minOutputTokens`: an answer worth paying."""
-
-LEAST_REASONING_OUTPUT = 2048
-"""The same for reasoning models, whose hidden tokens come first: less buys an empty answer."""
-
 ASSUMED_OUTPUT = 200_000
 """What is held for an output of unknown maximum where nothing is limited and costs are only counted."""
 
@@ -112,7 +106,7 @@ def _refuse(plan: Plan, verdict: Verdict, reason: str, refusal: Refusal) -> bool
     rule = next((rule for rule in plan.costs if rule.acts), None) or next(iter(plan.costs), None)
     if rule is not None:
         verdict.note(rule, Action.DENY, reason, refusal.message)
-    if plan.limiting is None:
+    if plan.terms.limiting is None:
         return False
     verdict.refusal = refusal
     return True
@@ -121,13 +115,13 @@ def _refuse(plan: Plan, verdict: Verdict, reason: str, refusal: Refusal) -> bool
 def _unpriced(plan: Plan, verdict: Verdict) -> Outcome:
     name = f"{plan.kind}/{plan.model}"
     if plan.costs or plan.charges:
-        _refuse(plan, verdict, "unknown_price", refusals.unknown_price(plan.limiting or plan.costs[0].id, name))
+        _refuse(plan, verdict, "unknown_price", refusals.unknown_price(plan.terms.limiting or plan.costs[0].id, name))
     return Outcome(verdict)
 
 
 def _stopped(plan: Plan, stopped: frozenset[str], verdict: Verdict) -> bool:
     name = f"{plan.kind}/{plan.model}"
-    source = plan.limiting
+    source = plan.terms.limiting
     if name not in stopped or source is None:
         return False
     return _refuse(plan, verdict, "model_stopped", refusals.model_stopped(source, name))
@@ -136,7 +130,7 @@ def _stopped(plan: Plan, stopped: frozenset[str], verdict: Verdict) -> bool:
 def _unbounded(plan: Plan, facts: CostFacts, verdict: Verdict) -> bool:
     if not facts.refused or not (plan.costs or plan.charges):
         return False
-    source = plan.limiting or plan.costs[0].id
+    source = plan.terms.limiting or plan.costs[0].id
     refusal = refusals.unbounded_cost(source, facts.refused[0].path, facts.refused[0].why)
     return _refuse(plan, verdict, "unbounded_cost", refusal)
 
@@ -148,7 +142,7 @@ def _output(plan: Plan, request: Request, price: ModelPrice, verdict: Verdict) -
         return _Output(0, 0, fixed=True)
     if limit.value is not None:
         return _asked(plan.costs, limit.value, limit.field, verdict)
-    narrowest = _narrowest(plan.costs)
+    narrowest = plan.terms.narrowest
     known = [most for most in (price.max_output_tokens, price.context_window) if most is not None][:1]
     if narrowest is not None and narrowest.body.max_output_tokens is not None:
         known.append(narrowest.body.max_output_tokens)
@@ -156,7 +150,7 @@ def _output(plan: Plan, request: Request, price: ModelPrice, verdict: Verdict) -
         return None if _no_maximum(plan, price, verdict) else _Output(ASSUMED_OUTPUT, ASSUMED_OUTPUT, fixed=True)
     most = min(known)
     lowered = narrowest is not None and most == narrowest.body.max_output_tokens
-    least = min(most, _least(plan.costs, price))
+    least = min(most, plan.terms.least_output(price))
     return _Output(least, most, fixed=False, policy=narrowest.id if lowered and narrowest else "")
 
 
@@ -178,20 +172,8 @@ def _asked(rules: tuple[Rule[CostLimit], ...], asked: int, field: str, verdict: 
     return None if verdict.refusal is not None else _Output(most, most, fixed=True, policy=policy)
 
 
-def _narrowest(rules: tuple[Rule[CostLimit], ...]) -> Rule[CostLimit] | None:
-    """The rule that acts with the lowest output maximum."""
-    bounding = [rule for rule in rules if rule.acts and rule.body.max_output_tokens is not None]
-    return min(bounding, key=lambda rule: rule.body.max_output_tokens or 0, default=None)
-
-
-def _least(rules: tuple[Rule[CostLimit], ...], price: ModelPrice) -> int:
-    own = LEAST_REASONING_OUTPUT if price.reasoning else LEAST_OUTPUT
-    stated = [rule.body.min_output_tokens for rule in rules if rule.acts and rule.body.min_output_tokens is not None]
-    return max(stated, default=own)
-
-
 def _no_maximum(plan: Plan, price: ModelPrice, verdict: Verdict) -> bool:
-    source = plan.limiting
+    source = plan.terms.limiting
     if source is None:
         return False
     why = f"the output maximum of {price.model} is not known; set one"
@@ -202,7 +184,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
     try:
         base, per_token = bound.base(request.cost, price), bound.per_output_token(request.cost, price)
     except bound.BoundError as error:
-        source = plan.limiting or next(iter(plan.path), "")
+        source = plan.terms.limiting or next(iter(plan.path), "")
         _refuse(plan, verdict, "unbounded_cost", refusals.unbounded_request(source, str(error)))
         return Outcome(verdict)
     most = _within_request_cost(plan, base, per_token, output, verdict)
@@ -210,7 +192,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
         return Outcome(verdict)
     limit = request.output_limit
     clamped = output.fixed and limit is not None and limit.value is not None and limit.value != output.most
-    sets = limit is not None and not output.fixed and (plan.limiting is not None)
+    sets = limit is not None and not output.fixed and (plan.terms.limiting is not None)
     built = CostPlan(
         least=money.round_up(base + output.least * per_token),
         want=money.round_up(base + most * per_token),
@@ -222,7 +204,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
         accounts=plan.charges,
         field=limit.field if limit is not None and sets else None,
         asked=limit.value if limit is not None else None,
-        policy=output.policy or plan.limiting or "",
+        policy=output.policy or plan.terms.limiting or "",
     )
     if limit is None or not clamped:
         return Outcome(verdict, built, worst_case=built.want)

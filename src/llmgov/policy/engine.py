@@ -56,8 +56,11 @@ def decide(
     found, redactions = content.check(plan.filters, plan.finder, request.texts)
     if draft.add(found):
         return draft.refused()
-    costs = cost.check(plan, request, stopped) if request.route.operation in METERED else cost.Outcome(Verdict())
-    needs = compliance.check(plan, request, principal, costs.worst_case, runtime.directory, now)
+    if request.route.operation in METERED:
+        costs = cost.check(plan, request, stopped)
+        needs = compliance.check(plan, request, principal, costs.worst_case, runtime.directory, now)
+    else:
+        costs, needs = cost.Outcome(Verdict()), compliance.Outcome(Verdict())
     if draft.add(costs.verdict) or draft.add(needs.verdict):
         return draft.refused(asks=needs.asks)
     return draft.admitted(admission, redactions, costs, needs, state, now)

@@ -7,6 +7,7 @@ from llmgov.policy.duties import Duties
 from llmgov.policy.limits import Limit
 from llmgov.policy.rules import Rule
 from llmgov.policy.scanner import Scanner
+from llmgov.policy.terms import Terms
 from llmgov.policy.verdict import Verdict
 from llmgov.snapshot import Compliance, ContentFilter, CostLimit, ModelPrice, Provider
 
@@ -17,7 +18,7 @@ class Plan:
 
     `kind` is the provider's (`openai`), empty where none serves the request. `asked` is the client's name of the model,
     `model` what it is after aliases; each tuple of rules is in order of priority; `path` names the targets that the
-    request is counted for, nearest first; `limiting` is what limits costs (an enforced account's source, or a policy).
+    request is counted for, nearest first.
     """
 
     provider: Provider | None
@@ -36,6 +37,6 @@ class Plan:
     duties: Duties
     costs: tuple[Rule[CostLimit], ...]
     charges: tuple[Charge, ...]
-    limiting: str | None
+    terms: Terms
     path: tuple[str, ...]
     skipped: tuple[Evaluation, ...]

@@ -51,6 +51,10 @@ def check(
     `patience` is how long the client waits for an answer: no throttling outlasts it.
     """
     verdict = Verdict()
+    if not any(_holds_back(limit, tokens, state, now) for limit in limits):
+        for rule in {limit.rule.id: limit.rule for limit in limits}.values():
+            verdict.passed(rule, "within its limits")
+        return Admission(verdict, limits, tokens, now)
     counted: list[Limit] = []
     at, queued, max_wait = now, False, 0
     findings = {rule.id: (rule, own, _worst(own, tokens, state, now)) for rule, own in _by_rule(limits)}
@@ -108,6 +112,10 @@ def duration(amount: Duration) -> str:
     hours, minutes = divmod(minutes, 60)
     seconds = f"{rest / 1000:g}s"
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + seconds
+
+
+def _holds_back(limit: Limit, tokens: int, state: State, now: Instant) -> bool:
+    return state.slot(limit, tokens, now) != now if limit.length else state.full(limit)
 
 
 def _by_rule(limits: tuple[Limit, ...]) -> list[tuple[Rule[RateLimit], tuple[Limit, ...]]]:

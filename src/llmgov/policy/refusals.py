@@ -120,6 +120,15 @@ def threshold_approval(source: str, percent: int, limit: MicroUsd, approval: str
     return approval_required(source, f"{percent} % of {_usd(limit)} is spent or held", approval)
 
 
+def approval_unpriced(policy: str, model: str) -> Refusal:
+    """An approved request to a model without a price: nothing can be held for it, so the approval cannot be used up."""
+    return _denied(
+        policy,
+        f"policy {policy} requires approval and model {model} has no known price, so that no approval can be used for"
+        " it; ask for prices on the ProviderCredential or a fallbackPrice on a costLimit",
+    )
+
+
 def approval_used(approval: str) -> Refusal:
     """An approval that another request has used up, before this sidecar heard of it."""
     return Refusal(

@@ -6,7 +6,7 @@ snapshot, so they change no answer; they are bounded, since clients choose model
 
 import re2
 
-from llmgov.policy import access, duties, limits, match
+from llmgov.policy import access, duties, limits, match, terms
 from llmgov.policy.decision import Charge, Evaluation, OutputFilter, Principal
 from llmgov.policy.output import OutputScanner
 from llmgov.policy.plan import Plan
@@ -156,7 +156,7 @@ class Runtime:
             duties=duties.of(compliance),
             costs=costs,
             charges=charges,
-            limiting=_limiting(charges, costs),
+            terms=terms.of(charges, costs),
             path=_path(principal, charges),
             skipped=tuple(skipped),
         )
@@ -206,12 +206,6 @@ def _charge_key(account: Account, principal: Principal) -> str:
 def _path(principal: Principal, charges: tuple[Charge, ...]) -> tuple[str, ...]:
     policies = (str(charge.account.target) for charge in charges if charge.account.target.kind is TargetKind.POLICY)
     return tuple(dict.fromkeys((*(str(target) for target in _targets(principal)), *policies)))
-
-
-def _limiting(charges: tuple[Charge, ...], costs: tuple[Rule[CostLimit], ...]) -> str | None:
-    """What limits costs, for messages: an enforced account, or else a policy that acts."""
-    account = next((charge.account.source for charge in charges if charge.enforced), None)
-    return account or next((rule.id for rule in costs if rule.acts), None)
 
 
 def _validate(policy: Policy) -> None:

@@ -4,7 +4,7 @@ from llmgov import money
 from llmgov.policy import state
 from llmgov.policy.decision import Action, Principal, Workload
 from llmgov.snapshot import Approval, Compliance, Directory, OnExceed, RateLimit, Subject
-from llmgov.wire.events import Reason
+from llmgov.wire.events import Operation, Reason
 from tests.support.policies import PRINCIPAL, configure, decide, policy, request
 
 SENSITIVE = Compliance(sensitive_models=("openai/o3",))
@@ -58,6 +58,23 @@ def test_an_approval_opens_exactly_the_request_it_was_asked_for() -> None:
         decide(configured, wanted, Principal(PRINCIPAL.workload, "jane")),
     ]
     assert all(other.refusal is not None for other in others)
+
+
+def test_no_approval_opens_what_no_money_can_be_held_for() -> None:
+    wanted = request(model="gpt-9")
+    asked = decide(configure(policy(DEAR)), wanted).approval_request
+    assert asked is not None
+    approved = configure(policy(DEAR), directory=Directory(approvals=(Approval("a-1", asked.digest, expires=1000),)))
+    refusal = decide(approved, wanted).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.DENIED
+    assert "has no known price" in refusal.message
+
+
+def test_what_costs_nothing_needs_no_approval() -> None:
+    configured = configure(policy(DEAR, "a"), policy(SENSITIVE, "b"))
+    counted = request(model="o3", operation=Operation.COUNT_TOKENS, output_limit=None)
+    assert decide(configured, counted).refusal is None
 
 
 def test_the_same_request_asks_for_the_same_approval() -> None:

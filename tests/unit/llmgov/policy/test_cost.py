@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgov import money
-from llmgov.policy import cost
+from llmgov.policy import cost, terms
 from llmgov.policy.decision import Action, Clamp, CostPlan, Decision, Principal, Workload
 from llmgov.snapshot import (
     Account,
@@ -50,7 +50,7 @@ def test_a_clients_own_maximum_stands_and_bounds_the_cost() -> None:
 
 def test_without_a_maximum_the_models_own_is_wanted_and_less_is_enough() -> None:
     plan = plan_of(decide(configure(accounts=(ORGANIZATION,)), request("x" * 1000)))
-    assert (plan.min_output, plan.max_output) == (cost.LEAST_OUTPUT, 16_384)
+    assert (plan.min_output, plan.max_output) == (terms.LEAST_OUTPUT, 16_384)
     assert plan.want == money.round_up(1000 * 2_500_000 + 16_384 * 10_000_000)
     assert plan.least == money.round_up(1000 * 2_500_000 + 64 * 10_000_000)
     assert plan.field == "max_completion_tokens"
@@ -58,7 +58,7 @@ def test_without_a_maximum_the_models_own_is_wanted_and_less_is_enough() -> None
 
 def test_a_reasoning_model_gets_no_less_than_it_needs_to_think() -> None:
     plan = plan_of(decide(configure(accounts=(ORGANIZATION,)), request(model="o3")))
-    assert plan.min_output == cost.LEAST_REASONING_OUTPUT
+    assert plan.min_output == terms.LEAST_REASONING_OUTPUT
 
 
 def test_policies_say_the_least_and_the_most() -> None:

@@ -191,6 +191,7 @@ CALLS: list[tuple[Callable[..., Refusal], tuple[object, ...]]] = [
     (refusals.content_in_answer, ("ns/p", "ssn", "choices[0]")),
     (refusals.approval_required, ("ns/p", "why", "a-1")),
     (refusals.threshold_approval, ("Budget/ns/b", 90, 5_000_000, "a-1")),
+    (refusals.approval_unpriced, ("ns/p", "openai/m")),
     (refusals.approval_used, ("a-1",)),
     (refusals.budget_exhausted, ("Budget/ns/b", 5_000_000, 1_000_000, 0, 250)),
     (refusals.budget_exhausted, ("Budget/ns/b", 5_000_000, -1, 0)),
