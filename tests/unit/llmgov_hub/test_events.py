@@ -1,0 +1,205 @@
+"""What sidecars report: taken once, its audit record in the same transaction; approvals and notices that follow."""
+
+import itertools
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from llmgov.audit import record, sealing
+from llmgov.ledger import approvals
+from llmgov.ledger.approvals import ApprovalError
+from llmgov.ledger.messages import Charged, LeaseGrant, LeaseRequest, Need, Refused, Violated
+from llmgov.ledger.rows import ApprovalKind, ApprovalState
+from llmgov.ledger.store import Store
+from llmgov.policy.decision import Action, Violation
+from llmgov.snapshot import Audience, OrganizationPart, PricePart, Threshold, ThresholdAction
+from llmgov_hub.hub import Hub
+from tests.support import ledgers
+from tests.support.ledgers import NOW, USD, on_every_store
+
+VIOLATION = Violation("ns/pii", Action.REDACT, "pattern:ssn", "an SSN was redacted", notify=(Audience.ADMINS,))
+
+
+def counting() -> Callable[[int], bytes]:
+    """Entropy that repeats in every run and never within one."""
+    numbers = itertools.count(1)
+    return lambda size: next(numbers).to_bytes(size, "big")
+
+
+def hub(store: Store, now: int = NOW) -> Hub:
+    return Hub(store, lambda: now, entropy=counting())
+
+
+def refused(id_: str = "a/7", digest: str | None = None) -> Refused:
+    return Refused(
+        id_, NOW, "req", ledgers.subject(user="jane"), "approval_required", "ns/costs", "too dear", (), 403,
+        approval_digest=digest, approval_summary="gpt-4o for $3",
+    )  # fmt: skip
+
+
+async def records(store: Store) -> list[record.AuditRecord]:
+    return [record.decode(row.data) for row in await store.records("hub")]
+
+
+@on_every_store
+async def test_every_event_has_one_record_however_often_it_comes(store: Store) -> None:
+    events = [
+        ledgers.intent("a/1", USD),
+        ledgers.settlement("a/1", 7),
+        Violated("a/2", NOW, "req", "a/1", ledgers.subject(), (VIOLATION,)),
+        refused(),
+    ]
+    services = hub(store)
+    await services.deliver(events)
+    await services.deliver(events[::-1])
+    found = await records(store)
+    assert [(each.seq, each.kind) for each in found] == [
+        (1, "intent"), (2, "settlement"), (3, "violated"), (4, "refused")
+    ]  # fmt: skip
+    assert [each.previous for each in found[1:]] == [each.hash for each in found[:-1]]
+    assert all(record.digest(each) == each.hash for each in found)
+
+
+@on_every_store
+async def test_a_subjects_records_open_with_one_key_until_it_is_destroyed(store: Store) -> None:
+    services = hub(store)
+    await services.deliver([refused("a/1"), refused("a/2")])
+    (key,) = await store.subject_keys()
+    assert key.subject == "user/jane"
+    for each in await records(store):
+        opening = record.opened(each, sealing.SubjectKey(key.id, key.secret))
+        assert "jane" in opening.values.values()
+
+
+@on_every_store
+async def test_a_record_that_cannot_be_made_takes_the_settlement_back(store: Store) -> None:
+    def fails(size: int) -> bytes:
+        raise RuntimeError("no entropy")
+
+    broken = Hub(store, lambda: NOW, entropy=fails)
+    with pytest.raises(RuntimeError, match="no entropy"):
+        await broken.deliver([ledgers.intent("a/1", USD), ledgers.settlement("a/1", 7)])
+    assert await store.attempts(0, NOW + 1) == []
+    assert await store.records("hub") == []
+
+
+@on_every_store
+async def test_violations_are_counted_and_noticed_once_an_hour(store: Store) -> None:
+    services = hub(store)
+    for number in range(3):
+        await services.deliver([Violated(f"a/{number}", NOW, "req", None, ledgers.subject(), (VIOLATION, VIOLATION))])
+    assert len(await store.violations(NOW, NOW + 1)) == 6
+    (notice,) = await services.outbox.pending()
+    assert (notice.audience, notice.about, notice.fact) == ("Admins", "ns/pii", "violation")
+    await services.outbox.delivered([notice])
+    assert await services.outbox.pending() == []
+
+
+@on_every_store
+async def test_a_requests_approval_is_asked_for_granted_and_used_once(store: Store) -> None:
+    services = hub(store)
+    await services.deliver([refused("a/1", "digest"), refused("a/2", "digest")])
+    (pending,) = await services.approvals.list()
+    assert (pending.kind, pending.state, pending.digest) == (ApprovalKind.REQUEST, ApprovalState.PENDING, "digest")
+    assert (pending.requested_by, pending.summary) == ("jane", "gpt-4o for $3")
+    assert await services.approvals.for_directory() == ()
+
+    await services.approvals.approve(pending.id, "root", "fine")
+    (open_one,) = await services.approvals.for_directory()
+    assert (open_one.id, open_one.digest) == (pending.id, "digest")
+    assert (await records(store))[-1].kind == "approvalDecided"
+
+    lent = await services.lease(LeaseRequest(ledgers.epoch(), 1, (), (), pending.id))
+    assert isinstance(lent, LeaseGrant)
+    assert await services.approvals.for_directory() == ()
+    again = await services.lease(LeaseRequest(ledgers.epoch(), 2, (), (), pending.id))
+    assert not isinstance(again, LeaseGrant)
+    await services.deliver([refused("a/3", "digest")])
+    assert [row.state for row in await services.approvals.list()] == [ApprovalState.PENDING]
+
+
+@on_every_store
+async def test_an_approval_is_decided_once(store: Store) -> None:
+    services = hub(store)
+    with pytest.raises(ApprovalError, match="there is no approval apr-0"):
+        await services.approvals.approve("apr-0", "root")
+    await services.deliver([refused(digest="digest")])
+    (pending,) = await services.approvals.list()
+    assert (await services.approvals.deny(pending.id, "root")).state is ApprovalState.DENIED
+    with pytest.raises(ApprovalError, match="is denied already"):
+        await services.approvals.approve(pending.id, "root")
+    await services.deliver([refused("a/8", "digest")])
+    assert (await services.approvals.list())[0].state is ApprovalState.DENIED
+    late = hub(store, NOW + approvals.PENDING_LIFE)
+    await late.deliver([refused("a/9", "digest")])
+    assert (await late.approvals.list())[0].state is ApprovalState.PENDING
+
+
+@on_every_store
+async def test_a_pending_approval_expires(store: Store) -> None:
+    await hub(store).deliver([refused(digest="digest")])
+    (pending,) = await store.approvals()
+    late = hub(store, NOW + approvals.PENDING_LIFE)
+    with pytest.raises(ApprovalError, match="expired"):
+        await late.approvals.approve(pending.id, "root")
+
+
+@on_every_store
+async def test_a_model_that_overran_is_stopped_until_acknowledged(store: Store) -> None:
+    services = hub(store)
+    overrun = msgspec.structs.replace(ledgers.settlement("a/1", 2 * USD), overrun=True)
+    await services.deliver([ledgers.intent("a/1", USD), overrun])
+    assert await services.approvals.stopped_models() == {"openai/gpt-4o"}
+    (row,) = await services.approvals.list()
+    await services.approvals.approve(row.id, "root")
+    assert await services.approvals.stopped_models() == frozenset()
+    again = msgspec.structs.replace(overrun, id="a/2")
+    await services.deliver([ledgers.intent("a/2", USD), again])
+    assert await services.approvals.stopped_models() == {"openai/gpt-4o"}
+
+
+@on_every_store
+async def test_a_threshold_is_opened_by_its_approval(store: Store) -> None:
+    account = ledgers.account(thresholds=(Threshold(90, (ThresholdAction.REQUIRE_APPROVAL,)),))
+    services = hub(store)
+
+    def ask(number: int) -> LeaseRequest:
+        return LeaseRequest(ledgers.epoch(), number, (Need(account.key, account, 5 * USD, 5 * USD),), ledgers.PATH)
+
+    reply = await services.lease(ask(1))
+    assert not isinstance(reply, LeaseGrant)
+    assert reply.approval is not None
+    await services.approvals.approve(reply.approval, "root")
+    assert isinstance(await services.lease(ask(2)), LeaseGrant)
+
+
+@on_every_store
+async def test_what_comes_into_force_is_on_record(store: Store) -> None:
+    services = hub(store)
+    parts = {"organization": OrganizationPart("test"), "prices": PricePart()}
+    first = await services.configuration.publish(parts, actor="root")
+    assert [change.part for change in first] == ["organization", "prices"]
+    assert await services.configuration.publish(parts) == []
+    changed = await services.configuration.publish({"organization": OrganizationPart("other")})
+    assert [(change.part, change.replaced is None) for change in changed] == [
+        ("organization", False),
+        ("prices", False),
+    ]
+    assert [each.kind for each in await records(store)] == ["inForce"] * 3
+    assert [row.part for row in await store.parts(NOW)] == ["organization"]
+
+
+@on_every_store
+async def test_a_settlement_reaches_its_accounts_and_the_path(store: Store) -> None:
+    services = hub(store)
+    team = ledgers.account()
+    request = LeaseRequest(ledgers.epoch(), 1, (Need(team.key, team, USD, USD),), ledgers.PATH)
+    grant = await services.lease(request)
+    assert isinstance(grant, LeaseGrant)
+    charged = (Charged(grant.leases[0].id, team.key, USD),)
+    await services.deliver([ledgers.settlement("a/1", 30), ledgers.intent("a/1", USD, charged)])
+    (window,) = await store.windows(NOW)
+    assert (window.spent, window.leased) == (30, grant.leases[0].amount - 30)
+    for target in ledgers.PATH:
+        assert await store.spent(target, NOW, NOW + 1) == 30
