@@ -6,7 +6,6 @@ several limits concern is counted in all of them or in none. Every policy counts
 
 import dataclasses
 import itertools
-import zlib
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
@@ -18,9 +17,6 @@ from llmgov.policy.state import State
 from llmgov.policy.verdict import Verdict
 from llmgov.snapshot import OnExceed, RateLimit
 from llmgov.wire.events import Refusal
-
-_JITTER = 4
-"""Seconds that are added to `retry-after` at most, so that clients do not come back all at once."""
 
 
 @dataclasses.dataclass(slots=True, frozen=True)
@@ -165,5 +161,4 @@ def _refusal(found: _Finding, target: Instant, tokens: int, now: Instant) -> Ref
     if limit.length and found.slot is None:
         return refusals.too_many_tokens(limit.rule.id, limit.limit, tokens, limit.subject)
     wait = target - now if limit.length else instants.SECOND
-    jitter = zlib.crc32(f"{limit.key}{now}".encode()) % (_JITTER + 1)
-    return refusals.rate_exceeded(limit.rule.id, limit.limit, limit.unit, limit.subject, wait, jitter)
+    return refusals.rate_exceeded(limit.rule.id, limit.limit, limit.unit, limit.subject, wait)

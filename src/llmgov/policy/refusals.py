@@ -59,11 +59,9 @@ def permission_missing(policy: str, model: str, permissions: tuple[str, ...], us
     )
 
 
-def rate_exceeded(policy: str, limit: int, unit: str, subject: str, wait: Duration | None, jitter: int = 0) -> Refusal:
+def rate_exceeded(policy: str, limit: int, unit: str, subject: str, wait: Duration | None) -> Refusal:
     """A rate limit that throttling does not cure in time. `wait` is `None` where waiting never helps."""
-    retry_after = None
-    if wait is not None and wait <= LONGEST_RETRY:
-        retry_after = min(_seconds(wait) + jitter, _seconds(LONGEST_RETRY))
+    retry_after = _seconds(wait) if wait is not None and wait <= LONGEST_RETRY else None
     advice = _advice(wait)
     return Refusal(
         Reason.RATE,

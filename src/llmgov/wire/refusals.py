@@ -5,6 +5,7 @@ give up on a `retry-after` above 60 s, so a longer one says `x-should-retry: fal
 """
 
 import json
+import zlib
 from typing import Any, NamedTuple, assert_never
 
 from llmgov.wire import events
@@ -12,6 +13,9 @@ from llmgov.wire.events import Format, Operation, Reason
 
 MAX_RETRY_AFTER = 60
 """Seconds: what the SDKs are willing to wait for."""
+
+JITTER = 4
+"""Seconds that are added to a `retry-after` at most, so that clients do not come back all at once."""
 
 
 class _Row(NamedTuple):
@@ -37,14 +41,17 @@ _ROWS = {
 
 
 def render(shape: Format, refusal: events.Refusal, request_id: str, budget_status: int = 402) -> events.Response:
-    """The whole HTTP answer. `budget_status` is the setting of that name: 402, or 429 for clients that know no 402."""
+    """The whole HTTP answer. `budget_status` is the setting of that name: 402, or 429 for clients that know no 402.
+
+    `retry-after` is the refusal's or up to `JITTER` s more, which the request's id decides.
+    """
     row = _ROWS[refusal.reason]
     status = budget_status if refusal.reason is Reason.BUDGET else row.status
     headers = [
         ("content-type", "application/json"),
         ("x-request-id", request_id),
         ("x-llmgov-decision", row.decision),
-        *_retry_headers(refusal),
+        *_retry_headers(refusal.retry_after, request_id),
     ]
     if shape is Format.ANTHROPIC:
         headers.append(("request-id", request_id))
@@ -99,13 +106,13 @@ def _anthropic_body(refusal: events.Refusal, request_id: str) -> dict[str, Any]:
     return {"type": "error", "error": error, "request_id": request_id}
 
 
-def _retry_headers(refusal: events.Refusal) -> list[tuple[str, str]]:
-    if refusal.retry_after is None:
+def _retry_headers(seconds: int | None, request_id: str) -> list[tuple[str, str]]:
+    if seconds is None:
         return [("x-should-retry", "false")]
-    headers = [("retry-after", str(refusal.retry_after))]
-    if refusal.retry_after > MAX_RETRY_AFTER:
-        headers.append(("x-should-retry", "false"))
-    return headers
+    if seconds > MAX_RETRY_AFTER:
+        return [("retry-after", str(seconds)), ("x-should-retry", "false")]
+    spread = seconds + zlib.crc32(request_id.encode()) % (JITTER + 1)
+    return [("retry-after", str(min(spread, MAX_RETRY_AFTER)))]
 
 
 def _header_value(text: str) -> str:

@@ -33,7 +33,7 @@ def test_the_request_above_the_limit_is_refused_with_when_to_come_back() -> None
     assert refused.refusal.message == (
         "llmgov: policy ns/p limits workload shop/checkout to 2 requests per minute; try again in 30 s"
     )
-    assert 30 <= (refused.refusal.retry_after or 0) <= 34
+    assert refused.refusal.retry_after == 30
     assert [v.reason for v in refused.violations] == ["requests_per_minute"]
     assert decide(configured, now=60 * S, counters=counters).action is Action.ALLOW
 
@@ -45,26 +45,6 @@ def test_a_wait_of_more_than_a_minute_offers_no_retry() -> None:
     assert refusal is not None
     assert refusal.retry_after is None
     assert "try again in 3599 s" in refusal.message
-
-
-def test_retry_after_is_spread_and_never_above_a_minute() -> None:
-    configured = configure(policy(limit(requests_per_minute=1)))
-    seen = set()
-    for now in range(0, 500, 7):
-        counters = state.State()
-        decide(configured, now=now, counters=counters)
-        refusal = decide(configured, now=now, counters=counters).refusal
-        assert refusal is not None
-        seen.add(refusal.retry_after)
-    assert seen == {60}
-    decided = set()
-    for now in range(30 * S, 30 * S + 500, 7):
-        counters = state.State()
-        decide(configured, counters=counters)
-        refusal = decide(configured, now=now, counters=counters).refusal
-        assert refusal is not None
-        decided.add(refusal.retry_after)
-    assert decided == {30, 31, 32, 33, 34}
 
 
 def test_throttled_requests_take_their_places_in_order_of_arrival() -> None:
@@ -272,7 +252,7 @@ def test_as_many_as_allowed_run_at_once_and_the_next_may_go_when_one_ends() -> N
     refused = decide(configured, now=2, counters=counters)
     assert second.refusal is None
     assert refused.refusal is not None
-    assert 1 <= (refused.refusal.retry_after or 0) <= 5
+    assert refused.refusal.retry_after == 1
     counters.release(first.rate_keys, None, 3)
     assert decide(configured, now=4, counters=counters).refusal is None
 

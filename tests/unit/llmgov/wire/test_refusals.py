@@ -130,6 +130,20 @@ def test_sdks_try_again_only_where_that_can_help(reason: Reason, retry_after: in
     assert through_anthropic(lambda: answer(refusals.render(Format.ANTHROPIC, refused, "r"))).attempts == attempts
 
 
+@pytest.mark.parametrize(
+    ("floor", "offered"),
+    [(1, {1, 2, 3, 4, 5}), (58, {58, 59, 60}), (60, {60}), (61, {61})],
+    ids=["a second", "nearly a minute", "a minute", "more than SDKs wait for"],
+)
+def test_clients_are_not_sent_back_all_at_once(floor: int, offered: set[int]) -> None:
+    refused = refusal(Reason.RATE, floor)
+    seen = {
+        int(dict(refusals.render(Format.OPENAI, refused, f"req_{number}").headers)["retry-after"])
+        for number in range(100)
+    }
+    assert seen == offered
+
+
 def test_an_exhausted_budget_is_429_where_the_setting_says_so_and_is_still_not_retried() -> None:
     refused = refusal(Reason.BUDGET)
     for seen, error in (
