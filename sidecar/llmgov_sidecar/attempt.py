@@ -34,6 +34,7 @@ from llmgov_sidecar.passage import Observer, Passage, RefusedError
 from llmgov_sidecar.records import Records
 from llmgov_sidecar.settings import Settings
 from llmgov_sidecar.spool import SpoolFullError
+from llmgov_sidecar.stopped import Stopped
 from llmgov_sidecar.upstream import Cause, Connection, Pool, UpstreamError
 
 
@@ -51,9 +52,9 @@ class Services:
     log: Log
     observer: Observer
     digest_key: bytes
+    stopped: Stopped
     leasing: Leasing | None = None
     delivery: Delivery | None = None
-    stopped: set[str] = dataclasses.field(default_factory=set)
 
 
 @dataclasses.dataclass(slots=True, frozen=True)
@@ -144,7 +145,9 @@ class Attempt:
 
     def _fails_open(self, plan: CostPlan) -> bool:
         settings = self._active.runtime.settings
-        allowed = settings.ledger_unavailable is OnFailure.OPEN or not any(one.enforced for one in plan.accounts)
+        enforced = any(one.enforced for one in plan.accounts)
+        # An approval is good for one attempt, and only the ledger knows whether it is still unused.
+        allowed = plan.approval is None and (settings.ledger_unavailable is OnFailure.OPEN or not enforced)
         if allowed:
             self._services.log.warning("passed without a lease", request_id=self._passage.request_id)
         return allowed

@@ -16,6 +16,7 @@ from llmgov.policy.runtime import Runtime
 from llmgov.snapshot import Directory, Provider, Snapshot
 from llmgov_sidecar import upstream
 from llmgov_sidecar.http1 import Header
+from llmgov_sidecar.stopped import Stopped
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ class Configuration:
 
     def __init__(self, folder: pathlib.Path, clock: Callable[[], Instant]) -> None:
         self.current: Active | None = None
+        self.stopped = Stopped()
         self._path = folder / "snapshot.json"
         self._clock = clock
         self._confirmed: Instant = 0
@@ -86,6 +88,7 @@ class Configuration:
         runtime = Runtime(new, directory)
         targets = {provider.id: target for provider in runtime.providers if (target := self._target(provider))}
         versions = tuple(snapshot.version(part) for part in (new.organization, new.namespace, new.prices))
+        self.stopped.list(directory.stopped)
         self.current = Active(runtime, versions, targets)
         self._confirmed = confirmed
 

@@ -134,7 +134,7 @@ class Proxy:
             self._turns.state,
             self._services.clock(),
             patience=patience,
-            stopped=frozenset(self._services.stopped),
+            stopped=self._services.stopped.names,
         )
         self._services.records.evaluated(passage)
         if decision.refusal is not None:

@@ -137,6 +137,7 @@ class Sidecar:
             log=self._log,
             observer=observer,
             digest_key=self._volume.key,
+            stopped=self.configuration.stopped,
         )
 
     def _next_id(self) -> str:

@@ -463,12 +463,14 @@ class Approval(Struct, frozen=True):
 class Directory(Struct, frozen=True):
     """The document beside the snapshot: users' roles, hashes of platform keys, open approvals.
 
-    `keys` maps the SHA-256 (hex) of a platform key to the user it names; `roles` maps users to role names.
+    `keys` maps the SHA-256 (hex) of a platform key to the user it names; `roles` maps users to role names. `stopped` are
+    models (`provider/model`) that cost more than was held for them and wait for an acknowledgement.
     """
 
     roles: dict[str, tuple[str, ...]] = {}
     keys: dict[str, str] = {}
     approvals: tuple[Approval, ...] = ()
+    stopped: tuple[str, ...] = ()
 
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")

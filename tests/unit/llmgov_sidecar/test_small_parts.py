@@ -7,6 +7,7 @@ import re
 import pytest
 
 from llmgov_sidecar import logs, metrics, settings
+from llmgov_sidecar.stopped import Stopped
 
 PROMISED = {
     "port": 4010,
@@ -104,3 +105,16 @@ def test_a_log_line_is_json_with_its_time_and_no_text_of_a_bug() -> None:
     assert second["error"] == "ValueError"
     assert re.fullmatch(r"test_small_parts\.py:\d+", second["at"])
     assert "prompt" not in json.dumps(second)
+
+
+def test_a_model_stays_stopped_until_the_hub_has_listed_it_and_lists_it_no_more() -> None:
+    stopped = Stopped()
+    stopped.add("openai/a")
+    stopped.list(())
+    assert stopped.names == {"openai/a"}
+    stopped.list(("openai/a", "openai/b"))
+    assert stopped.names == {"openai/a", "openai/b"}
+    stopped.list(("openai/b",))
+    assert stopped.names == {"openai/b"}
+    stopped.add("openai/a")
+    assert stopped.names == {"openai/a", "openai/b"}

@@ -1,0 +1,25 @@
+"""Models that cost more than was held for them: stopped here at once, and until the hub says that it was acknowledged."""
+
+from collections.abc import Iterable
+
+
+class Stopped:
+    """What this sidecar saw, and what the hub's directory lists (other sidecars' overruns, and those before a start)."""
+
+    def __init__(self) -> None:
+        self._here: set[str] = set()
+        self._listed: frozenset[str] = frozenset()
+        self.names: frozenset[str] = frozenset()
+
+    def add(self, model: str) -> None:
+        """A model (`provider/model`) cost more than was held."""
+        self._here.add(model)
+        self.names = self._listed | self._here
+
+    def list(self, models: Iterable[str]) -> None:
+        """The hub's list: what was on it and is not any more has been acknowledged."""
+        listed = frozenset(models)
+        acknowledged = self._listed - listed
+        self._here -= acknowledged
+        self._listed = listed
+        self.names = self._listed | self._here
