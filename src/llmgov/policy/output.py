@@ -45,7 +45,7 @@ class OutputScanner:
     def __init__(self, filters: Sequence[OutputFilter], cap: int = HOLD_BACK_CAP) -> None:
         self.filters = tuple(filters)
         self.cap = cap
-        self.finder = Scanner([output.filter for output in filters])
+        self.finder = Scanner([output.filter for output in filters], streams=True)
 
     def scan_answer(self, texts: Sequence[Text]) -> Scan:
         """Scan all texts of a whole answer, or of a frame that repeats what deltas said."""

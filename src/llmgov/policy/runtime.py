@@ -6,7 +6,7 @@ snapshot, so they change no answer; they are bounded, since clients choose model
 
 import re2
 
-from llmgov.policy import access, duties, limits, match, terms
+from llmgov.policy import access, duties, limits, match, scanner, terms
 from llmgov.policy.decision import Charge, Evaluation, OutputFilter, Principal
 from llmgov.policy.output import OutputScanner
 from llmgov.policy.plan import Plan
@@ -214,6 +214,7 @@ def _validate(policy: Policy) -> None:
         if policy.match.pods is not None:
             match.selects(policy.match.pods, {})
         if isinstance(policy.body, ContentFilter):
-            Scanner([policy.body])
+            for pattern in policy.body.patterns:
+                scanner.compiled(pattern.regex)
     except (ValueError, re2.error) as error:
         raise BadSnapshotError(f"policy {policy.id}: {error}") from error

@@ -53,17 +53,17 @@ class Span:
 
 
 class Scanner:
-    """Searches for everything that some filters look for.
+    """Searches for everything that some filters look for; made for streams, it also knows what may become a match.
 
     Raises:
         re2.error: a pattern that RE2 does not compile; the compiler refuses such policies.
     """
 
-    def __init__(self, filters: Sequence[ContentFilter]) -> None:
+    def __init__(self, filters: Sequence[ContentFilter], *, streams: bool = False) -> None:
         self.items = _items(filters)
-        self._regexes = tuple(re2.compile(item.regex, _options()) for item in self.items)
+        self._regexes = tuple(compiled(item.regex) for item in self.items)
         self._set = _set(self.items)
-        self._beginning = _beginning(self.items)
+        self._beginning = _beginning(self.items) if streams else None
 
     def occurring(self, data: bytes) -> Sequence[int]:
         """The items that occur in `data`, before any check of digits."""
@@ -109,6 +109,15 @@ class Scanner:
             return cursor
         found = self._beginning.search(data, cursor)
         return len(data) if found is None else int(found.start())
+
+
+def compiled(regex: str) -> "re2._Regexp":
+    """A pattern ready to search with.
+
+    Raises:
+        re2.error: RE2 does not compile it.
+    """
+    return re2.compile(regex, _options())
 
 
 def merge(hits: Sequence[Hit], items: Sequence[Item]) -> list[Span]:
@@ -172,6 +181,6 @@ def _beginning(items: Sequence[Item]) -> "re2._Regexp | None":
     """Matches, at the end of a text, whatever could still become a match; `None` where a pattern is not understood."""
     try:
         prefixes = [patterns.shape(item.regex).prefix for item in items]
-        return re2.compile(f"(?:{'|'.join(prefixes)})\\z", _options())
+        return compiled(f"(?:{'|'.join(prefixes)})\\z")
     except (patterns.UnreadableError, re2.error):
         return None
