@@ -95,7 +95,8 @@ class CostFacts(Struct, frozen=True):
     model's rule, so the price's), `image_tokens` tokens of images where the provider has one rule for all models,
     `opaque_context` whether the provider may add context that the proxy can't see (then the context window bounds the
     input), `iterations` how often it may run the model at most, `calls` bounded server-tool calls by the dimension they
-    are billed in, `extra_output_tokens` output that is billed beyond the output maximum (rejected predictions).
+    are billed in, `choices` how many answers of the output maximum there may be, `extra_output_tokens` output that is
+    billed beyond the output maximum (rejected predictions).
     """
 
     text_bytes: int

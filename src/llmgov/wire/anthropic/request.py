@@ -79,10 +79,13 @@ def _walk(parsed: Mapping[str, Any]) -> walk.Walker:
 
 
 def _facts(body: bytes, findings: Findings, tier: str | None, produces_output: bool) -> CostFacts:
+    """Nothing says whether `max_tokens` bounds each run of a server tool's loop or all of them: so every run counts as
+    an answer of its own."""
     return CostFacts(
         text_bytes=len(body) - findings.media_bytes,
         overhead_tokens=findings.overhead + _FRAMING,
         images=findings.images,
+        choices=findings.iterations,
         opaque_context=findings.opaque,
         iterations=findings.iterations,
         calls=findings.calls,

@@ -192,6 +192,7 @@ def search(**fields: Any) -> dict[str, Any]:
 def test_web_searches_are_bounded_by_their_uses_and_the_loop_by_its_limit() -> None:
     few = messages(tools=[search(max_uses=3)]).cost
     assert (few.calls, few.iterations, few.opaque_context) == ({Dimension.WEB_SEARCH_CALL: 3}, 4, True)
+    assert few.choices == 4, "each run may say as much as the output maximum"
     many = messages(tools=[search(max_uses=50)]).cost
     assert (many.calls, many.iterations) == ({Dimension.WEB_SEARCH_CALL: 50}, parts.MAX_LOOP + 1)
     assert not few.refused
