@@ -1,11 +1,14 @@
 """Plays calls through an official SDK in a process of its own, configured by environment variables only.
 
-It is what an application is: it imports the SDK, knows nothing of us, and finds the proxy through the variables that
-injection sets. `python -m llmgov_cli.player SDK` reads one JSON step a line and answers with one JSON line of results.
+It is what applications are: it imports the SDK, knows nothing of us, and finds the proxy through the variables that
+injection sets. One process plays all workloads that use an SDK (loading one takes a second), each with a client of its
+own made under that workload's variables. `python -m llmgov_cli.player SDK` reads a JSON job a line, and answers with a
+JSON line of results.
 """
 
 import concurrent.futures
 import importlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -25,8 +28,9 @@ _TEXT_LIMIT = 4_000
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One step as the parent sends it."""
+    """One step as the parent sends it, with the variables of the container that it is played in."""
 
+    environment: dict[str, str]
     call: str
     arguments: dict[str, Any]
     repeat: int
@@ -36,11 +40,15 @@ class Job(msgspec.Struct, frozen=True):
 def main() -> None:
     """Serve jobs until standard input ends."""
     sdk = importlib.import_module(sys.argv[1])
-    client = sdk.OpenAI() if sys.argv[1] == "openai" else sdk.Anthropic()
+    clients: dict[str, Any] = {}
     print("ready", flush=True)
     for line in sys.stdin:
         job = msgspec.json.decode(line, type=Job)
-        results = _play(sdk, client, job)
+        place = repr(job.environment)
+        if place not in clients:
+            os.environ.update(job.environment)
+            clients[place] = sdk.OpenAI() if sys.argv[1] == "openai" else sdk.Anthropic()
+        results = _play(sdk, clients[place], job)
         print(msgspec.json.encode(results).decode(), flush=True)
 
 

@@ -1,14 +1,19 @@
 """`llmgov local`: start, play where asked, print the tables, serve until a signal."""
 
 import asyncio
+import contextlib
 import datetime
 import pathlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from llmgov_cli import audit, errors, get, traffic
-from llmgov_cli.local import play, players, serve, state, watch
+from llmgov_cli import errors, traffic
+from llmgov_cli.local import play, players, state, watch
+
+if TYPE_CHECKING:
+    from llmgov_cli.local.serve import Serving
 
 DEFAULT = "default/default"
 DEFAULT_PORT = 4010
@@ -55,25 +60,29 @@ def _state_folder(explicit: pathlib.Path | None) -> pathlib.Path:
 async def _run(
     place: pathlib.Path, state_folder: pathlib.Path, ports: dict[str, int], steps: traffic.Traffic | None, *, once: bool
 ) -> int:
+    _say(f"Starting hub, sidecars and a mock provider for {place}")
     seen = watch.signature(place)
-    async with serve.Serving(place, state_folder, ports) as serving:
-        _say(f"Serving {place} with state in {state_folder}\n")
-        held = await _play(serving, steps) if steps is not None else True
+    async with contextlib.AsyncExitStack() as exits:
+        applications = play.Applications()
+        exits.push_async_callback(applications.stop)
+        if steps is not None:
+            await applications.start(steps)
+        from llmgov_cli.local import serve
+
+        serving = await exits.enter_async_context(serve.Serving(place, state_folder, ports))
+        _say(f"Serving; state is in {state_folder}")
+        held = await _play(serving, steps, applications) if steps is not None else True
         if not once:
-            _say_where(serving)
+            await applications.stop()
+            _say_where(serving.ports)
             await _serve(serving, seen)
     return 0 if held else 1
 
 
-async def _play(serving: serve.Serving, steps: traffic.Traffic) -> bool:
+async def _play(serving: "Serving", steps: traffic.Traffic, applications: play.Applications) -> bool:
     """Play the steps and print the tables; whether every expectation held and the audit verifies."""
-    applications = play.Applications()
     _say(f"Playing {play.FILE} through the official SDKs (they take a moment to load)\n")
-    try:
-        await applications.start(steps, serving.ports)
-        held = await play.play(steps, applications, serving.approve_all, sys.stdout)
-    finally:
-        await applications.stop()
+    held = await play.play(steps, applications, serving.ports, serving.approve_all, sys.stdout)
     await serving.delivered()
     await serving.sign()
     for title, command in _TABLES:
@@ -84,15 +93,27 @@ async def _play(serving: serve.Serving, steps: traffic.Traffic) -> bool:
     return held
 
 
+def _budgets(folder: pathlib.Path) -> int:
+    from llmgov_cli import get
+
+    return get.run("budgets", folder, "", sys.stdout)
+
+
+def _audit(folder: pathlib.Path) -> int:
+    from llmgov_cli import audit
+
+    return audit.run_verify(sys.stdout, state=folder)
+
+
 _TABLES: tuple[tuple[str, Callable[[pathlib.Path], int]], ...] = (
-    ("get budgets", lambda folder: get.run("budgets", folder, "", sys.stdout)),
-    ("audit verify", lambda folder: audit.run_verify(sys.stdout, state=folder)),
+    ("get budgets", _budgets),
+    ("audit verify", _audit),
 )
 
 
-def _say_where(serving: serve.Serving) -> None:
+def _say_where(ports: Mapping[str, int]) -> None:
     _say("")
-    for workload, port in serving.ports.items():
+    for workload, port in ports.items():
         _say(f"Applications of {workload} find their providers here; paste this into a shell:")
         variables = players.environment(port)
         _say("".join(f"  export {name}={value}\n" for name, value in variables.items() if "PROXY" not in name.upper()))
@@ -100,7 +121,7 @@ def _say_where(serving: serve.Serving) -> None:
     _say("Edit the YAML: a saved file is enforced at once. Ctrl-C ends.")
 
 
-async def _serve(serving: serve.Serving, seen: watch.Signature) -> None:
+async def _serve(serving: "Serving", seen: watch.Signature) -> None:
     """Until SIGINT or SIGTERM: follow the folder, approvals and the audit."""
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -117,7 +138,7 @@ async def _serve(serving: serve.Serving, seen: watch.Signature) -> None:
             task.cancel()
 
 
-async def _reload(serving: serve.Serving) -> None:
+async def _reload(serving: "Serving") -> None:
     rejected = await serving.reload()
     if rejected:
         _say("Not in force, the last good configuration stays:\n  " + "\n  ".join(rejected))

@@ -35,30 +35,33 @@ class Applications:
     """The application processes of a traffic file; they start at once, and are waited for when first needed."""
 
     def __init__(self) -> None:
-        self._players: dict[tuple[str, traffic.Sdk], Player] = {}
-        self._ready: set[tuple[str, traffic.Sdk]] = set()
+        self._players: dict[traffic.Sdk, Player] = {}
+        self._ready: set[traffic.Sdk] = set()
 
-    async def start(self, steps: traffic.Traffic, ports: Mapping[str, int]) -> None:
-        """One process for each workload and SDK of the steps."""
-        wanted = dict.fromkeys((step.workload, step.sdk) for step in steps.steps)
-        for workload, sdk in wanted:
-            self._players[workload, sdk] = await Player.start(sdk, ports[workload])
+    async def start(self, steps: traffic.Traffic) -> None:
+        """One process for each SDK of the steps."""
+        for sdk in dict.fromkeys(step.sdk for step in steps.steps):
+            self._players[sdk] = await Player.start(sdk)
 
-    async def play(self, step: traffic.Step) -> list[traffic.Result]:
-        """Make a step's calls."""
-        key = step.workload, step.sdk
-        if key not in self._ready:
-            await self._players[key].ready()
-            self._ready.add(key)
-        return await self._players[key].play(step)
+    async def play(self, step: traffic.Step, port: int) -> list[traffic.Result]:
+        """Make a step's calls through the sidecar on `port`."""
+        if step.sdk not in self._ready:
+            await self._players[step.sdk].ready()
+            self._ready.add(step.sdk)
+        return await self._players[step.sdk].play(step, port)
 
     async def stop(self) -> None:
-        """End them all."""
-        await asyncio.gather(*(each.stop() for each in self._players.values()))
+        """End them all; there is nothing to end a second time."""
+        players, self._players = list(self._players.values()), {}
+        await asyncio.gather(*(each.stop() for each in players))
 
 
 async def play(
-    steps: traffic.Traffic, applications: Applications, approve: Callable[[], Awaitable[int]], out: TextIO
+    steps: traffic.Traffic,
+    applications: Applications,
+    ports: Mapping[str, int],
+    approve: Callable[[], Awaitable[int]],
+    out: TextIO,
 ) -> bool:
     """Play all steps in order; whether every expectation held. `approve` grants all pending approvals."""
     held = True
@@ -66,7 +69,7 @@ async def play(
         if step.approve:
             count = await approve()
             out.write(f"        {'approved':<10} {count} pending, as `llmgov approvals approve` would\n")
-        results = await applications.play(step)
+        results = await applications.play(step, ports[step.workload])
         wrong = traffic.unmet(step.expect, results)
         out.writelines(f"{line}\n" for line in lines(step, results, wrong))
         out.flush()

@@ -1,4 +1,4 @@
-"""The applications of a traffic file: one process for each workload and SDK, started early because SDKs load slowly."""
+"""The applications of a traffic file: one process for each SDK, started early because SDKs load slowly."""
 
 import asyncio
 import os
@@ -27,13 +27,13 @@ def environment(port: int) -> dict[str, str]:
 
 
 class Player:
-    """One application process."""
+    """One SDK's process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     @classmethod
-    async def start(cls, sdk: traffic.Sdk, port: int) -> Self:
+    async def start(cls, sdk: traffic.Sdk) -> Self:
         """Start it; its SDK loads while the caller goes on."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "SSL_CERT_FILE") if name in os.environ}
         process = await asyncio.create_subprocess_exec(
@@ -43,7 +43,7 @@ class Player:
             sdk.value,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=inherited | environment(port),
+            env=inherited,
             limit=16 * 1024 * 1024,
         )
         return cls(process)
@@ -52,10 +52,10 @@ class Player:
         """Wait until the SDK is loaded."""
         await self._line()
 
-    async def play(self, step: traffic.Step) -> list[traffic.Result]:
-        """Make the step's calls."""
+    async def play(self, step: traffic.Step, port: int) -> list[traffic.Result]:
+        """Make the step's calls, as a container whose sidecar listens on `port`."""
         assert self._process.stdin is not None
-        job = player.Job(step.call, step.with_, step.repeat, step.concurrently)
+        job = player.Job(environment(port), step.call, step.with_, step.repeat, step.concurrently)
         self._process.stdin.write(msgspec.json.encode(job) + b"\n")
         await self._process.stdin.drain()
         return msgspec.json.decode(await self._line(), type=list[traffic.Result])
