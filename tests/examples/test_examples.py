@@ -2,13 +2,16 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+from tests.support import documented
+from tests.support.documented import ROOT
+
 EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
 NAMES = [example.name for example in EXAMPLES]
 
@@ -61,17 +64,13 @@ def _is_explained(warning: str) -> bool:
 
 
 @each_example
-def test_cases_hold(example: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    done = _llmgov("policy", "test", str(example), cwd=tmp_path)
-    assert done.returncode == 0, _explained(done)
-    assert ", 0 failed" in done.stdout
-
-
-@each_example
-def test_traffic_through_the_sdks_is_as_expected(example: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    done = _llmgov("local", str(example), "--once", cwd=tmp_path)
-    assert done.returncode == 0, _explained(done)
-    assert "FAILED" not in done.stdout
+def test_what_the_readme_shows_works(example: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Its traffic through the SDKs, its cases, and the commands that look at what happened."""
+    with documented.Shell(tmp_path) as shell:
+        for command in documented.commands(example / "README.md"):
+            printed = shell.run(command)
+            assert "FAILED" not in printed, printed
+            assert printed.strip()
 
 
 def _copy(example: str, into: pathlib.Path) -> pathlib.Path:
@@ -89,7 +88,7 @@ def test_a_wrong_expectation_of_a_case_fails(tmp_path: pathlib.Path) -> None:
     _replace(example / "cases.yaml", "violations: [sensitive_model]", "violations: [model_denied]")
     done = _llmgov("policy", "test", str(example), cwd=tmp_path)
     assert done.returncode == 1, _explained(done)
-    assert "a sensitive model asks nobody: expected a violation model_denied, got" in done.stdout
+    assert re.search("a sensitive model asks nobody: expected .*model_denied, got .*sensitive_model", done.stdout)
 
 
 def test_a_wrong_expectation_of_the_traffic_fails(tmp_path: pathlib.Path) -> None:
