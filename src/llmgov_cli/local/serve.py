@@ -97,6 +97,7 @@ class Serving:
         if loaded.rejected:
             raise errors.CommandError("the folder is not valid:\n  " + "\n  ".join(loaded.rejected))
         self._prepare_sidecars()
+        self._directory = await self._current_directory()
         await self._put_in_force(loaded)
         await self._start_sidecars()
         self._write_run(())
@@ -197,11 +198,17 @@ class Serving:
             await self.refresh_approvals()
 
     async def refresh_approvals(self) -> None:
-        """Take up the approvals of requests and acknowledged overruns that are in the ledger now."""
-        approvals = await self._hub.approvals.for_directory()
-        if approvals != self._directory.approvals:
-            self._directory = snapshot.Directory(approvals=approvals)
+        """Take up the approvals of requests and the stopped models that are in the ledger now."""
+        directory = await self._current_directory()
+        if directory != self._directory:
+            self._directory = directory
             await self._hand_out()
+
+    async def _current_directory(self) -> snapshot.Directory:
+        approvals = await self._hub.approvals.for_directory()
+        return snapshot.Directory(
+            approvals=approvals, stopped=tuple(sorted(await self._hub.approvals.stopped_models()))
+        )
 
     async def approve_all(self) -> int:
         """Approve all that is pending; how many there were."""
