@@ -35,7 +35,7 @@ $(UV):
 setup: .venv/.setup ## Make .venv with everything local mode needs
 
 run: setup ## Govern real SDK traffic with examples/01-quickstart (ARGS=--once: play it and stop)
-	@$(BIN)/llmgov local examples/01-quickstart $(ARGS)
+	@$(BIN)/llmgov local examples/01-quickstart --play $(ARGS)
 
 test: check ## Run every check and test; ends with what this machine could not run
 	@$(BIN)/pytest -n auto
@@ -46,13 +46,15 @@ check: .venv/.setup-dev ## Formatting, lint, types, import contracts, stale gene
 	@$(BIN)/mypy
 	@PYTHONPATH= $(BIN)/lint-imports --no-logo
 	@$(BIN)/llmgov crds --check
+	@$(BIN)/python -m llmgov_cli.reference --check
 
 format: .venv/.setup-dev ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: .venv/.setup ## Write crds/ from the models
+generate: .venv/.setup ## Write crds/ and docs/resources.md from the models
 	@$(BIN)/llmgov crds
+	@$(BIN)/python -m llmgov_cli.reference
 
 lock: | $(UV) ## Make the lock files anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
