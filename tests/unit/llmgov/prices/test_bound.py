@@ -85,6 +85,7 @@ def test_a_context_tier_counts_as_soon_as_it_can_be_reached() -> None:
     tiered = msgspec.structs.replace(PRICE, context_tiers=(ContextTier(100, {IN: 20, OUT: 300}),))
     assert prices.base(facts(text_bytes=100), tiered) == 1000
     assert prices.base(facts(text_bytes=101), tiered) == 2020
+    assert prices.base(facts(text_bytes=51, iterations=2), tiered) == 2040
     assert prices.per_output_token(facts(text_bytes=100), tiered) == 100
     assert prices.per_output_token(facts(text_bytes=101), tiered) == 300
     assert prices.per_output_token(facts(text_bytes=51, iterations=2), tiered) == 300

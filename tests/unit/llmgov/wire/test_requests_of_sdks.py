@@ -155,7 +155,7 @@ def bodies(draw: st.DrawFn) -> tuple[Route, dict[str, Any]]:
     return found, {"model": "m", "max_tokens": 5, "input": "x"} | body
 
 
-@settings(max_examples=250)
+@settings(max_examples=120)
 @given(bodies())
 def test_any_arrangement_of_known_names_parses_or_is_refused(made: tuple[Route, dict[str, Any]]) -> None:
     found, body = made
