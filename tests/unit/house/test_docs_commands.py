@@ -10,11 +10,11 @@ import pytest
 from tests.support import documented
 
 NOT_RUN = {
-    "make run": "serves until Ctrl-C, from a clone that installs itself; CI runs `make run ARGS=--once`",
-    "make run ARGS=--once": "installs into a clone of its own; CI runs it",
+    "make run": "serves until Ctrl-C; what it serves is played here as `llmgov local examples/01-quickstart --once`",
+    "make run ARGS=--once": "the same, in a clone that installs itself first",
     "make test": "is what runs this test",
 }
-"""Commands that are shown and not run here, and why."""
+"""Commands that a page may show and that are not run here, and why."""
 
 PAGES = [page for page in documented.pages() if "examples" not in page.parts]
 

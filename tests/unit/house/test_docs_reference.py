@@ -41,6 +41,47 @@ def test_a_table_lists_the_fields_of_its_model(name: str) -> None:
     assert listed == [info.alias or field for field, info in reference.models()[name].model_fields.items()]
 
 
+def test_no_two_models_share_a_name() -> None:
+    """They would share a table and an anchor."""
+    found: set[type] = set()
+    waiting = [kind.model_fields["spec"].annotation for kind in resources.KINDS.values()]
+    while waiting:
+        model = waiting.pop()
+        if model not in found:
+            found.add(model)
+            waiting += [field.model for field in outline.fields(model).values() if field.model is not None]
+    assert len({model.__name__ for model in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("model", "row"),
+    [
+        ("RateLimit", "| `per` | required | `User`, `Workload`, `Namespace`, `Team`, `Organization` | Whose requests"),
+        ("RateLimit", '| `onExceed` | `"Block"` | `Throttle`, `Block` | Block refuses'),
+        ("RateLimit", "| `maxWait` |  | [duration](resources.md#format-duration) at most 5m | How long"),
+        ("Threshold", "| `percent` | required | whole number, 1 to 100 | Of the limit"),
+        ("CostLimit", "| `clamp` | `true` | `true`, `false` | Whether"),
+        ("ContentFilter", "| `patterns` |  | list of up to 64: [NamedPattern](policies.md#namedpattern) | Patterns"),
+        ("AppliesTo", "| `users` |  | list of up to 512: [user](resources.md#format-user) | Users"),
+        ("Requests", "| `budgetStatusCode` | `402` | `402`, `429` | The status"),
+        ("GovernanceSettingsSpec", "| `audit` | its own | [Audit](resources.md#audit) | What"),
+        ("LabelSelector", "map of [label](resources.md#format-label) to [label](resources.md#format-label)"),
+    ],
+)
+def test_a_row_says_what_a_value_may_be(model: str, row: str) -> None:
+    assert row in reference.section(reference.models()[model])
+
+
+def test_a_page_that_is_stale_is_named_and_mended(tmp_path: pathlib.Path) -> None:
+    for name, text in PAGES.items():
+        (tmp_path / name).write_text(text.replace("Requests in any 60 seconds.", "Requests now and then."))
+    out = io.StringIO()
+    assert reference.run(tmp_path, out, check=True) == 1
+    assert out.getvalue() == f"{tmp_path / 'policies.md'} is stale; run python -m llmgov_cli.reference\n"
+    assert reference.run(tmp_path, out) == 0
+    assert {name: (tmp_path / name).read_text() for name in PAGES} == PAGES
+
+
 @pytest.mark.parametrize("page", sorted(PAGES))
 def test_every_yaml_on_the_page_is_valid(page: str) -> None:
     found = _documents(PAGES[page])
