@@ -241,13 +241,22 @@ class Attempt:
         )
         if passage.exchange.started:
             if not passage.exchange.ended:
-                passage.exchange.cut()
+                self._break_off(error)
             return True
         if passage.exchange.gone:
             return True
         if self.may_retry and error.cause is not Cause.AMBIGUOUS:
             return False
         raise RefusedError(forward.failed(error))
+
+    def _break_off(self, error: UpstreamError) -> None:
+        """End an answer under way: SDKs raise a typed error for the event, other readers see the cut."""
+        passage, request = self._passage, self._passage.request
+        if request is not None:
+            refusal = refusals.upstream_broke_off(error.words)
+            operation = request.route.operation
+            passage.exchange.write(shapes.render_in_stream(passage.shape, operation, refusal, passage.request_id))
+        passage.exchange.cut()
 
     def settle(self, learnt: Learnt, status: int) -> MicroUsd:
         """Settle by what the answer said."""

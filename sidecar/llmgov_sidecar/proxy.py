@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from llmgov.ledger.messages import Subject
 from llmgov.policy import access, engine, identity, refusals
 from llmgov.policy.decision import Action, Decision, Workload
 from llmgov.policy.runtime import Runtime
 from llmgov.wire import formats, malformed, route, splice
 from llmgov.wire import refusals as shapes
-from llmgov.wire.events import Format, Reason, Refusal, ReplaceText, Request, Route
+from llmgov.wire.events import Format, ReplaceText, Request, Route
 from llmgov_sidecar import headers, http1, server
 from llmgov_sidecar.attempt import Attempt, Services
 from llmgov_sidecar.configuration import Active, Configuration
@@ -38,7 +39,7 @@ class Proxy:
 
     async def serve(self, exchange: server.Exchange) -> None:
         """Answer one request."""
-        passage = Passage(exchange, f"req_{os.urandom(12).hex()}", self._services.clock(), self._workload)
+        passage = Passage(exchange, _request_id(), self._services.clock(), self._workload)
         exchange.on_gone = _canceller()
         metrics = self._services.metrics
         metrics.http_in_flight.value += 1
@@ -59,10 +60,9 @@ class Proxy:
         """The answer to a message that breaks the rules, in the shape that its path suggests."""
         found = route.resolve(head.method, head.target, headers.texts(head.headers)) if head is not None else None
         shape = found.format if found is not None else Format.OPENAI
-        reason = {413: Reason.TOO_LARGE, 408: Reason.TIMEOUT}.get(fault.status, Reason.MALFORMED)
-        refusal = Refusal(reason, f"llmgov: {fault.words}", retry_after=1 if fault.status == 503 else None)
-        answer = shapes.render(shape, refusal, f"req_{os.urandom(12).hex()}")
-        self._services.metrics.http_requests.add("none", str(fault.status))
+        refusal, request_id = refusals.unreadable(fault.status, fault.words), _request_id()
+        answer = shapes.render(shape, refusal, request_id)
+        self._services.records.faulted(request_id, _nobodys(self._workload), refusal, fault.status)
         return server.Answer(fault.status, _encode(answer.headers), answer.body)
 
     async def _answer(self, passage: Passage) -> None:
@@ -171,6 +171,15 @@ class Proxy:
         if not passage.attempts:
             self._services.records.refused(passage, refusal, answer.status, refused.violations)
         return dict(answer.headers)["x-llmgov-decision"]
+
+
+def _request_id() -> str:
+    return f"req_{os.urandom(12).hex()}"
+
+
+def _nobodys(workload: Workload) -> Subject:
+    """The subject of a message that never said what it asks for."""
+    return Subject(workload.namespace, workload.service_account, None, (), (), "", "", "", workload.pod)
 
 
 def _cancel(task: "asyncio.Task[object]") -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger.messages import Epoch, Refused, Settlement, Violated
-from llmgov.policy.decision import Violation
+from llmgov.ledger.messages import Epoch, Refused, Settlement, Subject, Violated
+from llmgov.policy.decision import ApprovalRequest, Violation
 from llmgov.wire.events import Refusal
 from llmgov_sidecar.journal import Journal
 from llmgov_sidecar.logs import Log
@@ -58,31 +58,13 @@ class Records:
     def refused(self, passage: Passage, refusal: Refusal, status: int, violations: tuple[Violation, ...]) -> None:
         """A request that was not dispatched."""
         asks = passage.decision.approval_request if passage.decision else None
-        subject = passage.subject()
-        kind = (
-            refusal.reason.value,
-            refusal.policy or "",
-            subject.model,
-            subject.user or "",
-            asks.digest if asks else "",
-        )
-        if self._is_flood(kind):
-            return
-        event = Refused(
-            id=self._ids(),
-            at=self._clock(),
-            request_id=passage.request_id,
-            subject=subject,
-            reason=refusal.reason.value,
-            policy=refusal.policy,
-            message=refusal.message,
-            violations=violations,
-            status=status,
-            approval_digest=asks.digest if asks else None,
-            approval_summary=asks.summary if asks else None,
-        )
-        self._note(event)
-        self._floods.setdefault(self._kind(kind), event)
+        self._refused(passage.request_id, passage.subject(), refusal, status, violations, asks)
+
+    def faulted(self, request_id: str, subject: Subject, refusal: Refusal, status: int) -> None:
+        """A message that never became a request."""
+        self._refused(request_id, subject, refusal, status)
+        self._metrics.http_requests.add("none", str(status))
+        self._log.info("request", request_id=request_id, operation="none", status=status, decision="deny")
 
     def violated(self, passage: Passage, attempt: str | None, violations: tuple[Violation, ...]) -> None:
         """Violations of a request that goes all the same, or of its answer."""
@@ -161,6 +143,35 @@ class Records:
         if self._lost:
             self._log.warning("records lost: the spool is full", count=self._lost)
             self._lost = 0
+
+    def _refused(
+        self,
+        request_id: str,
+        subject: Subject,
+        refusal: Refusal,
+        status: int,
+        violations: tuple[Violation, ...] = (),
+        asks: ApprovalRequest | None = None,
+    ) -> None:
+        digest = asks.digest if asks else None
+        kind = (refusal.reason.value, refusal.policy or "", subject.model, subject.user or "", digest or "")
+        if self._is_flood(kind):
+            return
+        event = Refused(
+            id=self._ids(),
+            at=self._clock(),
+            request_id=request_id,
+            subject=subject,
+            reason=refusal.reason.value,
+            policy=refusal.policy,
+            message=refusal.message,
+            violations=violations,
+            status=status,
+            approval_digest=digest,
+            approval_summary=asks.summary if asks else None,
+        )
+        self._note(event)
+        self._floods.setdefault(self._kind(kind), event)
 
     def _kind(self, kind: tuple[str, ...]) -> tuple[str, ...]:
         return kind if kind in self._kinds or len(self._kinds) < KINDS else ()

@@ -213,6 +213,11 @@ def upstream_failed(why: str, retry_after: int | None = 1) -> Refusal:
     return Refusal(Reason.UPSTREAM, f"llmgov: the provider did not answer ({why}); {advice}", retry_after=retry_after)
 
 
+def upstream_broke_off(why: str) -> Refusal:
+    """The provider's stream ended before its end. `why` is a clause."""
+    return Refusal(Reason.UPSTREAM, f"llmgov: the provider's answer broke off ({why}); try again", retry_after=1)
+
+
 def waited_in_vain(policy: str | None) -> Refusal:
     """A request that was throttled and whose turn did not come in time."""
     source = f"policy {policy}" if policy else "a rate limit"
@@ -232,14 +237,17 @@ def encoded_body(coding: str) -> Refusal:
     )
 
 
-def too_large(what: str, limit: int, unit: str = "bytes") -> Refusal:
-    """Beyond a bound of size or depth. `what` is the part that is too large."""
-    return Refusal(Reason.TOO_LARGE, f"llmgov: {what} is larger than {limit} {unit}; send less")
-
-
-def timed_out(what: str) -> Refusal:
-    """The client took too long to send `what`."""
-    return Refusal(Reason.TIMEOUT, f"llmgov: {what} did not arrive in time; send it again")
+def unreadable(status: int, why: str) -> Refusal:
+    """A message that HTTP's rules or our bounds of size and time do not let become a request. `why` is a clause."""
+    match status:
+        case 413 | 431:
+            return Refusal(Reason.TOO_LARGE, f"llmgov: {why}; send less")
+        case 408:
+            return Refusal(Reason.TIMEOUT, f"llmgov: {why}; send it again")
+        case 503:
+            return unavailable(why, 1)
+        case _:
+            return Refusal(Reason.MALFORMED, f"llmgov: {why}; send plain HTTP/1.1, as the official SDKs do")
 
 
 def bad_token(why: str) -> Refusal:

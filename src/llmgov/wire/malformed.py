@@ -19,4 +19,4 @@ def malformed(path: str, why: str) -> RequestError:
 
 def too_large(why: str) -> RequestError:
     """The request is beyond a bound of size or depth; `why` is a clause without a full stop."""
-    return RequestError(events.Refusal(events.Reason.TOO_LARGE, f"llmgov: {why}"))
+    return RequestError(events.Refusal(events.Reason.TOO_LARGE, f"llmgov: {why}; send less"))

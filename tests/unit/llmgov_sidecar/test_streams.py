@@ -206,7 +206,10 @@ def test_a_stream_whose_price_is_not_known_costs_the_hold(events: list[bytes], c
             client = await made.client()
             client.send(harness.request(world.CHAT, world.chat(**ASKS_USAGE)))
             await client.head()
-            assert await until_end(client) == (b"".join(events), cut)
+            body, was_cut = await until_end(client)
+            sent, event = body[: len(b"".join(events))], body[len(b"".join(events)) :]
+            assert (sent, was_cut) == (b"".join(events), cut)
+            assert event.startswith(b'data: {"error":{"message":"llmgov: the provider\'s answer broke off (') is cut
             settlement, intent = await made.only(Settlement), await made.only(Intent)
             assert (settlement.outcome, settlement.cost) == (outcome, intent.hold)
             await client.close()
