@@ -155,7 +155,10 @@ class SqliteStore(SqliteReader):
         Raises:
             StoreError: it cannot be opened, or was written by a newer version of this software.
         """
-        path.touch(mode=0o600)
+        try:
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise StoreError(f"cannot create the ledger {path.name}: {error.strerror}") from error
         connection = sqlite_threads.connect(path, read_only=False)
         try:
             sqlite_schema.migrate(connection)

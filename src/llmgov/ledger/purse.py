@@ -8,6 +8,7 @@ Whoever waits is served in the order of asking among those that share an account
 that another attempt frees, or by a refusal, which also ends the waits that what remains could not satisfy.
 """
 
+import bisect
 import dataclasses
 from collections.abc import Iterable, Iterator
 
@@ -51,7 +52,7 @@ class Wish:
         return tuple(dict.fromkeys(charge.key for charge in self.charges))
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class _Pocket:
     """One lease in memory. `ends` is its deadline by the sidecar's clock; an overrun may make `free` negative."""
 
@@ -80,6 +81,7 @@ class Purse:
     def __init__(self, epoch: Epoch) -> None:
         self.epoch = epoch
         self._pockets: dict[str, _Pocket] = {}
+        self._of: dict[str, list[_Pocket]] = {}
         self._held: dict[str, tuple[Charged, ...]] = {}
         self._waits: dict[str, _Wait] = {}
         self._asked: dict[int, tuple[Instant, str]] = {}
@@ -96,18 +98,24 @@ class Purse:
             raise ValueError(f"attempt {wish.attempt} already has a hold")
         if self._closed is not None:
             return (Refused(wish.attempt, _closed(self._closed, now)),)
-        self._waits[wish.attempt] = _Wait(wish)
+        wait = _Wait(wish)
+        if not self._waits:  # nearly always: nobody waits, and the money is there
+            held = self._take(wait, now)
+            if held is not None:
+                return (held,)
+        self._waits[wish.attempt] = wait
         return tuple(self._serve(now))
 
     def settle(self, attempt: str, cost: MicroUsd, now: Instant) -> tuple[Command, ...]:
         """Replace the attempt's hold by its cost (0 where it was never dispatched); a second time changes nothing."""
         charged = self._held.pop(attempt, ())
         paid = charging.distribute(charged, cost)
-        for part in charged:
-            pocket = self._pockets[part.lease]
+        touched = [self._pockets[part.lease] for part in charged]
+        for part, pocket in zip(charged, touched, strict=True):
             pocket.free += part.held - paid[part.lease]
             pocket.holds -= 1
-        return (*self._serve(now), *self._retire(now))
+        served = tuple(self._serve(now)) if self._waits else ()
+        return (*served, *self._retire(touched, now))
 
     def cancel(self, attempt: str, now: Instant) -> tuple[Command, ...]:
         """The attempt gives up waiting; what the hub may still lend for it serves others."""
@@ -119,15 +127,18 @@ class Purse:
         if grant.request not in self._asked:
             return ()
         asked_at, attempt = self._asked.pop(grant.request)
-        for lease in grant.leases:
-            # The hub's clock may differ, its durations do not; counted from the asking they never end too late.
-            ends = asked_at + min(lease.deadline, lease.window_end) - grant.now
-            self._pockets[lease.id] = _Pocket(lease, ends, lease.amount)
+        # The hub's clock may differ, its durations do not; counted from the asking they never end too late.
+        fresh = [
+            _Pocket(lease, asked_at + min(lease.deadline, lease.window_end) - grant.now, lease.amount)
+            for lease in grant.leases
+        ]
+        for pocket in fresh:
+            self._put(pocket)
         wait = self._waits.get(attempt)
         if wait is not None and wait.asked == grant.request:
             wait.asked, wait.answered = None, True
         writes = (Write(Leased(lease), sync=True) for lease in grant.leases)
-        return (*writes, *self._serve(now), *self._retire(now))
+        return (*writes, *self._serve(now), *self._retire(fresh, now))
 
     def on_refusal(self, refusal: LeaseRefusal, now: Instant) -> tuple[Command, ...]:
         """End the wait that asked, and those that what remains would not satisfy either."""
@@ -152,7 +163,7 @@ class Purse:
         if recall.epoch != self.epoch:
             return ()
         commands = list(self._serve(now))
-        idle = [pocket for pocket in self._of(recall.key) if pocket.free > 0]
+        idle = [pocket for pocket in self._of.get(recall.key, ()) if pocket.free > 0]
         amount = sum(pocket.free for pocket in idle)
         for pocket in idle:
             commands.extend(self._give_back(pocket))
@@ -160,7 +171,7 @@ class Purse:
 
     def on_time(self, now: Instant) -> tuple[Command, ...]:
         """Give back what ended: to be called when `next_deadline` has passed."""
-        return tuple(self._retire(now))
+        return tuple(self._retire(self._pockets.values(), now))
 
     def next_deadline(self) -> Instant | None:
         """When a lease ends next, by the sidecar's clock."""
@@ -176,7 +187,7 @@ class Purse:
 
     def idle(self, key: str, now: Instant) -> MicroUsd:
         """What could be held of an account at once."""
-        return sum(pocket.usable(now) for pocket in self._of(key))
+        return sum(pocket.usable(now) for pocket in self._of.get(key, ()))
 
     @property
     def waiting(self) -> int:
@@ -188,8 +199,18 @@ class Purse:
         """How many attempts hold money."""
         return len(self._held)
 
-    def _of(self, key: str) -> Iterator[_Pocket]:
-        return (pocket for pocket in self._pockets.values() if pocket.lease.key == key)
+    def _put(self, pocket: _Pocket) -> None:
+        """Take a lease; those of an account are kept in the order in which they end."""
+        self._pockets[pocket.lease.id] = pocket
+        siblings = self._of.setdefault(pocket.lease.key, [])
+        bisect.insort(siblings, pocket, key=lambda each: (each.ends, each.lease.id))
+
+    def _drop(self, pocket: _Pocket) -> None:
+        del self._pockets[pocket.lease.id]
+        siblings = self._of[pocket.lease.key]
+        siblings.remove(pocket)
+        if not siblings:
+            del self._of[pocket.lease.key]
 
     def _serve(self, now: Instant) -> Iterator[Command]:
         """Hold for whoever can be served, and ask for the first of those that cannot, account by account."""
@@ -219,7 +240,7 @@ class Purse:
 
     def _set_aside(self, key: str, amount: MicroUsd, now: Instant) -> Iterator[Charged]:
         """Take `amount` from the account's leases, from the one that ends first on."""
-        for pocket in sorted(self._of(key), key=lambda pocket: (pocket.ends, pocket.lease.id)):
+        for pocket in self._of.get(key, ()):
             part = min(pocket.usable(now), amount)
             if part > 0:
                 pocket.free -= part
@@ -258,9 +279,9 @@ class Purse:
                 del self._waits[attempt]
                 yield Refused(attempt, refusal)
 
-    def _retire(self, now: Instant) -> Iterator[Command]:
-        """Give back leases that nothing can be held from any more: ended, used up, or all of them once closed."""
-        for pocket in list(self._pockets.values()):
+    def _retire(self, pockets: Iterable[_Pocket], now: Instant) -> Iterator[Command]:
+        """Give back those that nothing can be held from any more: ended, used up, or all of them once closed."""
+        for pocket in tuple(pockets):
             over = now >= pocket.ends or self._closed is not None
             if (over and pocket.free > 0) or (pocket.holds == 0 and (over or pocket.free <= 0)):
                 yield from self._give_back(pocket)
@@ -272,7 +293,7 @@ class Purse:
         message = LeaseReturn(self.epoch, pocket.lease.id, pocket.returns, max(0, pocket.free), final)
         pocket.free = min(0, pocket.free)
         if final:
-            del self._pockets[pocket.lease.id]
+            self._drop(pocket)
         yield Write(Returned(message), sync=False)
         yield Send(message)
 
@@ -280,7 +301,7 @@ class Purse:
         self._closed = self._closed or why
         refused = [Refused(attempt, _closed(self._closed, now)) for attempt in self._waits]
         self._waits.clear()
-        return (*refused, *self._retire(now))
+        return (*refused, *self._retire(self._pockets.values(), now))
 
 
 def _closed(why: Why, now: Instant) -> LeaseRefusal:

@@ -92,6 +92,33 @@ def test_no_sum_of_money_becomes_negative(column: str, tmp_path: pathlib.Path) -
     asyncio.run(break_it())
 
 
+def test_a_caller_that_is_cancelled_harms_nobody(tmp_path: pathlib.Path) -> None:
+    async def cancel() -> set[str]:
+        store = SqliteStore.open(tmp_path / "ledger.sqlite")
+        try:
+            names = [f"pod-{index}" for index in range(40)]
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(_count(store, name)) for name in names]
+                await asyncio.sleep(0)
+                for task in tasks[::2]:
+                    task.cancel()
+            book = await store.transact(Lock(holders=tuple(names)), lambda book: book)
+            return set(names[1::2]) - set(book.epochs)
+        finally:
+            await store.close()
+
+    assert asyncio.run(cancel()) == set()
+
+
+async def _count(store: SqliteStore, holder: str) -> None:
+    await store.transact(Lock(holders=(holder,)), lambda book: book.put_epoch(EpochRow(holder, 1)))
+
+
+def test_a_folder_that_is_not_there_is_named_in_the_error(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot create the ledger ledger\.sqlite"):
+        SqliteStore.open(tmp_path / "missing" / "ledger.sqlite")
+
+
 def _boot(path: pathlib.Path, times: int) -> None:
     """In another process: count up one epoch."""
 
