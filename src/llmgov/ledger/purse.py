@@ -12,6 +12,8 @@ import bisect
 import dataclasses
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from llmgov.instants import Instant
 from llmgov.ledger import charging
 from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Send, Write
@@ -153,7 +155,7 @@ class Purse:
             wait.asked, wait.answered = None, True
             held = None if wait.wish.approval is not None else self._take(wait, now)
             del self._waits[attempt]
-            commands.append(held or Refused(attempt, refusal))
+            commands.append(held or self._refuse(attempt, refusal, now))
         commands.extend(self._refuse_hopeless(refusal, now))
         commands.extend(self._serve(now))
         return tuple(commands)
@@ -277,7 +279,12 @@ class Purse:
             bound = any(charge.key == refusal.key and charge.enforced for charge in wish.charges)
             if bound and wait.asked is None and wish.least - idle > refusal.remaining:
                 del self._waits[attempt]
-                yield Refused(attempt, refusal)
+                yield self._refuse(attempt, refusal, now)
+
+    def _refuse(self, attempt: str, refusal: LeaseRefusal, now: Instant) -> Refused:
+        """The refusal as its attempt is concerned: what is idle here remains, too."""
+        remaining = refusal.remaining + self.idle(refusal.key, now)
+        return Refused(attempt, msgspec.structs.replace(refusal, remaining=remaining))
 
     def _retire(self, pockets: Iterable[_Pocket], now: Instant) -> Iterator[Command]:
         """Give back those that nothing can be held from any more: ended, used up, or all of them once closed."""

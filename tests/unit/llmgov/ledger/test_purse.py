@@ -177,6 +177,15 @@ def test_what_is_there_is_used_when_no_more_is_granted() -> None:
     assert held(made.on_refusal(refusal(2), NOW)) == {"a": 8}
 
 
+def test_what_remains_includes_what_is_idle_here() -> None:
+    made = with_money(8)
+    made.hold(only_team("a", 20), NOW)
+    (command,) = made.on_refusal(refusal(2, remaining=5), NOW)
+    assert isinstance(command, Refused)
+    assert command.refusal.remaining == 13
+    assert asked(made.hold(only_team("b", 13), NOW)).needs == (Need(TEAM.key, TEAM, 5, 5),)
+
+
 def test_a_repeated_answer_changes_nothing() -> None:
     made = purse()
     made.hold(only_team("a", 6), NOW)
