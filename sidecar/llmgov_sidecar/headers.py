@@ -1,5 +1,6 @@
 """Headers on their way through: rebuilt for the provider, filtered for the client, and ours added."""
 
+import functools
 from collections.abc import Iterable
 from typing import Final
 
@@ -22,10 +23,12 @@ _OURS: Final = b"x-llmgov-"
 
 
 def upstream(
-    method: str, target: Target, path: str, headers: tuple[Header, ...], strip: Iterable[str], length: int
+    method: str, target: Target, path: str, headers: tuple[Header, ...], strip: tuple[str, ...], length: int
 ) -> bytes:
     """The head of a request to a provider."""
-    dropped = _NOT_UPSTREAM | {name.encode("latin-1") for name in strip} | http1.connection_tokens(headers)
+    dropped = _dropped(strip)
+    if hop := http1.connection_tokens(headers):
+        dropped |= hop
     kept = [(name, value) for name, value in headers if name not in dropped and not name.startswith(_OURS)]
     rebuilt: list[Header] = [
         (b"host", target.origin.authority),
@@ -41,7 +44,9 @@ def upstream(
 
 def downstream(reply: http1.ReplyHead, ours: Iterable[Header]) -> tuple[Header, ...]:
     """The headers of an answer to a client. The provider's request id stays readable beside ours."""
-    dropped = _NOT_DOWNSTREAM | http1.connection_tokens(reply.headers)
+    dropped = _NOT_DOWNSTREAM
+    if hop := http1.connection_tokens(reply.headers):
+        dropped |= hop
     kept = [(name, value) for name, value in reply.headers if name not in dropped and not name.startswith(_OURS)]
     theirs = http1.header(reply.headers, b"x-request-id") or http1.header(reply.headers, b"request-id")
     if theirs is not None:
@@ -69,7 +74,14 @@ def about(
 
 
 def _visible(value: str) -> bytes:
+    if value.isascii() and value.isprintable():
+        return value.encode("ascii")
     return "".join(character if " " <= character <= "~" else "?" for character in value).encode("ascii")
+
+
+@functools.lru_cache(maxsize=64)
+def _dropped(strip: tuple[str, ...]) -> frozenset[bytes]:
+    return _NOT_UPSTREAM | {name.encode("latin-1") for name in strip}
 
 
 def texts(headers: tuple[Header, ...]) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]+(?::[0-9]{1,5})?|\[[0-9
 _LENGTH: Final = re.compile(rb"[0-9]{1,15}")
 _TARGET: Final = re.compile(rb"/[!$-~]*")  # visible ASCII without quote and fragment sign
 _CHUNKED_REQUEST: Final = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+_NO_TOKENS: Final[frozenset[bytes]] = frozenset()
 _CHUNK_OVERHEAD: Final = 16 * 1024
 
 
@@ -216,9 +217,10 @@ def _body_length(headers: tuple[Header, ...], default: int) -> int | None:
 
 def connection_tokens(headers: tuple[Header, ...]) -> frozenset[bytes]:
     """The lower-case names that `Connection` lists: `close`, and headers of this hop alone."""
-    return frozenset(
-        token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")
-    )
+    values = [value for name, value in headers if name == b"connection"]
+    if not values:
+        return _NO_TOKENS
+    return frozenset(token.strip().lower() for value in values for token in value.split(b","))
 
 
 class Body(Protocol):

@@ -48,9 +48,15 @@ class Passage:
     attempts: int = 0
     tokens: int | None = None
     dispatched: bool = False
+    _subject: tuple[Decision | None, Subject] | None = None
 
     def subject(self) -> Subject:
         """For whom and for what: the facts that reports group by."""
+        if self._subject is None or self._subject[0] is not self.decision:
+            self._subject = self.decision, self._facts()
+        return self._subject[1]
+
+    def _facts(self) -> Subject:
         principal, decision = self.principal, self.decision
         provider = decision.provider if decision else None
         asked = self.request.model if self.request else ""

@@ -27,6 +27,10 @@ KINDS = 256
 """Kinds of refusals that are told apart in a second; beyond them all count as one."""
 
 
+SENTENCES = 1024
+"""Different outcomes that are gathered before they are brought down to words."""
+
+
 class Sequence:
     """Ids of one epoch: `<epoch>/<sequence>`, unique for ever."""
 
@@ -54,6 +58,7 @@ class Records:
         self._kinds: dict[tuple[str, ...], int] = {}
         self._floods: dict[tuple[str, ...], Refused] = {}
         self._lost = 0
+        self._evaluations: dict[tuple[str, str, str], int] = {}
 
     def refused(self, passage: Passage, refusal: Refusal, status: int, violations: tuple[Violation, ...]) -> None:
         """A request that was not dispatched."""
@@ -85,13 +90,23 @@ class Records:
             )
 
     def evaluated(self, passage: Passage) -> None:
-        """Policies were looked at, and some have something to say."""
+        """Policies were looked at: counted by the sentence, and by a bounded word of it when somebody asks."""
         decision = passage.decision
         if decision is None:
             return
-        for evaluation in decision.evaluations:
-            if evaluation.applied:
-                self._metrics.evaluations.add(evaluation.policy, evaluation.kind, _outcome(evaluation.outcome))
+        counts = self._evaluations
+        for one in decision.evaluations:
+            if one.applied:
+                key = (one.policy, one.kind, one.outcome)
+                counts[key] = counts.get(key, 0) + 1
+        if len(counts) > SENTENCES:
+            self.count_evaluations()
+
+    def count_evaluations(self) -> None:
+        """Bring the metric up to date."""
+        for (policy, kind, outcome), amount in self._evaluations.items():
+            self._metrics.evaluations.add(policy, kind, _outcome(outcome), amount=amount)
+        self._evaluations.clear()
 
     def count_violations(self, violations: tuple[Violation, ...]) -> None:
         """For the metrics."""

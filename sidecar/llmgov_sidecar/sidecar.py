@@ -145,6 +145,7 @@ class Sidecar:
 
     def _refresh(self) -> None:
         self.metrics.spool_bytes.value = self._journal.used
+        self._services.records.count_evaluations()
 
     async def _register(self, hub: Hub) -> None:
         """Get an epoch; where the hub does not answer in time, serve without money until it does."""

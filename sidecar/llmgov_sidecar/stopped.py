@@ -1,10 +1,10 @@
-"""Models that cost more than was held for them: stopped here at once, and until the hub says that it was acknowledged."""
+"""Models that cost more than was held for them: stopped at once, until the hub says that it was acknowledged."""
 
 from collections.abc import Iterable
 
 
 class Stopped:
-    """What this sidecar saw, and what the hub's directory lists (other sidecars' overruns, and those before a start)."""
+    """What this sidecar saw, and what the hub's directory lists (other sidecars' overruns, and earlier ones)."""
 
     def __init__(self) -> None:
         self._here: set[str] = set()

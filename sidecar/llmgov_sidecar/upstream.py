@@ -104,10 +104,14 @@ class Connection(asyncio.Protocol):
         self._wake: asyncio.Future[None] | None = None
         self._asking = False
         self._reading = True
+        self._poll = select.poll()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self._transport = cast(asyncio.Transport, transport)
+        self._poll.register(
+            transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLHUP | select.POLLERR
+        )
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the answer in; bytes that nobody asked for make the connection useless."""
@@ -137,10 +141,7 @@ class Connection(asyncio.Protocol):
         """Whether a request may be written: open, and nothing unread in the socket (an end, or bytes not asked for)."""
         if self.dead or self._transport is None or self._transport.is_closing():
             return False
-        handle = self._transport.get_extra_info("socket")
-        poll = select.poll()
-        poll.register(handle.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
     @property
     def reusable(self) -> bool:

@@ -4,7 +4,6 @@ Prints its port. The hub is a part of the measured process only for leases and e
 """
 
 import asyncio
-import gc
 import io
 import pathlib
 import sys
@@ -26,6 +25,7 @@ from llmgov.snapshot import (
     RateLimit,
     Subject,
 )
+from llmgov_sidecar import main as main_
 from llmgov_sidecar import settings
 from llmgov_sidecar.sidecar import Sidecar
 from tests.bench.bench_hub import BenchHub
@@ -61,8 +61,7 @@ async def main(url: str, folder: str) -> None:
         world.document(url, policies(), [world.budget("1000000")]), world.NOBODY, world.KEYS
     )
     print(await sidecar.start(), flush=True)
-    gc.collect()
-    gc.freeze()
+    main_.settle_memory()
     await asyncio.Event().wait()
 
 
