@@ -9,7 +9,7 @@ import dataclasses
 from llmgov import money
 from llmgov.money import PICO_PER_MICRO, MicroUsd, PicoUsd
 from llmgov.policy import refusals
-from llmgov.policy.decision import Action, Clamp, CostPlan
+from llmgov.policy.decision import Action, Clamp, CostPlan, Violation
 from llmgov.policy.plan import Plan
 from llmgov.policy.rules import Rule
 from llmgov.policy.verdict import Verdict
@@ -98,40 +98,43 @@ def lower(plan: CostPlan, held: MicroUsd) -> tuple[Clamp, SetNumber] | None:
 
 
 def _fallback(plan: Plan) -> ModelPrice | None:
-    return next((rule.body.fallback_price for rule in plan.costs if rule.body.fallback_price is not None), None)
+    """What a rule says that unknown models cost; a rule in dry run has no say where costs are really limited."""
+    free = plan.terms.limiting is None
+    said = (rule.body.fallback_price for rule in plan.costs if rule.acts or free)
+    return next((price for price in said if price is not None), None)
 
 
 def _refuse(plan: Plan, verdict: Verdict, reason: str, refusal: Refusal) -> bool:
-    """Refuse for the sake of whatever limits costs; false where nothing does."""
-    rule = next((rule for rule in plan.costs if rule.acts), None) or next(iter(plan.costs), None)
+    """Refuse for the sake of `refusal.policy`, which limits costs; only on record, and false, where nothing acts."""
+    acts, source = plan.terms.limiting is not None, refusal.policy or ""
+    rule = next((rule for rule in plan.costs if rule.id == source), None)
     if rule is not None:
         verdict.note(rule, Action.DENY, reason, refusal.message)
-    if plan.terms.limiting is None:
-        return False
-    verdict.refusal = refusal
-    return True
+    else:
+        verdict.violations.append(Violation(source, Action.DENY, reason, refusal.message, dry_run=not acts))
+    if acts:
+        verdict.refusal = refusal
+    return acts
 
 
 def _unpriced(plan: Plan, verdict: Verdict) -> Outcome:
-    name = f"{plan.kind}/{plan.model}"
-    if plan.costs or plan.charges:
-        _refuse(plan, verdict, "unknown_price", refusals.unknown_price(plan.terms.limiting or plan.costs[0].id, name))
+    if plan.terms.concerned is not None:
+        name = f"{plan.kind}/{plan.model}"
+        _refuse(plan, verdict, "unknown_price", refusals.unknown_price(plan.terms.concerned, name))
     return Outcome(verdict)
 
 
 def _stopped(plan: Plan, stopped: frozenset[str], verdict: Verdict) -> bool:
     name = f"{plan.kind}/{plan.model}"
-    source = plan.terms.limiting
-    if name not in stopped or source is None:
+    if name not in stopped or plan.terms.concerned is None:
         return False
-    return _refuse(plan, verdict, "model_stopped", refusals.model_stopped(source, name))
+    return _refuse(plan, verdict, "model_stopped", refusals.model_stopped(plan.terms.concerned, name))
 
 
 def _unbounded(plan: Plan, facts: CostFacts, verdict: Verdict) -> bool:
-    if not facts.refused or not (plan.costs or plan.charges):
+    if not facts.refused or plan.terms.concerned is None:
         return False
-    source = plan.terms.limiting or plan.costs[0].id
-    refusal = refusals.unbounded_cost(source, facts.refused[0].path, facts.refused[0].why)
+    refusal = refusals.unbounded_cost(plan.terms.concerned, facts.refused[0].path, facts.refused[0].why)
     return _refuse(plan, verdict, "unbounded_cost", refusal)
 
 
@@ -173,19 +176,19 @@ def _asked(rules: tuple[Rule[CostLimit], ...], asked: int, field: str, verdict: 
 
 
 def _no_maximum(plan: Plan, price: ModelPrice, verdict: Verdict) -> bool:
-    source = plan.terms.limiting
-    if source is None:
+    if plan.terms.concerned is None:
         return False
     why = f"the output maximum of {price.model} is not known; set one"
-    return _refuse(plan, verdict, "unbounded_cost", refusals.unbounded_request(source, why))
+    return _refuse(plan, verdict, "unbounded_cost", refusals.unbounded_request(plan.terms.concerned, why))
 
 
 def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, verdict: Verdict) -> Outcome:
     try:
         base, per_token = bound.base(request.cost, price), bound.per_output_token(request.cost, price)
     except bound.BoundError as error:
-        source = plan.terms.limiting or next(iter(plan.path), "")
-        _refuse(plan, verdict, "unbounded_cost", refusals.unbounded_request(source, str(error)))
+        if plan.terms.concerned is not None:
+            refusal = refusals.unbounded_request(plan.terms.concerned, str(error))
+            _refuse(plan, verdict, "unbounded_cost", refusal)
         return Outcome(verdict)
     most = _within_request_cost(plan, base, per_token, output, verdict)
     if most is None:

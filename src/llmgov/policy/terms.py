@@ -18,10 +18,12 @@ LEAST_REASONING_OUTPUT = 2048
 class Terms:
     """`limiting` names what limits costs, for messages: an enforced account, or else a policy that acts.
 
-    `narrowest` is the rule that acts with the lowest output maximum, `stated` the highest of their output minima.
+    `concerned` is the same or, where nothing acts, what would limit costs if it were enforced. `narrowest` is the rule
+    that acts with the lowest output maximum, `stated` the highest of their output minima.
     """
 
     limiting: str | None
+    concerned: str | None
     narrowest: Rule[CostLimit] | None
     stated: int | None
 
@@ -35,11 +37,17 @@ class Terms:
 def of(charges: Sequence[Charge], rules: Sequence[Rule[CostLimit]]) -> Terms:
     """The terms of the accounts and rules that apply."""
     acting = [rule for rule in rules if rule.acts]
-    account = next((charge.account.source for charge in charges if charge.enforced), None)
     bounding = [rule for rule in acting if rule.body.max_output_tokens is not None]
     minima = [rule.body.min_output_tokens for rule in acting if rule.body.min_output_tokens is not None]
+    limiting = _first([charge for charge in charges if charge.enforced], acting)
     return Terms(
-        account or next((rule.id for rule in acting), None),
+        limiting,
+        limiting or _first(charges, rules),
         min(bounding, key=lambda rule: rule.body.max_output_tokens or 0, default=None),
         max(minima, default=None),
     )
+
+
+def _first(charges: Sequence[Charge], rules: Sequence[Rule[CostLimit]]) -> str | None:
+    sources = [*(charge.account.source for charge in charges), *(rule.id for rule in rules)]
+    return sources[0] if sources else None

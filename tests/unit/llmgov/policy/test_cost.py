@@ -19,7 +19,7 @@ from llmgov.snapshot import (
     Target,
     TargetKind,
 )
-from llmgov.wire.events import CostFacts, Operation, Reason, Refused, SetNumber
+from llmgov.wire.events import CostFacts, Operation, Reason, Refused, Request, SetNumber
 from tests.support.policies import GPT, configure, decide, policy, request
 
 MICRO = money.PICO_PER_MICRO
@@ -181,6 +181,37 @@ def test_a_model_without_a_price_is_refused_under_a_budget_with_what_to_do() -> 
 def test_a_model_without_a_price_passes_where_nothing_is_limited() -> None:
     found = decide(configure(), request(model="gpt-9"))
     assert (found.refusal, found.plan) == (None, None)
+
+
+UNBOUNDABLE = {
+    "a model without a price": request(model="gpt-9"),
+    "a field that nothing bounds": request(cost=CostFacts(1, refused=(Refused("tools[0]", "why"),))),
+    "a service tier without a price": request(cost=CostFacts(1, service_tier="warp")),
+}
+
+
+@pytest.mark.parametrize("asked", UNBOUNDABLE.values(), ids=UNBOUNDABLE.keys())
+def test_what_cannot_be_bounded_is_on_record_under_the_name_of_what_limits_it(asked: Request) -> None:
+    dry = policy(CostLimit(), "dry", dry_run=True)
+    enforced = decide(configure(dry, accounts=(ORGANIZATION,)), asked)
+    assert enforced.refusal is not None
+    assert [(v.policy, v.dry_run) for v in enforced.violations] == [("Budget/ns/organization", False)]
+    for watched in (
+        decide(configure(accounts=(ORGANIZATION,), observe=True), asked),
+        decide(configure(accounts=(account(TargetKind.ORGANIZATION, dry_run=True),)), asked),
+    ):
+        assert watched.refusal is None
+        assert [(v.policy, v.dry_run) for v in watched.violations] == [("Budget/ns/organization", True)]
+    alone = decide(configure(dry), asked)
+    assert (alone.refusal, [(v.policy, v.dry_run) for v in alone.violations]) == (None, [("ns/dry", True)])
+    assert decide(configure(), asked).violations == ()
+
+
+def test_a_fallback_price_in_dry_run_opens_nothing() -> None:
+    fallback = ModelPrice("", "", {Dimension.INPUT: 1, Dimension.OUTPUT: 1}, 10_000, 1000)
+    dry = policy(CostLimit(fallback_price=fallback), dry_run=True)
+    assert decide(configure(dry, accounts=(ORGANIZATION,)), request(model="gpt-9")).refusal is not None
+    assert decide(configure(dry), request(model="gpt-9")).refusal is None
 
 
 def test_a_fallback_price_bounds_what_is_not_known() -> None:

@@ -3,14 +3,16 @@
 import inspect
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgov.policy import engine, refusals, runtime, state
-from llmgov.policy.decision import Principal, Workload
+from llmgov.policy.decision import Action, Principal, Workload
 from llmgov.policy.runtime import MAX_PLANS
 from llmgov.snapshot import (
+    Account,
     Body,
     Category,
     Compliance,
@@ -22,12 +24,15 @@ from llmgov.snapshot import (
     OnDetect,
     OnExceed,
     Pattern,
+    Period,
     Policy,
     RateLimit,
     Selector,
     SelectorExpression,
     Settings,
     Subject,
+    Target,
+    TargetKind,
 )
 from llmgov.wire.events import Operation, Reason, Refusal, Text, TextRole
 from tests.support.policies import configure, decide, policy, request
@@ -106,6 +111,39 @@ def test_what_is_not_enforced_changes_nothing_and_is_recorded(bodies: list[Body]
         assert (found.refusal, found.edits, found.throttle_until, found.clamp) == (None, (), None, None)
         assert all(violation.dry_run for violation in found.violations)
     assert {v.policy for v in found.violations} == {p.id for p in policies}
+
+
+BUDGET = Account("prod|organization|Day|UTC", Target(TargetKind.ORGANIZATION), 1, Period.DAY, "UTC", "Budget/ns/b")
+
+
+@settings(max_examples=150)
+@given(
+    bodies=st.lists(st.tuples(st.sampled_from(BODIES), st.booleans()), max_size=5),
+    observe=st.booleans(),
+    budgets=st.lists(st.booleans(), max_size=2),
+    models=st.lists(st.sampled_from(["gpt-4o", "o3", "gpt-9", "", "no name"]), min_size=1, max_size=4),
+    operation=st.sampled_from([Operation.CHAT_COMPLETIONS, Operation.EMBEDDINGS, Operation.COUNT_TOKENS]),
+    asked=st.none() | st.integers(1, 10**6),
+)
+def test_every_decision_is_one_of_three(
+    bodies: list[tuple[Body, bool]],
+    observe: bool,
+    budgets: list[bool],
+    models: list[str],
+    operation: Operation,
+    asked: int | None,
+) -> None:
+    policies = [policy(body, str(index), dry_run=dry) for index, (body, dry) in enumerate(bodies)]
+    accounts = tuple(msgspec.structs.replace(BUDGET, dry_run=dry) for dry in budgets)
+    configured, counters = configure(*policies, accounts=accounts, observe=observe), state.State()
+    for now, model in enumerate(models):
+        wanted = request("a secret", model=model, asked=asked, operation=operation)
+        found = decide(configured, wanted, now=now, counters=counters)
+        waits = found.throttle_until is not None
+        assert not (found.refusal is not None and (waits or found.rate_keys or found.edits or found.plan))
+        assert found.refusal is None or any(not v.dry_run for v in found.violations) or model in ("", "no name")
+        assert (found.action in (Action.DENY, Action.REQUIRE_APPROVAL)) is (found.refusal is not None)
+        assert waits is (found.action is Action.THROTTLE)
 
 
 @settings(max_examples=60)
@@ -202,13 +240,13 @@ CALLS: list[tuple[Callable[..., Refusal], tuple[object, ...]]] = [
     (refusals.unbounded_request, ("ns/p", "why")),
     (refusals.model_stopped, ("ns/p", "m")),
     (refusals.unavailable, ("no configuration yet",)),
+    (refusals.bad_token, ("the token has expired",)),
+    (refusals.upstream_failed, ("the connection was lost",)),
     (refusals.upstream_broke_off, ("the connection was lost",)),
     (refusals.unreadable, (413, "the body is too large")),
     (refusals.unreadable, (408, "the body took longer than 60 s")),
     (refusals.unreadable, (503, "too many connections")),
     (refusals.unreadable, (400, "the head is malformed")),
-    (refusals.bad_token, ("the token has expired",)),
-    (refusals.upstream_failed, ("the connection was lost",)),
     (refusals.waited_in_vain, ("ns/p",)),
     (refusals.encoded_body, ("br",)),
 ]
