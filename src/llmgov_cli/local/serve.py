@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Self
 
+import msgspec
 from aiohttp import web
 
 from llmgov import snapshot
@@ -37,12 +38,14 @@ SIGN_SECONDS = 5.0
 APPROVALS_SECONDS = 0.25
 """Between two looks for decisions that another process took."""
 
+_BOUNDS = sidecar_settings.Settings(drain_seconds=5)
+
 
 class Serving:
     """The running system. Use as an asynchronous context manager; `ports` maps workloads to their sidecars' ports.
 
     `observer` is told of each step of an attempt, and `connect` is what lies between a sidecar and the hub: faults are
-    injected there.
+    injected there. `bounds` are the sidecars' settings, but for who and where they are.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Serving:
         *,
         observer: Observer = lambda _: None,
         connect: Callable[[Hub], sidecar_hub.Hub] = link.Link,
+        bounds: sidecar_settings.Settings = _BOUNDS,
     ) -> None:
         self.ports: dict[str, int] = {}
         self.state_folder = state_folder
@@ -60,6 +64,7 @@ class Serving:
         self._workloads = workloads
         self._observer = observer
         self._connect = connect
+        self._bounds = bounds
         self._prices = prices.prices()
         self._loaded: folder.Loaded | None = None
         self._sidecars: dict[str, Sidecar] = {}
@@ -135,7 +140,8 @@ class Serving:
         namespace, _, account = workload.partition("/")
         volume = self.state_folder / "sidecars" / f"{namespace}.{account}"
         volume.mkdir(mode=0o700, parents=True, exist_ok=True)
-        chosen = sidecar_settings.Settings(
+        chosen = msgspec.structs.replace(
+            self._bounds,
             namespace=namespace,
             service_account=account,
             pod=f"local-{namespace}-{account}",
@@ -143,7 +149,6 @@ class Serving:
             port=port,
             admin_port=-1,
             volume=volume,
-            drain_seconds=5,
         )
         identity = Workload(namespace, account, pod=chosen.pod)
         return Sidecar(chosen, identity, self._connect(self._hub), observer=self._observer, log_stream=self._stream)
