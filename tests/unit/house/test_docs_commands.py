@@ -9,12 +9,11 @@ import pytest
 
 from tests.support import documented
 
-NOT_RUN = {
-    "make run": "serves until Ctrl-C; what it serves is played here as `llmgov local examples/01-quickstart --once`",
-    "make run ARGS=--once": "the same, in a clone that installs itself first",
-    "make test": "is what runs this test",
-}
-"""Commands that a page may show and that are not run here, and why."""
+STAND_FOR = {"make run ARGS=--once": "llmgov local examples/01-quickstart --play --once"}
+"""What is run here for a command that would first install itself into a clone."""
+
+NOT_RUN = {"make test": "is what runs this test"}
+"""Commands that a page shows and that are not run here, and why."""
 
 PAGES = [page for page in documented.pages() if "examples" not in page.parts]
 
@@ -28,7 +27,17 @@ def test_commands_of_the_page_work(page: pathlib.Path, tmp_path: pathlib.Path) -
     with documented.Shell(tmp_path) as shell:
         for command in documented.commands(page):
             if command not in NOT_RUN:
-                shell.run(command)
+                shell.run(STAND_FOR.get(command, command))
+
+
+def test_nothing_is_excused_that_no_page_shows() -> None:
+    shown = {command for page in PAGES for command in documented.commands(page)}
+    assert {*STAND_FOR, *NOT_RUN} <= shown
+
+
+def test_make_run_is_what_stands_for_it() -> None:
+    makefile = (documented.ROOT / "Makefile").read_text()
+    assert "$(BIN)/llmgov local examples/01-quickstart --play $(ARGS)" in makefile
 
 
 def test_commands_are_found() -> None:

@@ -11,12 +11,13 @@ import yaml
 from llmgov import resources
 from llmgov.resources import outline
 from llmgov_cli import reference, traffic
+from tests.support import documented
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs"
 PAGES = {name: (DOCS / name).read_text() for name in reference.PAGES}
 _FENCE = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _PLACE = re.compile(r"<!-- fields of (\w+) -->(.*?)<!-- end -->", re.DOTALL)
-_LINK = re.compile(r"\]\(((?:[\w-]+\.md)?)#([\w-]+)\)")
+_LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([\w-]+))?\)")
 
 
 def _documents(page: str) -> list[dict[str, object]]:
@@ -127,11 +128,12 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
-def test_every_link_inside_the_documentation_leads_somewhere(page: str) -> None:
-    text = (DOCS / page).read_text()
-    for target, anchor in _LINK.findall(text):
-        assert anchor in _anchors((DOCS / (target or page)).read_text()), f"{target}#{anchor}"
+@pytest.mark.parametrize("page", documented.pages(), ids=lambda page: str(page.relative_to(documented.ROOT)))
+def test_every_link_leads_somewhere(page: pathlib.Path) -> None:
+    for link, anchor in _LINK.findall(page.read_text()):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target.read_text()), f"{link}#{anchor}"
 
 
 def _rows(text: str, head: str) -> list[str]:
