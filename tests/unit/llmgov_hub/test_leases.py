@@ -128,6 +128,20 @@ async def test_a_sidecar_that_does_not_answer_delays_a_refusal_for_a_bounded_tim
 
 
 @on_every_store
+async def test_who_asks_is_not_asked_for_its_own_money(store: Store) -> None:
+    services = hub(store)
+    epoch = await services.register("pod")
+    assert isinstance(await services.lease(request(epoch, 5 * USD)), LeaseGrant)
+    listening = services.recalls(epoch)
+    asked = asyncio.ensure_future(anext(listening))  # noqa: TID251 - a listener that is never asked
+    await asyncio.sleep(0)
+    assert isinstance(await services.lease(request(epoch, USD, 2)), LeaseRefusal)
+    await asyncio.sleep(0)
+    assert not asked.done()
+    asked.cancel()
+
+
+@on_every_store
 async def test_the_accounts_in_force_decide_after_a_restart_too(store: Store) -> None:
     lowered = ledgers.account(limit=USD)
     await hub(store).configuration.publish({"organization": OrganizationPart("test", accounts=(lowered,))})

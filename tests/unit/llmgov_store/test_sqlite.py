@@ -114,6 +114,27 @@ async def _count(store: SqliteStore, holder: str) -> None:
     await store.transact(Lock(holders=(holder,)), lambda book: book.put_epoch(EpochRow(holder, 1)))
 
 
+def test_two_stores_on_one_file_lose_no_update(tmp_path: pathlib.Path) -> None:
+    def count(book: Book) -> None:
+        known = book.epochs.get("pod")
+        book.put_epoch(EpochRow("pod", 1 if known is None else known.number + 1))
+
+    async def run(store: SqliteStore) -> None:
+        for _ in range(100):
+            await store.transact(Lock(holders=("pod",)), count)
+
+    async def both() -> int:
+        first, second = (SqliteStore.open(tmp_path / "ledger.sqlite") for _ in range(2))
+        try:
+            await asyncio.gather(run(first), run(second))
+            return (await first.transact(Lock(holders=("pod",)), lambda book: book)).epochs["pod"].number
+        finally:
+            await first.close()
+            await second.close()
+
+    assert asyncio.run(both()) == 200
+
+
 def test_a_folder_that_is_not_there_is_named_in_the_error(tmp_path: pathlib.Path) -> None:
     with pytest.raises(StoreError, match=r"cannot create the ledger ledger\.sqlite"):
         SqliteStore.open(tmp_path / "missing" / "ledger.sqlite")

@@ -275,9 +275,14 @@ async def test_a_failing_transaction_does_not_harm_those_beside_it(store: Store)
 
 @on_every_store
 async def test_one_writer_has_one_record_of_each_number(store: Store) -> None:
-    await store.transact(Lock(), lambda book: book.put_record(RECORD))
+    def append(book: Book) -> None:
+        book.put_epoch(EpochRow("pod-1", 1 if book.head is None else 2))
+        book.put_record(RECORD)
+
+    await store.transact(Lock(), append)
     with pytest.raises(StoreError):
-        await store.transact(Lock(), lambda book: book.put_record(RECORD))
+        await store.transact(Lock(writer="hub-1"), append)
+    assert (await look(store, ALL)).epochs == {"pod-1": EpochRow("pod-1", 1)}
 
 
 @on_every_store
