@@ -54,10 +54,9 @@ async def _serve(given: settings.Settings) -> int:
 
 
 def settle_memory() -> None:
-    """What lives from the start on is never garbage, and requests leave no cycles: collect seldom, and only the new."""
+    """What lives from the start on is never garbage: collections look at the new alone."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def _usage() -> str:

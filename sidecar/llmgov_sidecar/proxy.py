@@ -17,7 +17,7 @@ from llmgov.policy.decision import Action, Decision, Workload
 from llmgov.policy.runtime import Runtime
 from llmgov.wire import formats, malformed, route, splice
 from llmgov.wire import refusals as shapes
-from llmgov.wire.events import Format, ReplaceText, Request, Route
+from llmgov.wire.events import Format, Reason, ReplaceText, Request, Route
 from llmgov_sidecar import headers, http1, server
 from llmgov_sidecar.attempt import Attempt, Services
 from llmgov_sidecar.configuration import Active, Configuration
@@ -168,7 +168,7 @@ class Proxy:
         if not exchange.started:
             exchange.respond(answer.status, _encode(answer.headers), answer.body)
         self._services.records.count_violations(refused.violations)
-        if not passage.attempts:
+        if refusal.reason is not Reason.UPSTREAM:  # then the attempt's own settlement says it
             self._services.records.refused(passage, refusal, answer.status, refused.violations)
         return dict(answer.headers)["x-llmgov-decision"]
 
