@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from llmgov import instants, snapshot
 from llmgov.instants import Instant
-from llmgov.ledger import store, windows
+from llmgov.ledger import rows, store, windows
 from llmgov.statuses.observed import Observed
 from llmgov_cli import errors
 from llmgov_cli.local import state
@@ -56,7 +56,8 @@ async def observe(reader: store.Reader, run: state.Run, now: Instant) -> Observe
         since=run.since,
         problems=run.problems,
         accounts=run.facts.accounts,
-        windows=await reader.windows(now),
+        windows=await _windows(reader, now),
+        approvals=await reader.approvals(),
         violations=await reader.violations(0, ALL_TIME),
         spent={f"team/{name}": await reader.spent(f"team/{name}", *month) for name in run.facts.teams},
         teams=run.facts.teams,
@@ -66,6 +67,22 @@ async def observe(reader: store.Reader, run: state.Run, now: Instant) -> Observe
         concerned={policy: frozenset(names) for policy, names in run.facts.concerned.items()},
         template_uses=run.facts.template_uses,
     )
+
+
+async def _windows(reader: store.Reader, now: Instant) -> list[rows.Window]:
+    """Every account's window: of one that nobody lent from yet, with what its target spent in that time before."""
+    found = {window.account: window for window in await reader.windows(now)}
+    for row in await reader.accounts():
+        if row.key not in found and _is_one(row):
+            span = windows.current(row.account.period, row.account.time_zone, now)
+            spent = await reader.spent(row.scope, *span)
+            found[row.key] = rows.Window(row.key, row.scope, *span, row.account.nano_usd, spent)
+    return list(found.values())
+
+
+def _is_one(row: rows.AccountRow) -> bool:
+    """Whether it is an account, and not the definition of each user's."""
+    return not (row.account.target.kind is snapshot.TargetKind.USER and row.key == row.account.key)
 
 
 def _by_namespace(workloads: Iterable[str]) -> dict[str, int]:

@@ -4,22 +4,23 @@ from typing import Any
 
 from llmgov import instants, money, snapshot
 from llmgov.instants import Instant
-from llmgov.ledger import rows
+from llmgov.ledger import ceilings, rows, windows
 from llmgov.money import MicroUsd
 
 _NANO = 1_000_000_000
 
 
-def of_window(account: snapshot.Account, window: rows.Window, now: Instant) -> dict[str, Any]:
-    """`spent`, `held`, `remaining`, `percent`, `forecast`, `window`, `state` and `target` of `AccountStatus`.
+def of_window(account: snapshot.Account, window: rows.Window, opened: frozenset[int], now: Instant) -> dict[str, Any]:
+    """`spent`, `held`, `remaining`, `percent`, `used`, `forecast`, `window`, `state` and `target` of `AccountStatus`.
 
-    HELD is what is lent to sidecars and what a lost sidecar could not account for; both cannot be lent again.
+    HELD is what is lent to sidecars and what a lost sidecar could not account for; both cannot be lent again. `opened`
+    are the thresholds of this window that an approval opened.
     """
     held = window.leased + window.unknown
-    limit = account.limit * window.nano_usd // _NANO
+    limit = ceilings.limit(account, window.nano_usd)
     percent = window.spent * 100 // limit if limit else 100
     return {
-        "target": str(account.target),
+        "target": _target(account, window),
         "spent": _shown(window.spent, window),
         "held": _shown(held, window),
         "remaining": _shown(max(0, limit - window.spent - held), window),
@@ -27,29 +28,33 @@ def of_window(account: snapshot.Account, window: rows.Window, now: Instant) -> d
         "used": f"{percent}%",
         "forecast": _shown(_forecast(window, now), window),
         "window": {"start": instants.to_rfc3339(window.start), "end": instants.to_rfc3339(window.end)},
-        "state": state(account, window.spent, limit),
+        "state": state(account, window, opened),
     }
 
 
-def untouched(account: snapshot.Account, start: Instant, end: Instant, now: Instant) -> dict[str, Any]:
+def untouched(account: snapshot.Account, now: Instant) -> dict[str, Any]:
     """The same for a window in which nothing was spent or lent yet."""
-    window = rows.Window(account.key, "", start, end, account.nano_usd)
-    return of_window(account, window, now)
+    span = windows.current(account.period, account.time_zone, now)
+    return of_window(account, rows.Window(account.key, "", span.start, span.end, account.nano_usd), frozenset(), now)
 
 
-def state(account: snapshot.Account, spent: MicroUsd, limit: MicroUsd) -> str:
-    """`Exhausted`, `ApprovalRequired`, `Notified` or `Open`: the strictest action among the thresholds reached."""
-    reached = {
-        action
-        for threshold in account.thresholds
-        if spent >= money.share(limit, threshold.percent)
-        for action in threshold.actions
-    }
-    if snapshot.ThresholdAction.BLOCK in reached or spent >= limit:
+def state(account: snapshot.Account, window: rows.Window, opened: frozenset[int]) -> str:
+    """`Exhausted` or `ApprovalRequired` where nothing more is lent, else `Notified` once a threshold is reached."""
+    gone = window.spent + window.unknown
+    limit = ceilings.limit(account, window.nano_usd)
+    ceiling = ceilings.ceiling(account, window, opened)
+    if gone >= limit or (gone >= ceiling.amount and not ceiling.approvable):
         return "Exhausted"
-    if snapshot.ThresholdAction.REQUIRE_APPROVAL in reached:
+    if gone >= ceiling.amount:
         return "ApprovalRequired"
+    reached = any(gone >= money.share(limit, threshold.percent) for threshold in account.thresholds)
     return "Notified" if reached else "Open"
+
+
+def _target(account: snapshot.Account, window: rows.Window) -> str:
+    """What is counted; of an account of each user, whose window this is."""
+    user = window.account.removeprefix(account.key).removeprefix("|")
+    return f"{account.target}/{user}" if user else str(account.target)
 
 
 def _forecast(window: rows.Window, now: Instant) -> MicroUsd:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llmgov import instants, money, problems, resources, snapshot
-from llmgov.ledger import rows, windows
+from llmgov.ledger import rows
 from llmgov.statuses import amounts, conditions
 from llmgov.statuses.observed import Observed
 
@@ -51,15 +51,31 @@ def _enforced(policy: resources.LLMPolicy, observed: Observed) -> tuple[int, int
 
 
 def _of_source(source: str, observed: Observed) -> dict[str, Any]:
-    """The account that the resource limits; empty where it limits none."""
-    account = next((each for each in observed.accounts if source in each.source.split(", ")), None)
+    """The account that the resource limits, of each user that of the one nearest to the limit; empty without one."""
+    account = next((each for each in observed.accounts if each.source == source), None)
     if account is None:
         return {}
-    window = next((each for each in observed.windows if each.account == account.key), None)
-    if window is not None:
-        return amounts.of_window(account, window, observed.now)
-    span = windows.current(account.period, account.time_zone, observed.now)
-    return amounts.untouched(account, span.start, span.end, observed.now)
+    touched = [each for each in observed.windows if _counts_for(account, each)]
+    if not touched:
+        return amounts.untouched(account, observed.now)
+    window = max(touched, key=lambda each: (each.spent + each.unknown, each.leased))
+    return amounts.of_window(account, window, _opened(window, observed), observed.now)
+
+
+def _counts_for(account: snapshot.Account, window: rows.Window) -> bool:
+    each_user = account.target.kind is snapshot.TargetKind.USER and not account.target.name
+    return window.account == account.key or (each_user and window.account.startswith(f"{account.key}|"))
+
+
+def _opened(window: rows.Window, observed: Observed) -> frozenset[int]:
+    """The thresholds of this window that somebody opened."""
+    return frozenset(
+        each.threshold
+        for each in observed.approvals
+        if each.kind is rows.ApprovalKind.THRESHOLD
+        and each.state is rows.ApprovalState.APPROVED
+        and (each.account, each.window_start) == (window.account, window.start)
+    )
 
 
 def _exhausted(budget: resources.Budget, made: dict[str, Any], observed: Observed) -> dict[str, Any]:
@@ -72,7 +88,9 @@ def _exhausted(budget: resources.Budget, made: dict[str, Any], observed: Observe
 
 def _policy(policy: resources.LLMPolicy, observed: Observed) -> dict[str, Any]:
     have, want = _enforced(policy, observed)
-    mine = [violation for violation in observed.violations if violation.policy == _id(policy)]
+    mine = [
+        violation for violation in observed.violations if violation.policy in (_id(policy), f"LLMPolicy/{_id(policy)}")
+    ]
     counts: collections.Counter[str] = collections.Counter()
     for violation in mine:
         counts[violation.action.value] += violation.count

@@ -23,6 +23,7 @@ class Observed:
     problems: Sequence[Problem] = ()
     accounts: Sequence[snapshot.Account] = ()
     windows: Sequence[rows.Window] = ()
+    approvals: Sequence[rows.ApprovalRow] = ()
     violations: Sequence[rows.ViolationRow] = ()
     spent: Mapping[str, int] = dataclasses.field(default_factory=dict)
     teams: Mapping[str, snapshot.Team] = dataclasses.field(default_factory=dict)

@@ -1,7 +1,9 @@
 """Statuses: what an author and `kubectl get` see, and that each fits its kind's own model."""
 
+import dataclasses
 from typing import Any
 
+import msgspec
 import pytest
 
 from llmgov import instants, problems, resources, snapshot
@@ -81,26 +83,60 @@ def test_a_budget_that_nobody_touched_shows_the_current_window() -> None:
 
 def test_amounts_are_in_the_limits_currency_at_the_windows_rate() -> None:
     window = rows.Window(ACCOUNT.key, "", START, END, 1_250_000_000, spent=10 * USD)
-    shown = amounts.of_window(ACCOUNT, window, END - 1)
+    shown = amounts.of_window(ACCOUNT, window, frozenset(), END - 1)
     assert (shown["spent"], shown["remaining"], shown["percent"]) == ("8.00", "92.00", 8)
 
 
 @pytest.mark.parametrize(
-    ("spent", "state"),
+    ("spent", "opened", "state"),
     [
-        (0, "Open"),
-        (50, "Notified"),
-        (90, "ApprovalRequired"),
-        (99, "ApprovalRequired"),
-        (100, "Exhausted"),
-        (101, "Exhausted"),
+        pytest.param(0, (), "Open", id="nothing reached"),
+        pytest.param(50, (), "Notified", id="a threshold that only tells somebody"),
+        pytest.param(90, (), "ApprovalRequired", id="a threshold that asks for approval"),
+        pytest.param(90, (90,), "Notified", id="one that was approved lets on"),
+        pytest.param(99, (90,), "Notified", id="up to the limit"),
+        pytest.param(100, (90,), "Exhausted", id="which no approval passes"),
+        pytest.param(101, (), "Exhausted", id="also where a threshold before it was never opened"),
     ],
 )
-def test_the_state_is_the_strictest_action_reached(spent: int, state: str) -> None:
-    assert amounts.state(ACCOUNT, spent * USD, 100 * USD) == state
+def test_the_state_says_what_stops_the_account(spent: int, opened: tuple[int, ...], state: str) -> None:
+    assert amounts.state(ACCOUNT, _window(spent=spent * USD), frozenset(opened)) == state
 
 
-@pytest.mark.parametrize(("spent", "exhausted"), [(99, "False"), (100, "True")])
+def test_an_approval_counts_for_its_own_window_alone() -> None:
+    approvals = [_approval(ACCOUNT.key, START - 1), _approval("other", START)]
+    observed = Observed(NOON_10TH, START, accounts=(ACCOUNT,), windows=(_window(spent=91 * USD),), approvals=approvals)
+    assert kinds.status(BUDGET, observed)["state"] == "ApprovalRequired"
+    granted = dataclasses.replace(observed, approvals=[_approval(ACCOUNT.key, START)])
+    assert kinds.status(BUDGET, granted)["state"] == "Notified"
+
+
+def test_a_budget_of_each_user_shows_who_is_nearest_to_the_limit() -> None:
+    each = msgspec.structs.replace(ACCOUNT, key="c|user|Month|UTC", target=snapshot.Target(snapshot.TargetKind.USER))
+    windows = [
+        rows.Window(f"{each.key}|{user}", f"user/{user}", START, END, 10**9, spent * USD)
+        for user, spent in (("joe", 5), ("jane", 40), ("ann", 20))
+    ]
+    status = kinds.status(BUDGET, Observed(NOON_10TH, START, accounts=(each,), windows=windows))
+    assert (status["target"], status["spent"]) == ("user/jane", "40.00")
+
+
+def _approval(account: str, window_start: int) -> rows.ApprovalRow:
+    return rows.ApprovalRow(
+        "apr-1",
+        rows.ApprovalKind.THRESHOLD,
+        "Budget/root/payments",
+        "",
+        0,
+        END,
+        rows.ApprovalState.APPROVED,
+        account=account,
+        window_start=window_start,
+        threshold=90,
+    )
+
+
+@pytest.mark.parametrize(("spent", "exhausted"), [(89, "False"), (100, "True")])
 def test_an_exhausted_budget_says_so_in_a_condition(spent: int, exhausted: str) -> None:
     observed = Observed(NOON_10TH, START, accounts=(ACCOUNT,), windows=(_window(spent=spent * USD),))
     assert _conditions(kinds.status(BUDGET, observed))["Exhausted"][0] == exhausted
