@@ -1,8 +1,9 @@
 """HTTP/1.1 heads and bodies without I/O: own checks around llhttp's parser, for both directions.
 
-llhttp alone lets through bare line feeds, repeated or missing Host, `gzip, chunked`, the absolute form, heads of a
-megabyte and HTTP/0.9. So a head is cut out by hand, checked as bytes, parsed by llhttp, and its framing decided here
-and nowhere else; chunked bodies go through a parser of their own, so that an offered upgrade cannot swallow a body.
+llhttp alone lets through repeated or missing Host, `gzip, chunked`, the absolute form, heads of a megabyte and
+HTTP/0.9, and earlier versions bare line feeds. So a head is cut out by hand, checked as bytes, parsed by llhttp, and
+its framing decided here and nowhere else, whatever a version of the parser takes; chunked bodies go through a parser
+of their own, so that an offered upgrade cannot swallow a body.
 """
 
 import re

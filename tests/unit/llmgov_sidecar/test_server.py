@@ -294,3 +294,29 @@ def test_draining_lets_an_answer_end_and_takes_no_new_ones() -> None:
             await idle.close()
 
     harness.run(main())
+
+
+def test_a_request_sent_before_the_answer_to_the_last_is_not_served() -> None:
+    async def main() -> None:
+        started, release = asyncio.Event(), asyncio.Event()
+
+        async def answer(exchange: server.Exchange) -> None:
+            started.set()
+            await release.wait()
+            exchange.respond(200, (), b"first")
+
+        application = Echo(answer)
+        async with listening(application, BOUNDS_WIDE) as (_, port):
+            client = await harness.Client.to(port)
+            client.send(harness.request("/"))
+            await started.wait()
+            client.send(harness.request("/"))
+            await asyncio.sleep(0.05)
+            release.set()
+            reply = await client.reply()
+            assert (reply.body, reply.header("connection")) == (b"first", "close")
+            assert await client.reader.read() == b""
+            assert application.served == 1
+            await client.close()
+
+    harness.run(main())

@@ -1,0 +1,151 @@
+"""The purse's surroundings, at the moments that sockets do not hit by themselves."""
+
+import asyncio
+import pathlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from llmgov.ledger.commands import Held
+from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Recall
+from llmgov.ledger.purse import Wish
+from llmgov.policy.decision import Charge
+from llmgov_sidecar.calls import Calls, Waits
+from llmgov_sidecar.journal import Journal
+from llmgov_sidecar.leasing import Leasing, NoMoneyError
+from llmgov_sidecar.sidecar import system_clock
+from llmgov_sidecar.tasks import Tasks
+from tests.bench.bench_hub import BenchHub
+from tests.unit.llmgov_sidecar import harness, world
+
+WAITS = Waits(lease=0.2, call=0.1, retry=0.01, retry_at_most=0.02, tick=0.02)
+ACCOUNT = world.budget("100")
+
+
+class Lender(BenchHub):
+    """Lends at once, and remembers; the first `faults` calls fail."""
+
+    def __init__(self, faults: list[BaseException] | None = None) -> None:
+        super().__init__()
+        self.faults = faults or []
+        self.returned: list[LeaseReturn] = []
+        self.recalled_by: asyncio.Queue[Recall] = asyncio.Queue()
+
+    async def lease(self, request: LeaseRequest) -> LeaseGrant:
+        if self.faults:
+            raise self.faults.pop()
+        return await super().lease(request)
+
+    async def give_back(self, message: LeaseReturn) -> None:
+        self.returned.append(message)
+
+    async def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+        while True:
+            yield await self.recalled_by.get()
+
+
+class Setup:
+    """One epoch's leasing over a lender."""
+
+    def __init__(self, hub: Lender, folder: pathlib.Path) -> None:
+        self.failures: list[str] = []
+        self.tasks = Tasks(lambda name, _: self.failures.append(name))
+        self.journal = Journal(folder, 1_000_000, 10_000_000)
+        calls = Calls(WAITS, lambda where, _: self.failures.append(where))
+        self.leasing = Leasing(Epoch("pod-1", 1), hub, self.journal, system_clock, self.tasks, calls)
+        self.leasing.start()
+
+    async def stop(self) -> None:
+        await self.leasing.stop(1)
+        await self.tasks.stop()
+        self.journal.close()
+
+
+def wish(attempt: str, amount: int = 1_000) -> Wish:
+    return Wish(attempt, (Charge(ACCOUNT, ACCOUNT.key),), amount, amount)
+
+
+def test_who_is_cancelled_at_the_moment_of_the_grant_holds_nothing(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        made = Setup(Lender(), tmp_path)
+        asking = asyncio.get_running_loop().create_task(made.leasing.hold(wish("1")))
+        answer = made.leasing._answer
+
+        def answer_and_cancel(attempt: str, found: Held | LeaseRefusal) -> None:
+            answer(attempt, found)
+            asking.cancel()
+
+        made.leasing._answer = answer_and_cancel  # type: ignore[method-assign]
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert made.leasing._purse.holding == 0
+        assert made.leasing.waiting == 0
+        await made.stop()
+
+    harness.run(main())
+
+
+@pytest.mark.parametrize("fault", [ConnectionError("away"), TimeoutError(), RuntimeError("a bug")])
+def test_a_call_that_fails_is_tried_again(tmp_path: pathlib.Path, fault: BaseException) -> None:
+    async def main() -> None:
+        made = Setup(Lender([fault, fault]), tmp_path)
+        assert isinstance(await made.leasing.hold(wish("1")), Held)
+        assert made.failures == (["a call to the hub"] * 2 if isinstance(fault, RuntimeError) else [])
+        await made.stop()
+
+    harness.run(main())
+
+
+def test_nothing_is_spent_from_a_lease_before_it_is_synced(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        made = Setup(Lender(), tmp_path)
+        synced = asyncio.Event()
+
+        async def sync() -> None:
+            await synced.wait()
+
+        made.journal.sync = sync  # type: ignore[method-assign]
+        first = asyncio.get_running_loop().create_task(made.leasing.hold(wish("1")))
+        await asyncio.sleep(0.05)
+        second = asyncio.get_running_loop().create_task(made.leasing.hold(wish("2")))
+        await asyncio.sleep(0.05)
+        assert not first.done()
+        assert not second.done()
+        synced.set()
+        assert isinstance(await first, Held)
+        assert isinstance(await second, Held)
+        await made.stop()
+
+    harness.run(main())
+
+
+def test_a_lease_that_comes_too_late_serves_the_next(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        hub = Lender([ConnectionError("away")] * 40)
+        made = Setup(hub, tmp_path)
+        with pytest.raises(NoMoneyError):
+            await made.leasing.hold(wish("1"))
+        hub.faults.clear()
+        assert isinstance(await made.leasing.hold(wish("2")), Held)
+        assert made.leasing._purse.holding == 1
+        await made.stop()
+
+    harness.run(main())
+
+
+def test_a_recall_returns_what_is_idle_and_no_more(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        hub = Lender()
+        made = Setup(hub, tmp_path)
+        held = await made.leasing.hold(wish("1"))
+        assert isinstance(held, Held)
+        hub.recalled_by.put_nowait(Recall(made.leasing.epoch, ACCOUNT.key))
+        while not hub.returned:  # noqa: ASYNC110 - nothing else says when
+            await asyncio.sleep(0.005)
+        (message,) = hub.returned
+        assert (message.amount, message.final) == (1_000_000_000 - 1_000, False)
+        made.leasing.settle("1", 400)
+        await made.stop()
+        assert (hub.returned[-1].amount, hub.returned[-1].final) == (600, True)
+
+    harness.run(main())
