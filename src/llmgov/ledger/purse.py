@@ -143,22 +143,18 @@ class Purse:
         return (*writes, *self._serve(now), *self._retire(fresh, now))
 
     def on_refusal(self, refusal: LeaseRefusal, now: Instant) -> tuple[Command, ...]:
-        """End the wait that asked, and those that what remains would not satisfy either."""
+        """End the wait that asked, and those that what remains would not satisfy either.
+
+        A wait that it would satisfy now stays, and asks again: each time more has come back here, so this ends.
+        """
         if refusal.request not in self._asked:
             return ()
         _asked_at, attempt = self._asked.pop(refusal.request)
         if refusal.why is Why.FENCED:
             return self._end(Why.FENCED, now)
-        commands: list[Command] = []
         wait = self._waits.get(attempt)
-        if wait is not None and wait.asked == refusal.request:
-            wait.asked, wait.answered = None, True
-            held = None if wait.wish.approval is not None else self._take(wait, now)
-            del self._waits[attempt]
-            commands.append(held or self._refuse(attempt, refusal, now))
-        commands.extend(self._refuse_hopeless(refusal, now))
-        commands.extend(self._serve(now))
-        return tuple(commands)
+        ended = self._refused(wait, refusal, now) if wait is not None and wait.asked == refusal.request else ()
+        return (*ended, *self._refuse_hopeless(refusal, now), *self._serve(now))
 
     def on_recall(self, recall: Recall, now: Instant) -> tuple[Command, ...]:
         """Return what is idle of an account; who waits here keeps its place and is lent to again."""
@@ -270,14 +266,27 @@ class Purse:
                 wanted = sum(wait.wish.want for wait in self._waits.values() if charge.key in wait.wish.keys)
                 yield Need(charge.key, charge.account, max(0, wish.least - idle), wanted - idle, charge.enforced)
 
+    def _refused(self, wait: _Wait, refusal: LeaseRefusal, now: Instant) -> Iterator[Command]:
+        """End a wait that the hub refused, unless money that came back here meanwhile makes what remains suffice."""
+        attempt = wait.wish.attempt
+        wait.asked, wait.answered = None, wait.wish.approval is None
+        held = self._take(wait, now)
+        if held is None and self._suffices(wait.wish, refusal, now):
+            return
+        del self._waits[attempt]
+        yield held or self._refuse(attempt, refusal, now)
+
+    def _suffices(self, wish: Wish, refusal: LeaseRefusal, now: Instant) -> bool:
+        """Whether what the refusing account could still give would do now: it refused what was missing then."""
+        return bool(refusal.key) and wish.least - self.idle(refusal.key, now) <= refusal.remaining
+
     def _refuse_hopeless(self, refusal: LeaseRefusal, now: Instant) -> Iterator[Command]:
         if not refusal.key:
             return
-        idle = self.idle(refusal.key, now)
         for attempt, wait in list(self._waits.items()):
             wish = wait.wish
             bound = any(charge.key == refusal.key and charge.enforced for charge in wish.charges)
-            if bound and wait.asked is None and wish.least - idle > refusal.remaining:
+            if bound and wait.asked is None and not self._suffices(wish, refusal, now):
                 del self._waits[attempt]
                 yield self._refuse(attempt, refusal, now)
 

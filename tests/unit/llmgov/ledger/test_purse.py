@@ -325,3 +325,23 @@ def test_a_return_is_recorded_before_it_is_sent() -> None:
     assert isinstance(written, Write)
     assert isinstance(written.record, Returned)
     assert sent == Send(written.record.message)
+
+
+def test_money_that_comes_back_while_the_hub_refuses_is_asked_for_what_is_missing_now() -> None:
+    made = purse()
+    made.hold(only_team("first", 50), NOW)
+    made.on_grant(grant(1, lease("l1", 50)), NOW)
+    assert asked(made.hold(only_team("second", 70), NOW)).needs[0].least == 70
+    made.settle("first", 2, NOW)
+    again = asked(made.on_refusal(refusal(2, remaining=55), NOW))
+    assert [(need.key, need.least) for need in again.needs] == [(TEAM.key, 70 - 48)]
+    assert held(made.on_grant(grant(3, lease("l2", 22)), NOW)) == {"second": 70}
+
+
+def test_money_that_comes_back_and_does_not_suffice_with_what_remains_ends_in_the_refusal() -> None:
+    made = purse()
+    made.hold(only_team("first", 50), NOW)
+    made.on_grant(grant(1, lease("l1", 50)), NOW)
+    made.hold(only_team("second", 70), NOW)
+    made.settle("first", 2, NOW)
+    assert refused(made.on_refusal(refusal(2, remaining=21), NOW)) == ["second"]
