@@ -42,12 +42,25 @@ class Checkpoints:
         for writer in await self._store.writers():
             made = await self._next(writer, latest.get(writer))
             if made is not None:
-                await self._store.put_checkpoint(checkpoint.encode(made))
-                latest[writer] = made
+                await self._put(made, latest)
                 signed.append(checkpoint.encode(made))
         if signed:
             await self._anchor.keep(signed)
         return len(signed)
+
+    async def _put(self, made: checkpoint.Checkpoint, latest: dict[str, checkpoint.Checkpoint]) -> None:
+        """Store one. Where the caller is cancelled meanwhile it counts as stored, since the store finishes its work:
+        signing the same records again under the same number would look like tampering."""
+        before = latest.get(made.writer)
+        latest[made.writer] = made
+        try:
+            await self._store.put_checkpoint(checkpoint.encode(made))
+        except OSError:
+            if before is None:
+                del latest[made.writer]
+            else:
+                latest[made.writer] = before
+            raise
 
     async def _known(self) -> dict[str, checkpoint.Checkpoint]:
         if self._latest is None:

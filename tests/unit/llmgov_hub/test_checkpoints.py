@@ -1,6 +1,7 @@
 """Checkpoints: every record signed once, whatever restarts in between, and anchored after it is stored."""
 
 import asyncio
+import pathlib
 from collections.abc import Sequence
 
 import pytest
@@ -12,6 +13,7 @@ from llmgov.ledger.store import StoreError
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.recorder import Recorder
 from llmgov_store.memory import MemoryStore
+from llmgov_store.sqlite import SqliteStore
 
 SIGNER = signing.Signer(bytes(range(32)))
 
@@ -26,7 +28,7 @@ class Kept:
         self.lines += checkpoints
 
 
-async def _write(store: MemoryStore, writer: str, count: int) -> None:
+async def _write(store: MemoryStore | SqliteStore, writer: str, count: int) -> None:
     recorder = Recorder(writer)
     event = InForce(1, "organization", "v1")
     for _ in range(count):
@@ -63,5 +65,28 @@ def test_a_checkpoint_that_is_not_stored_is_not_anchored() -> None:
         with pytest.raises(StoreError):
             await signing_.sign()
         assert kept.lines == []
+
+    asyncio.run(scenario())
+
+
+def test_a_signature_that_is_cancelled_on_its_way_to_the_store_is_not_made_twice(tmp_path: pathlib.Path) -> None:
+    class Leaving(SqliteStore):
+        """Its caller is gone as soon as the work is on its way."""
+
+        async def put_checkpoint(self, data: bytes) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().call_soon(task.cancel)
+            await super().put_checkpoint(data)
+
+    async def scenario() -> None:
+        store, kept = Leaving.open(tmp_path / "ledger.db"), Kept()
+        await _write(store, "hub", 2)
+        signing_ = Checkpoints(store, SIGNER, kept, lambda: 5)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(signing_.sign())
+        assert await signing_.sign() == 0
+        assert _covered(await store.checkpoints()) == [("hub", 1, 2)]
+        await store.close()
 
     asyncio.run(scenario())
