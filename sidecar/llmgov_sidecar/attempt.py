@@ -363,4 +363,4 @@ def _out_of_money(refusal: LeaseRefusal, plan: CostPlan) -> RefusedError:
             action, reason = Action.DENY, "budget_exhausted"
         case _:
             return RefusedError(refusals.unavailable("this sidecar's place at the ledger was taken by a newer one"))
-    return RefusedError(told, (Violation(refusal.source, action, reason, told.message),))
+    return RefusedError(told, (Violation(told.policy or refusal.source, action, reason, told.message),))

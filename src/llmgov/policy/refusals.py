@@ -53,7 +53,10 @@ def model_not_allowed(policy: str, model: str, allowed: tuple[str, ...]) -> Refu
 
 def permission_missing(policy: str, model: str, permissions: tuple[str, ...], user: str | None) -> Refusal:
     """The principal's roles hold none of the permissions for the model."""
-    who = f"user {user} holds none of them" if user else "this request names no verified user"
+    if user:
+        who = f"user {user} holds none of them; ask an administrator for a role that does"
+    else:
+        who = "this request names no verified user; send a token or platform key of one who does"
     return _denied(
         policy, f"policy {policy} requires permission {' or '.join(permissions)} for model {model}, and {who}"
     )
@@ -97,7 +100,8 @@ def content_in_answer(policy: str, pattern: str, where: str) -> Refusal:
     """A content filter found what may not come back; the answer is withheld or cut."""
     return Refusal(
         Reason.CONTENT,
-        f"llmgov: policy {policy} found {pattern} in the answer ({where}); the rest of it is withheld",
+        f"llmgov: policy {policy} found {pattern} in the answer ({where}); the rest of it is withheld;"
+        " ask for an answer without it",
         policy=policy,
         details={"pattern": pattern, "path": where},
     )
@@ -108,8 +112,8 @@ def approval_required(policy: str, why: str, approval: str | None = None) -> Ref
     command = f"llmgov approvals approve {approval}" if approval else "llmgov approvals list"
     return Refusal(
         Reason.APPROVAL,
-        f"llmgov: policy {policy} requires approval: {why}; ask an approver to run `{command}`, then send it again",
-        policy=policy,
+        f"llmgov: {_source(policy)} requires approval: {why}; ask an approver to run `{command}`, then send it again",
+        policy=_name(policy),
     )
 
 
@@ -148,9 +152,9 @@ def budget_exhausted(
         advice = "raise the budget, or wait until it resets"
     return Refusal(
         Reason.BUDGET,
-        f"llmgov: {source} has {_usd(max(remaining, 0))} left and this request may cost {_usd(needed)};"
+        f"llmgov: {_source(source)} has {_usd(max(remaining, 0))} left and this request may cost {_usd(needed)};"
         f" {advice} (resets {instants.to_rfc3339(resets)})",
-        policy=source,
+        policy=_name(source),
         details={"needed": money.format_amount(needed), "remaining": money.format_amount(max(remaining, 0))},
     )
 
@@ -176,28 +180,30 @@ def unknown_price(source: str, model: str) -> Refusal:
     """A model without a known price where money is limited."""
     return _denied(
         source,
-        f"model {model} has no known price and {source} limits costs; use a priced model, or ask for prices on the"
-        " ProviderCredential or a fallbackPrice on the costLimit",
+        f"model {model} has no known price and {_source(source)} limits costs; use a priced model, or ask for prices on"
+        " the ProviderCredential or a fallbackPrice on the costLimit",
     )
 
 
 def unbounded_cost(source: str, path: str, why: str) -> Refusal:
     """A billable field whose cost nothing bounds where money is limited."""
     return _denied(
-        source, f"{source} limits costs and nothing bounds what {path} may cost ({why}); leave it out", param=path
+        source,
+        f"{_source(source)} limits costs and nothing bounds what {path} may cost ({why}); leave it out",
+        param=path,
     )
 
 
 def unbounded_request(source: str, why: str) -> Refusal:
     """A request as a whole whose cost nothing bounds where money is limited. `why` ends in what to do, or says it."""
-    return _denied(source, f"{source} limits costs and nothing bounds what this request may cost: {why}")
+    return _denied(source, f"{_source(source)} limits costs and nothing bounds what this request may cost: {why}")
 
 
 def model_stopped(source: str, model: str) -> Refusal:
     """A model that cost more than its hold; under cost limits it waits for an administrator."""
     return _denied(
         source,
-        f"model {model} has cost more than its known price allows and is stopped under {source} until an"
+        f"model {model} has cost more than its known price allows and is stopped under {_source(source)} until an"
         " administrator acknowledges it; use another model",
     )
 
@@ -256,7 +262,18 @@ def bad_token(why: str) -> Refusal:
 
 
 def _denied(policy: str, sentence: str, param: str | None = None) -> Refusal:
-    return Refusal(Reason.DENIED, f"llmgov: {sentence}", policy=policy, param=param)
+    return Refusal(Reason.DENIED, f"llmgov: {sentence}", policy=_name(policy), param=param)
+
+
+def _name(source: str) -> str:
+    """What limits money, as headers and records name it: a policy without its kind, as all other policies."""
+    return source.removeprefix("LLMPolicy/")
+
+
+def _source(source: str) -> str:
+    """The same in a sentence: `policy ns/name`, `Budget/ns/name`."""
+    name = _name(source)
+    return f"policy {name}" if name.count("/") == 1 else name
 
 
 def _advice(wait: Duration | None) -> str:

@@ -26,7 +26,7 @@ class _Row(NamedTuple):
 
 
 _ROWS = {
-    Reason.RATE: _Row(429, "requests", "rate_limit_error", "throttle"),
+    Reason.RATE: _Row(429, "requests", "rate_limit_error", "deny"),
     Reason.BUDGET: _Row(402, "insufficient_quota", "billing_error", "deny"),
     Reason.CONTENT: _Row(400, "invalid_request_error", "invalid_request_error", "deny"),
     Reason.DENIED: _Row(403, "invalid_request_error", "permission_error", "deny"),

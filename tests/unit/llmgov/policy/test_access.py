@@ -101,7 +101,7 @@ def test_permissions_come_with_the_roles_of_verified_users_only() -> None:
     assert refusal is not None
     assert refusal.message == (
         "llmgov: policy ns/perm requires permission llm.use.openai or llm.use.gpt4o for model openai/gpt-4o,"
-        " and user jane holds none of them"
+        " and user jane holds none of them; ask an administrator for a role that does"
     )
 
 

@@ -142,7 +142,8 @@ def test_a_block_cuts_before_the_match_and_lets_nothing_more_out() -> None:
     assert cut.text == ""
     assert cut.refusal is not None
     assert cut.refusal.message == (
-        "llmgov: policy ns/out found p0 in the answer (choices[0].content); the rest of it is withheld"
+        "llmgov: policy ns/out found p0 in the answer (choices[0].content); the rest of it is withheld;"
+        " ask for an answer without it"
     )
     assert [v.action for v in cut.violations] == [Action.DENY]
     assert stream.feed(" again").text == ""
