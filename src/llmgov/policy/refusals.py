@@ -48,7 +48,9 @@ def model_denied(policy: str, model: str, pattern: str) -> Refusal:
 
 def model_not_allowed(policy: str, model: str, allowed: tuple[str, ...]) -> Refusal:
     """The model is not on a policy's allow list."""
-    return _denied(policy, f"policy {policy} does not allow model {model}; it allows {', '.join(allowed)}")
+    return _denied(
+        policy, f"policy {policy} does not allow model {model}; use one that it allows: {', '.join(allowed)}"
+    )
 
 
 def permission_missing(policy: str, model: str, permissions: tuple[str, ...], user: str | None) -> Refusal:
