@@ -27,6 +27,8 @@ KINDS = (*STEPS, "call", OUTSIDE)
 """What the first kill of a run is, by its seed's remainder."""
 
 WORKLOADS = ("orders/app", "reports/app")
+TIGHT = "0.2"
+"""The organization's limit, in USD, where money is to be short."""
 INPUT, OUTPUT = 10, 1000
 """Micro-USD for a token, of every model here."""
 
@@ -93,6 +95,13 @@ class Plan:
     segment_bytes: int
     power: bool
 
+    @property
+    def certain(self) -> bool:
+        """Whether enough requests of the first life pay, and come to every step, for its bomb to go off."""
+        first, wave = self.kills[0], self.waves[0]
+        surely = sum(ask.end == "settled" for ask in wave)
+        return first.point in STEPS and first.nth <= surely and self.limits["organization"] != TIGHT
+
 
 def plan(seed: int, *, power: bool = False) -> Plan:
     """The plan of a seed, the same every time."""
@@ -103,7 +112,7 @@ def plan(seed: int, *, power: bool = False) -> Plan:
     waves = tuple(
         tuple(_asks(seed, life, chance, surely=power or (life == 0 and not tight))) for life in range(len(kills) + 1)
     )
-    limits = {"organization": "0.2" if tight else "20", "orders": "0.15" if tight else "15"}
+    limits = {"organization": TIGHT if tight else "20", "orders": "0.15" if tight else "15"}
     small = power or chance.random() < 0.3
     return Plan(seed, kills, waves, limits, chance.random() < 0.2, 2_000 if small else 4_000_000, power)
 
