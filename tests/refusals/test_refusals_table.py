@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -185,3 +187,13 @@ def test_what_a_filter_found_reaches_nobody(found: Found) -> None:
 def test_no_reason_is_left_out(reason: Reason) -> None:
     assert any(scenario.reason is reason for scenario in scenarios.SCENARIOS)
     assert reason in DESIGN
+
+
+def test_the_pages_example_runs(found: Found) -> None:
+    code = PAGE.read_text().split("```python\n")[1].split("```")[0]
+    port = found.places[Place.LOCAL].port("cases/exhausted")
+    environment = {"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": "placeholder"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("no money left: ")
+    assert "llmgov: Budget/llm-governance/exhausted has $0.000001 left" in done.stdout

@@ -444,6 +444,30 @@ def test_without_a_configuration_there_is_a_typed_503() -> None:
     harness.run(main())
 
 
+UNREADABLE = [
+    ("a body that is too long", b"POST /v1/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n", 413),
+    ("a head that is too long", b"GET /v1/models HTTP/1.1\r\nHost: a\r\nX-A: " + b"x" * 40_000, 431),
+    ("no Host", b"POST /v1/messages HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", 400),
+]
+
+
+@pytest.mark.parametrize(("raw", "status"), [c[1:] for c in UNREADABLE], ids=[c[0] for c in UNREADABLE])
+def test_a_message_that_never_became_a_request_is_on_record(raw: bytes, status: int) -> None:
+    async def main() -> None:
+        async with world.world(harness.says()) as made:
+            client = await made.client()
+            client.send(raw)
+            reply = await client.reply()
+            assert reply.status == status
+            refused = await made.only(Refused)
+            assert (refused.request_id, refused.status) == (reply.header("x-request-id"), status)
+            assert refused.message.startswith("llmgov: ")
+            assert refused.message in reply.body.decode()
+            await client.close()
+
+    harness.run(main())
+
+
 def test_a_request_keeps_the_configuration_that_it_began_with() -> None:
     async def main() -> None:
         release = asyncio.Event()
