@@ -70,11 +70,24 @@ class _Pocket:
 
 @dataclasses.dataclass(slots=True)
 class _Wait:
-    """An attempt without its money yet; `asked` is the request on its way, `answered` that the hub has lent once."""
+    """An attempt without its money yet, the `number`th that had to wait.
+
+    `asked` is its request on its way, `answered` that the hub has answered one.
+    """
 
     wish: Wish
+    number: int = 0
     asked: int | None = None
     answered: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Asked:
+    """A lease request on its way: since when, for which attempt, and up to which number attempts waited then."""
+
+    at: Instant
+    attempt: str
+    waiting: int
 
 
 class Purse:
@@ -86,7 +99,8 @@ class Purse:
         self._of: dict[str, list[_Pocket]] = {}
         self._held: dict[str, tuple[Charged, ...]] = {}
         self._waits: dict[str, _Wait] = {}
-        self._asked: dict[int, tuple[Instant, str]] = {}
+        self._asked: dict[int, _Asked] = {}
+        self._numbers = 0
         self._requests = 0
         self._closed: Why | None = None
 
@@ -105,6 +119,8 @@ class Purse:
             held = self._take(wait, now)
             if held is not None:
                 return (held,)
+        self._numbers += 1
+        wait.number = self._numbers
         self._waits[wish.attempt] = wait
         return tuple(self._serve(now))
 
@@ -128,33 +144,33 @@ class Purse:
         """Take leases; a repeated grant changes nothing."""
         if grant.request not in self._asked:
             return ()
-        asked_at, attempt = self._asked.pop(grant.request)
+        asked = self._asked.pop(grant.request)
         # The hub's clock may differ, its durations do not; counted from the asking they never end too late.
         fresh = [
-            _Pocket(lease, asked_at + min(lease.deadline, lease.window_end) - grant.now, lease.amount)
+            _Pocket(lease, asked.at + min(lease.deadline, lease.window_end) - grant.now, lease.amount)
             for lease in grant.leases
         ]
         for pocket in fresh:
             self._put(pocket)
-        wait = self._waits.get(attempt)
+        wait = self._waits.get(asked.attempt)
         if wait is not None and wait.asked == grant.request:
             wait.asked, wait.answered = None, True
         writes = (Write(Leased(lease), sync=True) for lease in grant.leases)
         return (*writes, *self._serve(now), *self._retire(fresh, now))
 
     def on_refusal(self, refusal: LeaseRefusal, now: Instant) -> tuple[Command, ...]:
-        """End the wait that asked, and those that what remains would not satisfy either.
+        """End the wait that asked, and those beside it that what remains would not satisfy either.
 
         A wait that it would satisfy now stays, and asks again: each time more has come back here, so this ends.
         """
         if refusal.request not in self._asked:
             return ()
-        _asked_at, attempt = self._asked.pop(refusal.request)
+        asked = self._asked.pop(refusal.request)
         if refusal.why is Why.FENCED:
             return self._end(Why.FENCED, now)
-        wait = self._waits.get(attempt)
+        wait = self._waits.get(asked.attempt)
         ended = self._refused(wait, refusal, now) if wait is not None and wait.asked == refusal.request else ()
-        return (*ended, *self._refuse_hopeless(refusal, now), *self._serve(now))
+        return (*ended, *self._refuse_hopeless(refusal, asked.waiting, now), *self._serve(now))
 
     def on_recall(self, recall: Recall, now: Instant) -> tuple[Command, ...]:
         """Return what is idle of an account; who waits here keeps its place and is lent to again."""
@@ -253,7 +269,7 @@ class Purse:
     def _ask(self, wait: _Wait, now: Instant) -> Send:
         self._requests += 1
         wait.asked = self._requests
-        self._asked[self._requests] = (now, wait.wish.attempt)
+        self._asked[self._requests] = _Asked(now, wait.wish.attempt, self._numbers)
         wish = wait.wish
         needs = tuple(self._needs(wish, now))
         return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, wish.approval, min(self._asked)))
@@ -280,13 +296,14 @@ class Purse:
         """Whether what the refusing account could still give would do now: it refused what was missing then."""
         return bool(refusal.key) and wish.least - self.idle(refusal.key, now) <= refusal.remaining
 
-    def _refuse_hopeless(self, refusal: LeaseRefusal, now: Instant) -> Iterator[Command]:
+    def _refuse_hopeless(self, refusal: LeaseRefusal, waiting: int, now: Instant) -> Iterator[Command]:
+        """Refuse who waited already when the hub was asked: for later ones, others may have money idle by now."""
         if not refusal.key:
             return
         for attempt, wait in list(self._waits.items()):
             wish = wait.wish
             bound = any(charge.key == refusal.key and charge.enforced for charge in wish.charges)
-            if bound and wait.asked is None and not self._suffices(wish, refusal, now):
+            if bound and wait.number <= waiting and wait.asked is None and not self._suffices(wish, refusal, now):
                 del self._waits[attempt]
                 yield self._refuse(attempt, refusal, now)
 

@@ -157,18 +157,31 @@ def test_those_of_other_accounts_do_not_wait() -> None:
 
 def test_a_refusal_ends_every_wait_that_what_remains_cannot_satisfy() -> None:
     made = purse()
-    for attempt, least in (("a", 6), ("b", 9), ("c", 3)):
+    for attempt, least in (("first", 5), ("a", 6), ("b", 9), ("c", 3)):
         made.hold(only_team(attempt, least), NOW)
-    commands = made.on_refusal(refusal(1, remaining=3), NOW)
+    assert refused(made.on_refusal(refusal(1), NOW)) == ["first"]
+    commands = made.on_refusal(refusal(2, remaining=3), NOW)
     assert refused(commands) == ["a", "b"]
     assert asked(commands[2:]).needs == (Need(TEAM.key, TEAM, 3, 3),)
 
 
-def test_a_refusal_does_not_end_waits_of_accounts_that_are_not_enforced() -> None:
+def test_a_refusal_does_not_end_waits_that_came_after_the_question() -> None:
+    """What others hold is decided when they are asked: by the time the answer is here, some of it may be idle."""
     made = purse()
     made.hold(only_team("a", 6), NOW)
+    made.hold(only_team("b", 9), NOW)
+    commands = made.on_refusal(refusal(1), NOW)
+    assert refused(commands) == ["a"]
+    assert asked(commands[1:]).needs == (Need(TEAM.key, TEAM, 9, 9),)
+
+
+def test_a_refusal_does_not_end_waits_of_accounts_that_are_not_enforced() -> None:
+    made = purse()
+    for attempt in ("first", "a"):
+        made.hold(only_team(attempt, 6), NOW)
     made.hold(Wish("b", (Charge(TEAM, TEAM.key, enforced=False),), 6, 6), NOW)
-    assert refused(made.on_refusal(refusal(1), NOW)) == ["a"]
+    assert refused(made.on_refusal(refusal(1), NOW)) == ["first"]
+    assert refused(made.on_refusal(refusal(2), NOW)) == ["a"]
 
 
 def test_what_is_there_is_used_when_no_more_is_granted() -> None:
