@@ -45,7 +45,8 @@ def test_the_message_says_what_is_allowed() -> None:
     refusal = decide(configure(policy(GUIDE, "models")), request(model="o3")).refusal
     assert refusal is not None
     assert refusal.message == (
-        "llmgov: policy ns/models does not allow model openai/o3; use one that it allows: openai/gpt-4o*, anthropic/claude-*"
+        "llmgov: policy ns/models does not allow model openai/o3; use one that it allows:"
+        " openai/gpt-4o*, anthropic/claude-*"
     )
 
 
