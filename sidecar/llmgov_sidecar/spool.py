@@ -99,8 +99,14 @@ class Spool:
             yield from _records(_path(self._folder, number).read_bytes())
 
     def trim(self, before: int) -> None:
-        """Remove the segments with numbers below `before`, except the current one."""
-        for number in [number for number in self._sizes if number < min(before, self._current)]:
+        """Remove the segments with numbers below `before`, except the current one.
+
+        What was carried out of them is on the disk before they go, so this may block; it does so once for a segment.
+        """
+        old = [number for number in self._sizes if number < min(before, self._current)]
+        if old:
+            self.sync()
+        for number in old:
             _path(self._folder, number).unlink(missing_ok=True)
             del self._sizes[number]
 

@@ -1,5 +1,7 @@
 """The spool on disk: order, torn tails, trimming, and the journal's segments against the replay's arithmetic."""
 
+import asyncio
+import os
 import pathlib
 
 import pytest
@@ -176,3 +178,29 @@ def test_refusals_fill_half_attempts_nine_tenths_and_ends_always_fit(tmp_path: p
         journal.end_attempt(settlement(ended, 1))
     assert journal.open_attempts == 0
     journal.close()
+
+
+def test_a_segment_goes_only_when_what_was_carried_out_of_it_is_on_the_disk(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable: dict[int, int] = {}
+    fsync = os.fsync
+
+    def noted(handle: int) -> None:
+        fsync(handle)
+        durable[os.fstat(handle).st_ino] = os.fstat(handle).st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    journal = Journal(tmp_path, 200, 10_000)
+    journal.take(Leased(Lease("L1", "account", 0, 10**15, 10_000, 10**15)))
+    asyncio.run(journal.sync())
+    for number in range(5):
+        journal.note(refused(number))
+    journal.trim(journal.end, recovered=True)
+    journal.close()
+    for segment in tmp_path.glob("*.spool"):  # the machine loses power
+        os.truncate(segment, durable.get(segment.stat().st_ino, 0))
+    again = Journal(tmp_path, 200, 10_000)
+    found = replay.replay(again.earlier(), Epoch("pod-1", 8), 1, torn=True)
+    assert found.inventory.leases == ("L1",), "a lease that is not named is believed to be unused"
+    again.close()
