@@ -38,7 +38,7 @@ run: setup ## Govern real SDK traffic with examples/01-quickstart (ARGS=--once: 
 	@$(BIN)/llmgov local examples/01-quickstart --play $(ARGS)
 
 test: check ## Run every check and test; ends with what this machine could not run
-	@$(BIN)/pytest -n auto
+	@$(BIN)/pytest -n auto --dist loadgroup
 
 check: .venv/.setup-dev ## Formatting, lint, types, import contracts, stale generated files
 	@$(BIN)/ruff format --check .
