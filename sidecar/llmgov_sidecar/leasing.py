@@ -91,7 +91,7 @@ class Leasing:
         self._carry_out(self._purse.settle(attempt, cost, self._clock()))
 
     async def stop(self, seconds: float) -> None:
-        """Give back what is idle, as far as the hub takes it within `seconds`."""
+        """Give back what is idle, and what the hub still lends, as far as it takes it within `seconds`."""
         self._carry_out(self._purse.close(self._clock()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -108,14 +108,13 @@ class Leasing:
     def _carry_out(self, commands: Iterable[Command]) -> None:
         """Carry out commands behind those under way; at once where nothing has to be synced."""
         self._commands.extend(commands)
-        if self._carrying:
-            return
-        while self._commands:
+        while self._commands and not self._carrying:
             if _must_sync(self._commands[0]):
                 self._carrying = True
                 self._tasks.spawn("lease sync", self._carry_out_slowly())
-                return
-            self._do(self._commands.popleft())
+            else:
+                self._do(self._commands.popleft())
+        self._note_idle()
 
     async def _carry_out_slowly(self) -> None:
         try:
@@ -132,6 +131,14 @@ class Leasing:
                     self._do(self._commands.popleft())
         finally:
             self._carrying = False
+            self._note_idle()
+
+    def _note_idle(self) -> None:
+        """Idle is who neither carries out commands, nor waits for the hub's answer, nor has returns to send."""
+        if self._carrying or self._commands or self._post or self._purse.asking:
+            self._idle.clear()
+        else:
+            self._idle.set()
 
     def _do(self, command: Command) -> None:
         match command:
@@ -157,7 +164,6 @@ class Leasing:
             self._tasks.spawn("lease request", self._ask(message))
         else:
             self._post.append(message)
-            self._idle.clear()
             self._posted.set()
 
     def _answer(self, attempt: str, answer: Held | LeaseRefusal) -> None:
@@ -183,7 +189,7 @@ class Leasing:
                 await self._calls.until_answered(functools.partial(self._deliver, message))
                 self._post.popleft()
             self._posted.clear()
-            self._idle.set()
+            self._note_idle()
             await self._posted.wait()
 
     async def _deliver(self, message: LeaseReturn | Recalled) -> None:

@@ -209,6 +209,11 @@ class Purse:
         return len(self._waits)
 
     @property
+    def asking(self) -> int:
+        """How many requests the hub has not answered."""
+        return len(self._asked)
+
+    @property
     def holding(self) -> int:
         """How many attempts hold money."""
         return len(self._held)

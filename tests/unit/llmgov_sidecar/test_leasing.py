@@ -149,3 +149,23 @@ def test_a_recall_returns_what_is_idle_and_no_more(tmp_path: pathlib.Path) -> No
         assert (hub.returned[-1].amount, hub.returned[-1].final) == (600, True)
 
     harness.run(main())
+
+
+def test_a_lease_that_is_granted_while_it_stops_is_returned_whole(tmp_path: pathlib.Path) -> None:
+    """Nobody would give it back later, where the pod is gone for good."""
+
+    class Slow(Lender):
+        async def lease(self, request: LeaseRequest) -> LeaseGrant:
+            await asyncio.sleep(0.05)
+            return await super().lease(request)
+
+    async def main() -> None:
+        hub = Slow()
+        made = Setup(hub, tmp_path)
+        waiting = asyncio.get_running_loop().create_task(made.leasing.hold(wish("1")))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await made.stop()
+        assert [(message.amount, message.final) for message in hub.returned] == [(1_000_000_000, True)]
+
+    harness.run(main())
