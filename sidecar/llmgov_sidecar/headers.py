@@ -1,7 +1,7 @@
 """Headers on their way through: rebuilt for the provider, filtered for the client, and ours added."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from llmgov.policy.decision import Action, Clamp
@@ -42,9 +42,12 @@ def upstream(
     return http1.write_head(line, rebuilt)
 
 
-def downstream(reply: http1.ReplyHead, ours: Iterable[Header]) -> tuple[Header, ...]:
-    """The headers of an answer to a client. The provider's request id stays readable beside ours."""
-    dropped = _NOT_DOWNSTREAM
+def downstream(reply: http1.ReplyHead, ours: Sequence[Header]) -> tuple[Header, ...]:
+    """The headers of an answer to a client. The provider's request id stays readable beside ours.
+
+    A rate limit of ours takes the place of the provider's: with both, a client reads neither.
+    """
+    dropped = _NOT_DOWNSTREAM.union(name for name, _ in ours)
     if hop := http1.connection_tokens(reply.headers):
         dropped |= hop
     kept = [(name, value) for name, value in reply.headers if name not in dropped and not name.startswith(_OURS)]
