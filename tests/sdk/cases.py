@@ -31,20 +31,20 @@ class Town(pydantic.BaseModel):
     city: str
 
 
-def chat(text: str, *, path: str = "create", helper: bool = False, **more: Any) -> Call:
+def chat(text: str, /, *, path: str = "create", helper: bool = False, **more: Any) -> Call:
     """A chat completion with an output maximum."""
     messages = [_SYSTEM, {"role": "user", "content": text}]
     arguments = {"model": GPT, "messages": messages, "max_completion_tokens": 500, **more}
     return Call(Sdk.OPENAI, f"chat.completions.{path}", arguments, helper)
 
 
-def response(text: str, *, path: str = "create", helper: bool = False, **more: Any) -> Call:
+def response(text: str, /, *, path: str = "create", helper: bool = False, **more: Any) -> Call:
     """A response with an output maximum."""
     arguments = {"model": GPT, "input": text, "instructions": "Be brief.", "max_output_tokens": 500, **more}
     return Call(Sdk.OPENAI, f"responses.{path}", arguments, helper)
 
 
-def message(text: str, *, path: str = "create", helper: bool = False, **more: Any) -> Call:
+def message(text: str, /, *, path: str = "create", helper: bool = False, **more: Any) -> Call:
     """A message."""
     messages = [{"role": "user", "content": text}]
     arguments = {"model": CLAUDE, "system": "Be brief.", "max_tokens": 500, "messages": messages, **more}
