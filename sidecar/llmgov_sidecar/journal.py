@@ -124,7 +124,7 @@ class Journal:
 
     async def sync(self) -> None:
         """Wait until everything appended so far survives the death of the machine."""
-        await asyncio.get_running_loop().run_in_executor(None, self._spool.sync)
+        await asyncio.get_running_loop().run_in_executor(None, self._spool.syncing())
 
     def earlier(self) -> Iterator[SpoolRecord]:
         """What earlier boots left, oldest first; to be read before anything is appended."""

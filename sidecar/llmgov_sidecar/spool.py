@@ -72,8 +72,20 @@ class Spool:
         return self.end
 
     def sync(self) -> None:
-        """Wait until everything written so far is on the disk. Blocks: call it in a thread."""
+        """Wait until everything written so far is on the disk. Blocks."""
         os.fsync(self._file)
+
+    def syncing(self) -> Callable[[], None]:
+        """The same, to be called once in a thread: with a handle of its own, since this segment may be closed first."""
+        handle = os.dup(self._file)
+
+        def sync() -> None:
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+        return sync
 
     def read(self, position: Position, limit: int) -> tuple[list[bytes], Position]:
         """Up to `limit` bytes of records from `position` on (at least one record), and the position behind them."""

@@ -204,3 +204,13 @@ def test_a_segment_goes_only_when_what_was_carried_out_of_it_is_on_the_disk(
     found = replay.replay(again.earlier(), Epoch("pod-1", 8), 1, torn=True)
     assert found.inventory.leases == ("L1",), "a lease that is not named is believed to be unused"
     again.close()
+
+
+def test_a_sync_that_is_late_survives_the_end_of_its_segment(tmp_path: pathlib.Path) -> None:
+    spool = Spool(tmp_path, 1, 10_000, lambda: ())
+    spool.append(b"first")
+    late = spool.syncing()
+    spool.append(b"second, in a segment of its own")
+    late()
+    assert spool.end.segment > 1
+    spool.close()
