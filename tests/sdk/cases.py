@@ -162,7 +162,7 @@ ERRORS: dict[str, Call] = {
     f"{status} to a {name}{' stream' if streamed else ''}": make(
         f"mock: status {status}", **({"stream": True} if streamed else {})
     )
-    for status in (400, 401, 403, 404, 429, 500, 503, 529)
+    for status in (400, 403, 404, 429, 500, 503, 529)
     for name, make in _MAKERS.items()
     for streamed in (False, True)
 } | {

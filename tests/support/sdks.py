@@ -106,7 +106,7 @@ def _values(client: Any, call: Call) -> Iterator[Any]:
     if call.helper:
         with made as stream:
             yield from stream
-            yield _final(stream)
+            yield final(stream)
     elif call.arguments.get("stream"):
         with made:
             yield from made
@@ -120,7 +120,7 @@ async def _async_values(client: Any, call: Call) -> AsyncIterator[Any]:
         async with made as stream:
             async for event in stream:
                 yield event
-            yield await _final(stream)
+            yield await final(stream)
     elif call.path.endswith("models.list"):
         yield await made
     elif call.arguments.get("stream"):
@@ -131,7 +131,8 @@ async def _async_values(client: Any, call: Call) -> AsyncIterator[Any]:
         yield await made
 
 
-def _final(stream: Any) -> Any:
+def final(stream: Any) -> Any:
+    """What the stream of a helper has added up to, read to its end."""
     names = ("get_final_completion", "get_final_response", "get_final_message")
     return next(getattr(stream, name) for name in names if hasattr(stream, name))()
 

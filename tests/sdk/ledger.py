@@ -1,0 +1,46 @@
+"""The ledger's own rows, read from outside: what was held and what was charged."""
+
+import contextlib
+import json
+import pathlib
+import sqlite3
+import time
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One attempt that has ended; amounts in micro-USD."""
+
+    namespace: str
+    model: str
+    hold: int
+    cost: int
+    outcome: str
+    overrun: bool
+
+
+def ended(state_folder: pathlib.Path, namespace: str, expected: int, seconds: float = 10) -> list[Row]:
+    """The attempts of a namespace, once `expected` of them are on record and settled."""
+    until = time.monotonic() + seconds
+    with contextlib.closing(sqlite3.connect(f"file:{state_folder / 'ledger.db'}?mode=ro", uri=True)) as database:
+        while len(rows := _rows(database, namespace)) < expected and time.monotonic() < until:
+            time.sleep(0.02)
+    assert len(rows) == expected
+    return rows
+
+
+def _rows(database: sqlite3.Connection, namespace: str) -> list[Row]:
+    query = "SELECT intent, settlement FROM attempts WHERE intent IS NOT NULL AND settlement IS NOT NULL"
+    documents = ((json.loads(intent), json.loads(settlement)) for intent, settlement in database.execute(query))
+    return [
+        Row(
+            intent["subject"]["namespace"],
+            intent["subject"]["model"],
+            intent["hold"],
+            settlement["cost"],
+            settlement["outcome"],
+            settlement.get("overrun", False),
+        )
+        for intent, settlement in documents
+        if intent["subject"]["namespace"] == namespace
+    ]
