@@ -180,4 +180,8 @@ class Sidecar:
             await self._calls.until_answered(functools.partial(hub.inventory, found.inventory))
         elif epoch.number > 1:
             self._log.warning("the volume is new, but its pod is not: earlier leases stay held", epoch=str(epoch))
+        try:
+            volume.recovered(self._volume)
+        except OSError as error:
+            self._log.failure("volume", error)
         delivery.recovered = True

@@ -10,8 +10,11 @@ _BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")
 
 
 class Volume(msgspec.Struct, frozen=True):
-    """`boots` counts the starts on this volume, this one included; `torn` says that the machine has restarted since the
-    last one, so that what was not synced may be missing; `key` is secret to this sidecar."""
+    """`boots` counts the starts on this volume, this one included; `key` is secret to this sidecar.
+
+    `torn` says that the machine has restarted, so that what was not synced may be missing: since the last start, or
+    since an earlier one whose recovery never finished (`recovered`).
+    """
 
     folder: pathlib.Path
     boots: int
@@ -22,6 +25,7 @@ class Volume(msgspec.Struct, frozen=True):
 class _Boot(msgspec.Struct):
     boots: int
     machine: str
+    torn: bool = False
 
 
 def open_volume(folder: pathlib.Path) -> Volume:
@@ -33,13 +37,23 @@ def open_volume(folder: pathlib.Path) -> Volume:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     before = _read(folder / "boot.json")
     machine = _machine()
-    now = _Boot(before.boots + 1, machine)
+    torn = before.torn or (before.boots > 0 and (before.machine != machine or not machine))
+    now = _Boot(before.boots + 1, machine, torn)
     _write(folder / "boot.json", msgspec.json.encode(now))
     key = folder / "digest.key"
     if not key.exists():
         _write(key, secrets.token_bytes(32))
-    torn = before.boots > 0 and (before.machine != machine or not machine)
     return Volume(folder, now.boots, torn, key.read_bytes())
+
+
+def recovered(volume: Volume) -> None:
+    """Remember that the ledger knows what is missing: a later start need not write it off once more.
+
+    Raises:
+        OSError: it cannot be written; the next start then recovers again, which is harmless.
+    """
+    if volume.torn:
+        _write(volume.folder / "boot.json", msgspec.json.encode(_Boot(volume.boots, _machine())))
 
 
 def _read(path: pathlib.Path) -> _Boot:
@@ -65,3 +79,13 @@ def _write(path: pathlib.Path, data: bytes) -> None:
     finally:
         os.close(handle)
     temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+    """Names are lost with the machine like bytes: a volume that forgot its starts would not know that it is torn."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,6 +1,7 @@
 """What a crash at each step costs: a new sidecar starts from the disk as it was at that moment, at the same hub."""
 
 import asyncio
+import json
 import shutil
 
 import pytest
@@ -53,6 +54,40 @@ def test_a_crash_charges_what_was_dispatched_and_returns_the_rest(step: str, cos
             assert now == (intents[0].hold if cost is None else cost, 0)
             await client.close()
             shutil.rmtree(crashed)
+
+    harness.run(main())
+
+
+@pytest.mark.parametrize("interrupted", ["before it is registered", "before its returns arrive", "never"])
+def test_money_that_a_torn_spool_cannot_tell_of_is_never_lent_again(interrupted: str) -> None:
+    async def main() -> None:
+        async with world.world(harness.says(harness.whole(world.chat_answer()))) as made:
+            torn = made.folder.parent / f"{made.folder.name}-torn"
+            client = await made.client()
+            await client.ask(world.CHAT, world.chat())
+            _, lent = await made.account()
+            assert lent > 0
+            shutil.copytree(made.folder, torn)
+            await client.close()
+            await abandon(made.sidecar)
+            boot = json.loads((torn / "boot.json").read_text())
+            (torn / "boot.json").write_text(json.dumps(boot | {"machine": "another"}))
+            if interrupted != "never":
+                made.away = interrupted == "before it is registered"
+                made.takes_returns = False
+                between = made.make(volume=torn, register_seconds=0.05)
+                await between.start()
+                await asyncio.sleep(0.05)
+                await abandon(between)
+            made.away, made.takes_returns = False, True
+            made.sidecar = made.make(volume=torn)
+            await made.sidecar.start()
+            assert await made.account_when_nothing_is_lent() == (75, 0)
+            (window,) = await made.store.windows(world.system_clock())
+            assert window.unknown == lent
+            while json.loads((torn / "boot.json").read_text())["torn"]:  # noqa: ASYNC110 - nothing else says when
+                await asyncio.sleep(0.01)
+            shutil.rmtree(torn)
 
     harness.run(main())
 

@@ -134,6 +134,7 @@ class World:
         self.sidecar: Sidecar
         self.events: list[Any] = []
         self.away = False
+        self.takes_returns = True
         self.at_step: Callable[[str], None] = self.steps.append
 
     async def start(self, given: Snapshot, directory: Directory, **settings: Any) -> None:
@@ -178,6 +179,8 @@ class World:
         return await self.reached().lease(request)
 
     async def give_back(self, message: LeaseReturn) -> None:
+        if not self.takes_returns:
+            raise ConnectionError("the return is lost")
         await self.reached().give_back(message)
 
     async def recalled(self, message: Recalled) -> None:
