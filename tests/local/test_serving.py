@@ -147,3 +147,12 @@ def test_a_folder_that_is_not_valid_does_not_start(folder: pathlib.Path, tmp_pat
     assert started.returncode == 2
     assert "more.yaml:2" in started.stderr
     assert "did you mean Budget?" in started.stderr
+
+
+def test_two_processes_do_not_serve_one_state_folder(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with localmode.serving(folder, tmp_path / "state") as local:
+        done = localmode.command("local", folder, "--state", local.state_folder, "--as", "default/default=0", "--once")
+        assert done.returncode == 2
+        assert f"{local.state_folder} is served by process {local.process.pid}; name another --state" in done.stderr
+        assert local.stop() == 0
+    assert localmode.command("audit", "verify", "--state", local.state_folder).returncode == 0

@@ -18,7 +18,7 @@ from llmgov import snapshot
 from llmgov.ledger.store import StoreError
 from llmgov.policy.decision import Workload
 from llmgov_cli import audit_keys, audit_sources, errors, prices
-from llmgov_cli.local import anchor, facts, folder, link, state
+from llmgov_cli.local import anchor, facts, folder, link, lock, state
 from llmgov_cli.mock_provider import server as mock_provider
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.hub import Hub
@@ -77,7 +77,8 @@ class Serving:
         """Start everything.
 
         Raises:
-            CommandError: the folder has an error, a port cannot be had, or the ledger cannot be opened.
+            CommandError: another process serves the state folder, the folder has an error, a port cannot be had, or the
+                ledger cannot be opened.
         """
         try:
             await self._start()
@@ -91,6 +92,7 @@ class Serving:
         await self._exits.aclose()
 
     async def _start(self) -> None:
+        await self._exits.enter_async_context(lock.held(self.state_folder))
         self._stream = self._exits.enter_context((self.state_folder / "log.jsonl").open("ab"))
         self._log = logs.Log(self._stream, system_clock, process="local")
         self._exits.callback(self._log.flush)

@@ -6,15 +6,17 @@
     anchors.jsonl    checkpoints written outside the database
     sidecars/<namespace>.<serviceAccount>/  each sidecar's own volume: spool and last good snapshot
     log.jsonl        logs, a JSON object a line
+    lock             locked while a process serves; two never do (`lock`)
 
 Without `--state` every start gets a new folder below `.llmgov/`, named by its time; commands read the newest, and a
-start removes all but the ten newest. With `--state` the folder is the user's, kept and used again.
+start removes all but the ten newest and those being served. With `--state` the folder is the user's, kept and used
+again.
 """
 
 import datetime
-import os
 import pathlib
 import shutil
+from itertools import filterfalse
 from typing import Any
 
 import msgspec
@@ -22,6 +24,7 @@ import msgspec
 from llmgov import problems, snapshot
 from llmgov.instants import Instant
 from llmgov_cli import errors
+from llmgov_cli.local import lock
 
 BASE = pathlib.Path(".llmgov")
 KEPT = 10
@@ -58,11 +61,11 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def fresh(moment: datetime.datetime, base: pathlib.Path = BASE) -> pathlib.Path:
-    """Make a new state folder and forget all but the newest; `moment` names it."""
+    """Make a new state folder and forget all but the newest, and what is being served; `moment` names it."""
     base.mkdir(parents=True, exist_ok=True)
     folder = base / f"{moment:%Y%m%dT%H%M%S.%f}Z"
     folder.mkdir(mode=0o700)
-    for old in _runs(base)[:-KEPT]:
+    for old in filterfalse(lock.served, _runs(base)[:-KEPT]):
         shutil.rmtree(old, ignore_errors=True)
     return folder
 
@@ -105,17 +108,6 @@ def read_run(folder: pathlib.Path) -> Run:
         raise errors.CommandError(f"{folder} has no run.json: no `llmgov local` has served from it") from error
     except msgspec.MsgspecError as error:
         raise errors.CommandError(f"{folder}/run.json cannot be read: {error}") from error
-
-
-def serving(run: Run) -> bool:
-    """Whether the process that wrote it still lives."""
-    try:
-        os.kill(run.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _runs(base: pathlib.Path) -> list[pathlib.Path]:

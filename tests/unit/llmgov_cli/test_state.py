@@ -1,5 +1,6 @@
 """Local mode's state folder: which one a command finds, and what a start forgets."""
 
+import asyncio
 import datetime
 import os
 import pathlib
@@ -8,7 +9,7 @@ import pytest
 
 from llmgov import snapshot
 from llmgov_cli import errors
-from llmgov_cli.local import state
+from llmgov_cli.local import lock, state
 
 MOMENT = datetime.datetime(2026, 11, 24, 8, tzinfo=datetime.UTC)
 
@@ -30,6 +31,16 @@ def test_a_start_forgets_all_but_the_newest(tmp_path: pathlib.Path) -> None:
     assert sorted(tmp_path.iterdir()) == started[2:]
 
 
+def test_a_start_does_not_forget_what_is_being_served(tmp_path: pathlib.Path) -> None:
+    async def serve_and_start() -> list[pathlib.Path]:
+        old = _start(tmp_path, 0)
+        async with lock.held(old):
+            return [old, *(_start(tmp_path, minute) for minute in range(1, state.KEPT + 2))]
+
+    started = asyncio.run(serve_and_start())
+    assert sorted(tmp_path.iterdir()) == [started[0], *started[2:]]
+
+
 def test_a_state_folder_is_private(tmp_path: pathlib.Path) -> None:
     assert _start(tmp_path, 0).stat().st_mode & 0o077 == 0
 
@@ -44,12 +55,10 @@ def test_a_named_folder_must_be_one(tmp_path: pathlib.Path) -> None:
         state.find(tmp_path, tmp_path)
 
 
-def test_what_was_written_is_read_and_a_dead_process_does_not_serve(tmp_path: pathlib.Path) -> None:
+def test_what_was_written_is_read(tmp_path: pathlib.Path) -> None:
     run = _run(os.getpid())
     state.write_run(tmp_path, run)
     assert state.read_run(tmp_path) == run
-    assert state.serving(run)
-    assert not state.serving(_run(2**22 + 1))
 
 
 def _run(pid: int) -> state.Run:
