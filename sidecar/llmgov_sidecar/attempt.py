@@ -261,6 +261,8 @@ class Attempt:
     def settle(self, learnt: Learnt, status: int) -> MicroUsd:
         """Settle by what the answer said."""
         self._step("usage")
+        if status == forward.KEY_REFUSED:
+            self._log_refused_key()
         if learnt.free:
             return self._end(Outcome.FREE, 0, {}, status)
         if learnt.usage is None:
@@ -278,6 +280,11 @@ class Attempt:
         if paid > self._hold.amount:
             self._stop(plan, "it cost more than was held")
         return self._end(Outcome.SETTLED, paid, usage.counts, status)
+
+    def _log_refused_key(self) -> None:
+        provider = self._decision.provider
+        name = provider.id if provider is not None else ""
+        self._services.log.warning("the provider refused the key", request_id=self._passage.request_id, credential=name)
 
     def found(self, violations: tuple[Violation, ...]) -> None:
         """Filters found something in the answer."""

@@ -14,7 +14,7 @@ from llmgov.money import MicroUsd
 from llmgov.policy import refusals
 from llmgov.policy.decision import Violation
 from llmgov.policy.output import OutputScanner
-from llmgov.wire import formats, frames, sse
+from llmgov.wire import formats, frames, key_errors, sse
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import METERED, Answer, Frame, Refusal, Request, Usage
 from llmgov_sidecar import headers, http1
@@ -25,6 +25,9 @@ from llmgov_sidecar.upstream import Cause, Connection, UpstreamError
 
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses of a provider after which another attempt may succeed."""
+
+KEY_REFUSED = 401
+"""The status by which a provider says that the key is not valid: the credential's, as clients' never get there."""
 
 _BAD_GATEWAYS = frozenset({502, 504})
 
@@ -85,7 +88,9 @@ class Forwarder:
             raise RedirectedError
         request = self._passage.request
         streamed = request is not None and request.stream and reply.status < 300 and _is_events(reply)
-        if request is None:
+        if reply.status == KEY_REFUSED:
+            await self._key_refused(reply, ours)
+        elif request is None:
             await self._raw(reply, ours)
         elif streamed:
             await _Stream(self._passage, self._connection, self._ends, request, scanner).pass_on(reply, ours)
@@ -111,6 +116,17 @@ class Forwarder:
         self._passage.status = reply.status
         self._passage.exchange.respond(reply.status, headers.downstream(reply, ours), body, reply.reason)
         return True
+
+    async def _key_refused(self, reply: http1.ReplyHead, ours: list[Header]) -> None:
+        """Say whose business it is; the provider's words show a part of the key to who does not have it."""
+        body = await self._read()
+        self._ends.settle(Learnt(free=True), reply.status)
+        decision = self._passage.decision
+        assert decision is not None
+        assert decision.provider is not None
+        said = key_errors.with_message(body, refusals.key_refused(decision.provider.id))
+        self._passage.status = reply.status
+        self._passage.exchange.respond(reply.status, headers.downstream(reply, ours), said, reply.reason)
 
     def _filter(self, scanner: OutputScanner, answer: Answer) -> bytes | None:
         scan = scanner.scan_answer(answer.texts)

@@ -221,6 +221,13 @@ def upstream_failed(why: str, retry_after: int | None = 1) -> Refusal:
     return Refusal(Reason.UPSTREAM, f"llmgov: the provider did not answer ({why}); {advice}", retry_after=retry_after)
 
 
+def key_refused(credential: str) -> str:
+    """The words of a provider's 401, whose own show a part of the key (`llmgov.wire.key_errors`)."""
+    return (
+        f"llmgov: the provider refused the key of ProviderCredential {credential}; ask an administrator to replace it"
+    )
+
+
 def upstream_broke_off(why: str) -> Refusal:
     """The provider's stream ended before its end. `why` is a clause."""
     return Refusal(Reason.UPSTREAM, f"llmgov: the provider's answer broke off ({why}); try again", retry_after=1)

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from llmgov.ledger.messages import Intent, Outcome, Refused, Settlement, Violated
+from llmgov.policy import refusals
 from llmgov.policy.decision import Action
 from llmgov.snapshot import (
     ContentFilter,
@@ -259,6 +260,34 @@ def test_a_providers_answer_passes_and_costs_what_it_should(raw: bytes, status: 
             settlement, intent = await made.only(Settlement), await made.only(Intent)
             assert settlement.outcome is outcome
             assert settlement.cost == (0 if outcome is Outcome.FREE else intent.hold)
+            await client.close()
+
+    harness.run(main())
+
+
+WRONG_KEY = harness.whole(
+    b'{"error":{"message":"Incorrect API key provided: sk-r****nai","type":"x","code":"invalid_api_key"}}',
+    "401 Unauthorized",
+)
+
+
+@pytest.mark.parametrize("path", [world.CHAT, "/v1/batches"], ids=["a governed route", "an unmetered route"])
+def test_a_key_that_the_provider_refuses_is_the_administrators_business(path: str) -> None:
+    access = Policy("root/open", 1, ModelAccess(unmetered_routes=("POST /v1/batches",)))
+
+    async def main() -> None:
+        async with world.world(harness.says(WRONG_KEY), [access]) as made:
+            client = await made.client()
+            reply = await client.ask(path, world.chat())
+            error = json.loads(reply.body)["error"]
+            assert (reply.status, error["type"], error["code"]) == (401, "x", "invalid_api_key")
+            assert error["message"] == refusals.key_refused("root/openai")
+            assert b"sk-" not in reply.body
+            settlement = await made.only(Settlement)
+            assert (settlement.outcome, settlement.cost, settlement.status) == (Outcome.FREE, 0, 401)
+            lines = [json.loads(line) for line in made.log.getvalue().splitlines()]
+            (line,) = [line for line in lines if line["event"] == "the provider refused the key"]
+            assert (line["level"], line["credential"]) == ("warning", "root/openai")
             await client.close()
 
     harness.run(main())
