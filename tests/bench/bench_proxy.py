@@ -1,102 +1,124 @@
-"""What a request costs in the sidecar: CPU, added latency, memory, cold start. `python -m tests.bench.bench_proxy`.
+"""What a request costs in the sidecar, beside nginx in the same rounds: `python -m tests.bench.bench_proxy [ROUNDS]`.
 
-A provider, a hub and a load generator run in this process; the sidecar runs in one of its own, with ten policies on,
-money held, intents spooled and metrics written, so that its CPU time is its own. Beside it, in the same rounds, a bare
-proxy by the same libraries (bytes copied, nothing looked at) says what the machine is worth at the moment.
+Each subject is a process on one core; load and provider are others on the other cores (with one core all share it, and
+latencies mean little). The sidecar has ten policies on, holds money, spools intents and settlements, writes metrics and
+its log. Where nginx is missing, the bare proxy (bytes copied by the same libraries, nothing looked at) is the peer.
+Medians over the rounds are printed, with their ratio to the peer; nothing is asserted.
 """
 
 import asyncio
+import collections
+import contextlib
 import json
 import os
-import pathlib
 import statistics
 import sys
 import tempfile
-import time
+from typing import Any
 
 import uvloop
 
-from tests.unit.llmgov_sidecar import harness, world
+from tests.bench import provider, subjects
 
-ROUNDS = 3
-REQUESTS = 3_000
+ROUNDS = 5
 CONNECTIONS = 16
+SATURATED = 3_000
+PACED = (100, 500)
+PACED_SECONDS = 3
+STREAMS = 50
+REMEMBERED = 20_000
+"""Requests after which memory is looked at (design section 12)."""
+
+CPUS = sorted(os.sched_getaffinity(0))
+OURS = {CPUS[0]}
+OTHERS = set(CPUS[1:]) or OURS
+
+Rows = dict[tuple[str, str], list[float]]
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+async def load(port: int, mode: str, *numbers: int) -> dict[str, Any]:
+    """One run of the load generator."""
+    arguments = [str(port), mode, *map(str, numbers)]
+    async with subjects.process((sys.executable, "-m", "tests.bench.load", *arguments), OTHERS) as started:
+        output, _ = await started.communicate()
+    if not output:
+        raise RuntimeError(f"the load {' '.join(arguments)} failed; run it by hand")
+    found: dict[str, Any] = json.loads(output)
+    return found
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+async def one_round(subject: subjects.Subject | None, direct: int, rows: Rows) -> None:
+    """All measurements of one subject once; `None` is the provider itself, what latencies are compared with."""
+    name, port = (subject.name, subject.port) if subject is not None else ("direct", direct)
+    for metric, mode, *numbers in (
+        ("saturated", "saturate", CONNECTIONS, SATURATED),
+        *((f"{rate}/s", "paced", rate, rate * PACED_SECONDS) for rate in PACED),
+        ("stream", "streams", STREAMS),
+    ):
+        before = subject.cpu_seconds() if subject is not None else 0.0
+        found = await load(port, mode, *numbers)
+        spent = subject.cpu_seconds() - before if subject is not None else 0.0
+        each = found["count"] * (provider.EVENTS if mode == "streams" else 1)
+        rows[name, f"{metric} cpu"].append(spent / each * 1e6)
+        rows[name, f"{metric} p50"].append(found["p50"])
+        rows[name, f"{metric} p99"].append(found["p99"])
 
 
-async def load(port: int, requests: int, body: bytes) -> list[float]:
-    """Latencies in ms of requests over some connections, one after the other on each."""
-    latencies: list[float] = []
-    raw = harness.request(world.CHAT, body)
-
-    async def one(count: int) -> None:
-        client = await harness.Client.to(port)
-        for _ in range(count):
-            began = time.perf_counter()
-            client.send(raw)
-            reply = await client.reply()
-            latencies.append((time.perf_counter() - began) * 1000)
-            if reply.status != 200:
-                raise RuntimeError(reply.body)
-        await client.close()
-
-    await asyncio.gather(*[one(requests // CONNECTIONS) for _ in range(CONNECTIONS)])
-    return latencies
+def report(rows: Rows, names: list[str], peer: str) -> None:
+    """Medians, and what they are compared with."""
+    median = {key: statistics.median(values) for key, values in rows.items()}
+    metrics = ("saturated", *(f"{rate}/s" for rate in PACED), "stream")
+    print(f"\n{'CPU in µs':24}" + "".join(f"{metric:>20}" for metric in metrics))
+    print(f"{'':24}" + f"{'per request':>20}" * (1 + len(PACED)) + f"{'per event':>20}")
+    for name in names:
+        cells = [f"{median[name, f'{m} cpu']:.1f} ({_ratio(median, name, peer, m)})" for m in metrics]
+        print(f"{name:24}" + "".join(f"{cell:>20}" for cell in cells))
+    print(f"\n{'added ms, p50 / p99':24}" + "".join(f"{metric:>20}" for metric in metrics[1:]))
+    for name in names:
+        cells = [f"{_added(median, name, m, 'p50')} / {_added(median, name, m, 'p99')}" for m in metrics[1:]]
+        print(f"{name:24}" + "".join(f"{cell:>20}" for cell in cells))
 
 
-async def start(module: str, *arguments: str) -> tuple[asyncio.subprocess.Process, int, float]:
-    """A process that prints its port, and how long that took."""
-    began = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    line = await process.stdout.readline()
-    return process, int(line), time.perf_counter() - began
+def _ratio(median: dict[tuple[str, str], float], name: str, peer: str, metric: str) -> str:
+    return f"{median[name, f'{metric} cpu'] / median[peer, f'{metric} cpu']:.1f}x"
 
 
-async def measure(name: str, module: str, url: str, folder: str) -> None:
-    """One subject: warm up, then rounds."""
-    process, port, cold = await start(module, url, folder)
-    body = world.chat("x" * 900)
-    await load(port, 500, body)
-    costs, latencies = [], []
-    for _ in range(ROUNDS):
-        before = cpu_seconds(process.pid)
-        found = await load(port, REQUESTS, body)
-        costs.append((cpu_seconds(process.pid) - before) / len(found) * 1e6)
-        latencies += await load(port, CONNECTIONS * 20, body)
-    latencies.sort()
-    print(
-        f"{name:10} cpu/request {statistics.median(costs):7.1f} µs   p50 {statistics.median(latencies):6.2f} ms   "
-        f"p99 {latencies[int(len(latencies) * 0.99)]:6.2f} ms   memory {resident_mb(process.pid):5.1f} MB   "
-        f"cold start {cold:5.2f} s"
-    )
-    process.terminate()
-    await process.wait()
+def _added(median: dict[tuple[str, str], float], name: str, metric: str, of: str) -> str:
+    return f"{median[name, f'{metric} {of}'] - median['direct', f'{metric} {of}']:.2f}"
 
 
-async def main() -> None:
-    """Both subjects beside each other."""
-    answer = harness.whole(world.chat_answer("y" * 600), headers=b"Content-Type: application/json\r\n")
-    async with harness.Provider(harness.says(answer)).running() as provider:
-        with tempfile.TemporaryDirectory() as folder:
-            await measure("bare", "tests.bench.bare_proxy", provider.url, folder)
-            await measure("sidecar", "tests.bench.bench_sidecar", provider.url, folder)
-    print(json.dumps({"requests": REQUESTS * ROUNDS, "connections": CONNECTIONS}))
+async def main(rounds: int) -> None:
+    """All subjects beside each other."""
+    rows: Rows = collections.defaultdict(list)
+    async with contextlib.AsyncExitStack() as stack:
+        folders = [stack.enter_context(tempfile.TemporaryDirectory()) for _ in range(3)]
+        _, direct = await stack.enter_async_context(subjects.python("tests.bench.provider", cores=OTHERS))
+        enter = stack.enter_async_context
+        all_ = [await enter(subjects.ours("bare proxy", "tests.bench.bare_proxy", direct, folders[0], OURS))]
+        if subjects.NGINX is not None:
+            all_.insert(0, await enter(subjects.nginx(direct, folders[1], OURS)))
+        sidecar = await enter(subjects.ours("sidecar", "tests.bench.bench_sidecar", direct, folders[2], OURS))
+        idle = sidecar.resident_mb()
+        print(f"{len(CPUS)} cores; {'nginx' if subjects.NGINX else 'no nginx here: the bare proxy'} is the peer")
+        for subject in (*all_, sidecar):
+            await load(subject.port, "saturate", CONNECTIONS, SATURATED // 4)
+        for number in range(rounds):
+            print(f"round {number + 1} of {rounds}", flush=True)
+            for subject in (None, *all_, sidecar):
+                await one_round(subject, direct, rows)
+        report(rows, [one.name for one in (*all_, sidecar)], all_[0].name)
+        await load(sidecar.port, "saturate", CONNECTIONS, REMEMBERED)
+        memory = {one.name: one.resident_mb() for one in (*all_, sidecar)}
+    print(f"\nsidecar before any request {idle:.1f} MB; after {REMEMBERED}: " + _listed(memory, "MB"))
+    with tempfile.TemporaryDirectory() as folder:
+        starts = [await subjects.cold_start(f"{folder}/{number}", OURS) for number in range(5)]
+    print(f"`llmgov sidecar` listens after {min(starts):.2f} s (median {statistics.median(starts):.2f} s)")
+
+
+def _listed(values: dict[str, float], unit: str) -> str:
+    return ", ".join(f"{name} {value:.1f} {unit}" for name, value in values.items())
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS))

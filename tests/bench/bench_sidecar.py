@@ -4,32 +4,53 @@ Prints its port. The hub is a part of the measured process only for leases and e
 """
 
 import asyncio
-import io
 import pathlib
 import sys
 
 import uvloop
 
+from llmgov import snapshot
 from llmgov.policy.decision import Workload
 from llmgov.snapshot import (
+    Account,
     Category,
     Compliance,
     ContentFilter,
     CostLimit,
+    Dimension,
     Direction,
+    Directory,
+    Match,
     ModelAccess,
+    ModelPrice,
+    NamespacePart,
     OnDetect,
     OnExceed,
+    OrganizationPart,
     Pattern,
+    Period,
     Policy,
+    PricePart,
+    Provider,
     RateLimit,
+    Snapshot,
     Subject,
+    Target,
+    TargetKind,
 )
 from llmgov_sidecar import main as main_
 from llmgov_sidecar import settings
 from llmgov_sidecar.sidecar import Sidecar
 from tests.bench.bench_hub import BenchHub
-from tests.unit.llmgov_sidecar import world
+
+_NOWHERE = Match(namespaces=("elsewhere",))
+_PRICE = ModelPrice(
+    "openai",
+    "gpt-4o",
+    {Dimension.INPUT: 2_500_000, Dimension.OUTPUT: 10_000_000, Dimension.CACHED_INPUT: 1_250_000},
+    context_window=128_000,
+    max_output_tokens=16_384,
+)
 
 
 def policies() -> list[Policy]:
@@ -47,8 +68,18 @@ def policies() -> list[Policy]:
         Policy("root/models", 4, ModelAccess(allow=("openai/gpt-4o*", "anthropic/*"), deny=("*-preview",))),
         Policy("root/models-2", 3, ModelAccess(deny=("*-audio",))),
         Policy("root/audit", 2, Compliance(retention_days=30)),
-        Policy("root/dry", 1, ModelAccess(allow=("x",)), dry_run=False, match=world.NOWHERE),
+        Policy("root/dry", 1, ModelAccess(allow=("x",)), dry_run=False, match=_NOWHERE),
     ]
+
+
+def document(url: str) -> Snapshot:
+    """The policies, a budget of a million dollars, and one provider."""
+    target = Target(TargetKind.NAMESPACE, "shop")
+    key = snapshot.account_key("bench", str(target), Period.MONTH, "UTC")
+    budget = Account(key, target, 1_000_000_000_000, Period.MONTH, "UTC", "Budget/root/shop")
+    provider = Provider("root/openai", "openai", f"{url}/v1")
+    organization = OrganizationPart("bench", policies=tuple(policies()), accounts=(budget,), providers=(provider,))
+    return Snapshot(snapshot.FORMAT, organization, NamespacePart("shop"), PricePart((_PRICE,)))
 
 
 async def main(url: str, folder: str) -> None:
@@ -56,10 +87,9 @@ async def main(url: str, folder: str) -> None:
     given = settings.Settings(
         namespace="shop", pod="pod-1", port=0, admin_port=-1, volume=pathlib.Path(folder) / "sidecar"
     )
-    sidecar = Sidecar(given, Workload("shop", "web"), BenchHub(), log_stream=io.BytesIO())
-    await sidecar.configuration.apply(
-        world.document(url, policies(), [world.budget("1000000")]), world.NOBODY, world.KEYS
-    )
+    log = (pathlib.Path(folder) / "log.jsonl").open("wb")
+    sidecar = Sidecar(given, Workload("shop", "web"), BenchHub(), log_stream=log)
+    await sidecar.configuration.apply(document(url), Directory(), {"root/openai": "sk-real"})
     print(await sidecar.start(), flush=True)
     main_.settle_memory()
     await asyncio.Event().wait()
