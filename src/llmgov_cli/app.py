@@ -257,11 +257,14 @@ def prices_update(
 
 
 @app.command("mock-provider")
-def mock_provider(port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0: any free one.")] = 4019) -> None:
+def mock_provider(
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0: any free one.")] = 4019,
+    seed: Annotated[int, typer.Option(help="Whole number from which ids are made; equal seeds, equal answers.")] = 0,
+) -> None:
     """Serve a mock of the providers' APIs on 127.0.0.1: real wire formats, errors and streams, no models."""
     from llmgov_cli.mock_provider import main as implementation
 
-    raise typer.Exit(implementation.run(port))
+    raise typer.Exit(implementation.run(port, seed))
 
 
 @app.command()
