@@ -45,7 +45,7 @@ class RateLimit(Model):
     concurrent: scalars.Count | None = None
     """Requests that are not yet answered."""
     per: Subject
-    """Whose requests are counted together. A request without a verified user counts for its workload."""
+    """Whose requests are counted together. A request without a user, proved or trusted, counts for its workload."""
     on_exceed: OnExceed = OnExceed.BLOCK
     """Block refuses at once; Throttle lets the request wait, in the order of arrival."""
     max_wait: scalars.UpTo5Minutes | None = None
