@@ -5,6 +5,7 @@ import json
 import pathlib
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -21,12 +22,19 @@ class Row(NamedTuple):
 
 def ended(state_folder: pathlib.Path, namespace: str, expected: int, seconds: float = 10) -> list[Row]:
     """The attempts of a namespace, once `expected` of them are on record and settled."""
-    until = time.monotonic() + seconds
     with contextlib.closing(sqlite3.connect(f"file:{state_folder / 'ledger.db'}?mode=ro", uri=True)) as database:
-        while len(rows := _rows(database, namespace)) < expected and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: len(_rows(database, namespace)) >= expected, seconds)
+        rows = _rows(database, namespace)
     assert len(rows) == expected
     return rows
+
+
+def until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for what is true once events have reached the ledger, which they do a moment after the answer."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not on record within {seconds} s"
+        time.sleep(0.02)
 
 
 def _rows(database: sqlite3.Connection, namespace: str) -> list[Row]:

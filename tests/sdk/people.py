@@ -1,6 +1,8 @@
 """The tests' own login server, as far as anybody sees of it: two keys, a key set, and the tokens that it signs."""
 
+import base64
 import functools
+import hmac
 import json
 import time
 from typing import Any
@@ -30,16 +32,39 @@ def key_set() -> str:
 
 def token(user: str, algorithm: str = "ES256", *, key: Any = None, **claims: Any) -> str:
     """A token for a user, good for an hour unless `claims` say otherwise; `None` leaves a claim out."""
-    usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "exp": int(time.time()) + 3600}
-    said = {name: value for name, value in (usual | claims).items() if value is not None}
-    header = {"kid": _KEYS[algorithm]} if algorithm in _KEYS else {"kid": "curve"}
-    return jwt.encode(said, private_key(algorithm) if key is None else key, algorithm=algorithm, headers=header)
+    said = {name: value for name, value in (_claims(user) | claims).items() if value is not None}
+    signing = private_key(algorithm) if key is None else key
+    return jwt.encode(said, signing, algorithm=algorithm, headers={"kid": _KEYS[algorithm]})
 
 
-def public_pem(algorithm: str) -> bytes:
-    """What everybody may know of a key, in the form that careless verifiers took for a shared secret."""
-    public = private_key(algorithm).public_key()
-    return bytes(public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+def another_key() -> Any:
+    """A key that the issuer does not have."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def signed_with_public_key(user: str) -> str:
+    """A token by somebody who hopes that the verifier takes the public key for a shared secret (RFC 8725, 2.1)."""
+    public = private_key("RS256").public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    secret = public.public_bytes(serialization.Encoding.PEM, form)
+    head, claims = (
+        _base64(json.dumps(one).encode()) for one in ({"alg": "HS256", "typ": "JWT", "kid": "primes"}, _claims(user))
+    )
+    return f"{head}.{claims}.{_base64(hmac.digest(secret, f'{head}.{claims}'.encode(), 'sha256'))}"
+
+
+def unsigned(user: str) -> str:
+    """A token without any signature."""
+    head, claims = (_base64(json.dumps(one).encode()) for one in ({"alg": "none", "typ": "JWT"}, _claims(user)))
+    return f"{head}.{claims}."
+
+
+def _claims(user: str) -> dict[str, Any]:
+    return {"iss": ISSUER, "aud": AUDIENCE, "sub": user, "exp": int(time.time()) + 3600}
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _public(algorithm: str) -> dict[str, Any]:
