@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 
 import msgspec
-
 from llmgov.ledger.messages import Subject
 from llmgov.policy import access, engine, identity, refusals
 from llmgov.policy.decision import Action, Decision, Workload
@@ -18,10 +17,11 @@ from llmgov.policy.runtime import Runtime
 from llmgov.wire import formats, malformed, route, splice
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Format, Reason, ReplaceText, Request, Route
-from llmgov_sidecar import headers, http1, server
 from llmgov_sidecar.attempt import Attempt, Services
 from llmgov_sidecar.configuration import Active, Configuration
 from llmgov_sidecar.passage import UNMETERED, Passage, RefusedError
+
+from llmgov_sidecar import headers, http1, server
 from llmgov_sidecar.turns import Turns
 
 _PAUSE = 0.25
@@ -31,11 +31,11 @@ _LONGEST_PAUSE = 2.0
 class Proxy:
     """The application of the proxy's listener."""
 
-    def __init__(self, services: Services, configuration: Configuration, workload: Workload) -> None:
+    def __init__(self, services: Services, configuration: Configuration, workload: Workload, turns: Turns) -> None:
         self._services = services
         self._configuration = configuration
         self._workload = workload
-        self._turns = Turns(services.clock)
+        self._turns = turns
 
     async def serve(self, exchange: server.Exchange) -> None:
         """Answer one request."""

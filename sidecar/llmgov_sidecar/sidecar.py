@@ -12,7 +12,6 @@ from llmgov.ledger import replay
 from llmgov.ledger.commands import SpoolRecord
 from llmgov.ledger.messages import Epoch
 from llmgov.policy.decision import Workload
-from llmgov_sidecar import server, volume
 from llmgov_sidecar.admin import Admin
 from llmgov_sidecar.attempt import Services
 from llmgov_sidecar.calls import Calls
@@ -24,11 +23,14 @@ from llmgov_sidecar.leasing import Leasing
 from llmgov_sidecar.logs import Log
 from llmgov_sidecar.metrics import Metrics
 from llmgov_sidecar.passage import Observer
-from llmgov_sidecar.proxy import Proxy
 from llmgov_sidecar.records import Records, Sequence
 from llmgov_sidecar.settings import Settings
 from llmgov_sidecar.tasks import Tasks
 from llmgov_sidecar.upstream import Pool
+
+from llmgov_sidecar import server, volume
+from llmgov_sidecar.proxy import Proxy
+from llmgov_sidecar.turns import Turns
 
 
 def system_clock() -> Instant:
@@ -40,7 +42,8 @@ class Sidecar:
     """A proxy with its spool, leases and configuration.
 
     `await start()` returns the port; `configuration.apply` may be called before and at any time after; `await stop()`
-    drains. `observer` is told of each step of an attempt (tests kill the process there).
+    drains. `observer` is told of each step of an attempt (tests kill the process there). Sidecars of one process that
+    are given the same `turns` count their requests together where a rate limit is not per workload.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Sidecar:
         clock: Callable[[], Instant] = system_clock,
         observer: Observer = lambda _: None,
         log_stream: BinaryIO | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
@@ -66,7 +70,7 @@ class Sidecar:
         self._tasks = Tasks(self._log.failure)
         self._calls = Calls(settings.waits(), self._log.failure)
         self._services = self._assemble(observer)
-        self._proxy = Proxy(self._services, self.configuration, workload)
+        self._proxy = Proxy(self._services, self.configuration, workload, turns or Turns(clock))
         self._listener = server.Listener(self._proxy, settings.bounds(), Tasks(self._log.failure))
         self._admin = server.Listener(
             Admin(self.metrics, lambda: not self._listener.draining, self._refresh),

@@ -10,7 +10,7 @@ from llmgov.policy.state import State, Turn
 
 
 class Turns:
-    """The rate state of one sidecar, and who waits at it."""
+    """The rate state of one sidecar, or of several that share it in one event loop, and who waits at it."""
 
     def __init__(self, clock: Callable[[], Instant]) -> None:
         self.state = State()

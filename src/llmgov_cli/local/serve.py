@@ -13,21 +13,22 @@ from typing import Self
 
 import msgspec
 from aiohttp import web
-
 from llmgov import snapshot
 from llmgov.ledger.store import StoreError
 from llmgov.policy.decision import Workload
-from llmgov_cli import audit_keys, audit_sources, errors, prices
-from llmgov_cli.local import anchor, facts, folder, link, lock, state
 from llmgov_cli.mock_provider import server as mock_provider
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.hub import Hub
+from llmgov_sidecar.passage import Observer
+from llmgov_store.sqlite import SqliteStore
+
+from llmgov_cli import audit_keys, audit_sources, errors, prices
+from llmgov_cli.local import anchor, facts, folder, link, lock, state
 from llmgov_sidecar import hub as sidecar_hub
 from llmgov_sidecar import logs
 from llmgov_sidecar import settings as sidecar_settings
-from llmgov_sidecar.passage import Observer
 from llmgov_sidecar.sidecar import Sidecar, system_clock
-from llmgov_store.sqlite import SqliteStore
+from llmgov_sidecar.turns import Turns
 
 HOST = "127.0.0.1"
 ACTOR = "local"
@@ -67,6 +68,7 @@ class Serving:
         self._bounds = bounds
         self._prices = prices.prices()
         self._loaded: folder.Loaded | None = None
+        self._turns = Turns(system_clock)
         self._sidecars: dict[str, Sidecar] = {}
         self._enforcing: dict[str, bool] = {}
         self._directory = snapshot.Directory()
@@ -153,7 +155,14 @@ class Serving:
             volume=volume,
         )
         identity = Workload(namespace, account, pod=chosen.pod)
-        return Sidecar(chosen, identity, self._connect(self._hub), observer=self._observer, log_stream=self._stream)
+        return Sidecar(
+            chosen,
+            identity,
+            self._connect(self._hub),
+            observer=self._observer,
+            log_stream=self._stream,
+            turns=self._turns,
+        )
 
     async def _start_sidecars(self) -> None:
         for workload, sidecar in self._sidecars.items():

@@ -40,9 +40,11 @@ from llmgov.snapshot import (
     TargetKind,
 )
 from llmgov_hub.hub import Hub
+from llmgov_store.memory import MemoryStore
+
 from llmgov_sidecar import settings as sidecar_settings
 from llmgov_sidecar.sidecar import Sidecar, system_clock
-from llmgov_store.memory import MemoryStore
+from llmgov_sidecar.turns import Turns
 from tests.unit.llmgov_sidecar import harness
 
 KEYS = {"root/openai": "sk-real-openai", "root/anthropic": "sk-real-anthropic"}
@@ -144,8 +146,8 @@ class World:
         await self.sidecar.configuration.apply(given, directory, KEYS)
         await self.sidecar.start()
 
-    def make(self, **settings: Any) -> Sidecar:
-        """A sidecar of this world's pod, not started."""
+    def make(self, *, turns: Turns | None = None, **settings: Any) -> Sidecar:
+        """A sidecar of this world's pod, or of the one that the settings name, not started."""
         values = {
             "namespace": "shop",
             "service_account": "web",
@@ -160,10 +162,11 @@ class World:
         }
         return Sidecar(
             sidecar_settings.Settings(**values),
-            Workload("shop", "web", pod="pod-1"),
+            Workload(values["namespace"], values["service_account"], pod=values["pod"]),
             self,
             observer=self._at_step,
             log_stream=self.log,
+            turns=turns,
         )
 
     def _at_step(self, step: str) -> None:
