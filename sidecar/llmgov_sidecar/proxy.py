@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 
 import msgspec
+
 from llmgov.ledger.messages import Subject
 from llmgov.policy import access, engine, identity, refusals
 from llmgov.policy.decision import Action, Decision, Workload
@@ -17,11 +18,10 @@ from llmgov.policy.runtime import Runtime
 from llmgov.wire import formats, malformed, route, splice
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Format, Reason, ReplaceText, Request, Route
+from llmgov_sidecar import headers, http1, server
 from llmgov_sidecar.attempt import Attempt, Services
 from llmgov_sidecar.configuration import Active, Configuration
 from llmgov_sidecar.passage import UNMETERED, Passage, RefusedError
-
-from llmgov_sidecar import headers, http1, server
 from llmgov_sidecar.turns import Turns
 
 _PAUSE = 0.25

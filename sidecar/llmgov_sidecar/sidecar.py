@@ -12,6 +12,7 @@ from llmgov.ledger import replay
 from llmgov.ledger.commands import SpoolRecord
 from llmgov.ledger.messages import Epoch
 from llmgov.policy.decision import Workload
+from llmgov_sidecar import server, volume
 from llmgov_sidecar.admin import Admin
 from llmgov_sidecar.attempt import Services
 from llmgov_sidecar.calls import Calls
@@ -23,14 +24,12 @@ from llmgov_sidecar.leasing import Leasing
 from llmgov_sidecar.logs import Log
 from llmgov_sidecar.metrics import Metrics
 from llmgov_sidecar.passage import Observer
+from llmgov_sidecar.proxy import Proxy
 from llmgov_sidecar.records import Records, Sequence
 from llmgov_sidecar.settings import Settings
 from llmgov_sidecar.tasks import Tasks
-from llmgov_sidecar.upstream import Pool
-
-from llmgov_sidecar import server, volume
-from llmgov_sidecar.proxy import Proxy
 from llmgov_sidecar.turns import Turns
+from llmgov_sidecar.upstream import Pool
 
 
 def system_clock() -> Instant:

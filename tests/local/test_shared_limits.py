@@ -4,6 +4,7 @@ import pathlib
 
 import openai
 import pytest
+
 from tests.support import localmode
 
 LIMIT = """

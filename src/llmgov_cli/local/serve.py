@@ -13,22 +13,22 @@ from typing import Self
 
 import msgspec
 from aiohttp import web
+
 from llmgov import snapshot
 from llmgov.ledger.store import StoreError
 from llmgov.policy.decision import Workload
+from llmgov_cli import audit_keys, audit_sources, errors, prices
+from llmgov_cli.local import anchor, facts, folder, link, lock, state
 from llmgov_cli.mock_provider import server as mock_provider
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.hub import Hub
-from llmgov_sidecar.passage import Observer
-from llmgov_store.sqlite import SqliteStore
-
-from llmgov_cli import audit_keys, audit_sources, errors, prices
-from llmgov_cli.local import anchor, facts, folder, link, lock, state
 from llmgov_sidecar import hub as sidecar_hub
 from llmgov_sidecar import logs
 from llmgov_sidecar import settings as sidecar_settings
+from llmgov_sidecar.passage import Observer
 from llmgov_sidecar.sidecar import Sidecar, system_clock
 from llmgov_sidecar.turns import Turns
+from llmgov_store.sqlite import SqliteStore
 
 HOST = "127.0.0.1"
 ACTOR = "local"

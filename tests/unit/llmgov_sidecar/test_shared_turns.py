@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from llmgov.snapshot import OnExceed, Policy, RateLimit, Subject
 
+from llmgov.snapshot import OnExceed, Policy, RateLimit, Subject
 from llmgov_sidecar.sidecar import system_clock
 from llmgov_sidecar.turns import Turns
 from tests.unit.llmgov_sidecar import harness, world

@@ -40,11 +40,10 @@ from llmgov.snapshot import (
     TargetKind,
 )
 from llmgov_hub.hub import Hub
-from llmgov_store.memory import MemoryStore
-
 from llmgov_sidecar import settings as sidecar_settings
 from llmgov_sidecar.sidecar import Sidecar, system_clock
 from llmgov_sidecar.turns import Turns
+from llmgov_store.memory import MemoryStore
 from tests.unit.llmgov_sidecar import harness
 
 KEYS = {"root/openai": "sk-real-openai", "root/anthropic": "sk-real-anthropic"}
