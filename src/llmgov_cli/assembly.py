@@ -2,10 +2,12 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from llmgov import compiler, problems, snapshot
-from llmgov_cli import manifests
+from llmgov.compiler import codes
+from llmgov_cli import absences, echoes, manifests
 from llmgov_cli.manifests import Declared, Manifest
 
 CLUSTER = "local"
@@ -66,10 +68,12 @@ def _mapping(value: object) -> dict[str, object]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Offline:
-    """Files compiled where neither the cluster nor its Secrets can be seen."""
+class Checked:
+    """Files, compiled, and everything that is wrong with them, in the order of files and lines."""
 
     compiled: compiler.Compiled
+    documents: tuple[Manifest, ...]
+    declared: tuple[Declared, ...]
     findings: tuple[manifests.Finding, ...]
 
     @property
@@ -77,21 +81,55 @@ class Offline:
         """The findings because of which it would not be put in force."""
         return tuple(each for each in self.findings if each.problem.severity is problems.Severity.ERROR)
 
+    @property
+    def warnings(self) -> tuple[manifests.Finding, ...]:
+        """The findings in spite of which it would be."""
+        return tuple(each for each in self.findings if each.problem.severity is problems.Severity.WARNING)
+
 
 def compile_files(
-    paths: Iterable[pathlib.Path], prices: snapshot.PricePart, workload_namespaces: Iterable[str] = ()
-) -> Offline:
-    """Read, parse and compile files and folders."""
-    found, unreadable = manifests.load(paths)
+    paths: Iterable[pathlib.Path],
+    prices: snapshot.PricePart,
+    workload_namespaces: Iterable[str] = (),
+    *,
+    complete: bool = False,
+    previous: compiler.Compiled | None = None,
+) -> Checked:
+    """Read, parse and compile files and folders.
+
+    `complete` says that nothing exists beside what the files and `workload_namespaces` say, as in local mode. Otherwise
+    files that hold a Secret are taken to hold all that they refer to, and files that name a namespace to name all;
+    files that hold none say nothing about them. `previous` makes it quicker and changes nothing else.
+    """
+    places, workloads = list(paths), tuple(workload_namespaces)
+    found, unreadable = manifests.load(places)
     declared, wrong = manifests.parse(found)
-    given = resource_set(found, declared, workload_namespaces, secrets_known=False)
-    compiled = compiler.compile(given, prices)
-    return Offline(compiled, (*unreadable, *wrong, *located(declared, compiled.problems)))
+    secrets_known = complete or any(each.kind == "Secret" for each in found)
+    given = resource_set(found, declared, workloads, secrets_known=secrets_known)
+    compiled = compiler.compile(given, prices, previous)
+    faults = [*unreadable, *wrong]
+    findings = {
+        *faults,
+        *echoes.without(located(declared, compiled.problems), faults),
+        *absences.nothing(places, found, faults),
+        *absences.namespaces(found, declared, workloads, root=ROOT_NAMESPACE, complete=complete),
+    }
+    return Checked(compiled, tuple(found), tuple(declared), tuple(sorted(findings, key=_place)))
 
 
 def located(declared: Iterable[Declared], several: Iterable[problems.Problem]) -> Iterator[manifests.Finding]:
-    """The compiler's problems, each at its place in its resource's file; of two of one name, the second is blamed."""
-    by_reference = {each.resource.ref: each.manifest for each in declared}
+    """The compiler's problems, each at its place in its resource's file."""
+    places: defaultdict[problems.ResourceRef, list[Manifest]] = defaultdict(list)
+    for each in declared:
+        places[each.resource.ref].append(each.manifest)
     for problem in several:
-        if problem.resource in by_reference:
-            yield manifests.located(by_reference[problem.resource], problem)
+        yield manifests.located(_manifest(places[problem.resource], problem), problem)
+
+
+def _manifest(candidates: Sequence[Manifest], problem: problems.Problem) -> Manifest:
+    """Of two manifests of one resource the first is compiled, and the last is the one too many."""
+    return candidates[-1 if problem.code == codes.DUPLICATE.name else 0]
+
+
+def _place(finding: manifests.Finding) -> tuple[str, int, str, str]:
+    return str(finding.file), finding.line, finding.problem.field, finding.problem.code

@@ -27,12 +27,12 @@ def run(request: pathlib.Path, folder: pathlib.Path, out: TextIO) -> int:
         errors.CommandError: the request's file cannot be read as one.
     """
     situation = read(request)
-    offline = assembly.compile_files([folder], prices.prices(), [situation.principal.namespace])
-    if offline.errors:
-        out.writelines(f"{finding}\n" for finding in offline.errors)
+    checked = assembly.compile_files([folder], prices.prices(), [situation.principal.namespace])
+    if checked.errors:
+        out.writelines(f"{finding}\n" for finding in checked.errors)
         return 1
     try:
-        outcome = whatif.decide(offline.compiled, situation)
+        outcome = whatif.decide(checked.compiled, situation)
     except (till.UnknownBudgetError, ValueError) as error:
         raise errors.CommandError(f"{request}: {error}") from error
     out.write("\n".join(_sections(situation, outcome)))

@@ -177,7 +177,7 @@ def _manifest(file: pathlib.Path, document: positioned.Document) -> Manifest | F
         return manifest
     problem = Problem(
         "ForeignKind",
-        ResourceRef(manifest.kind, _name(raw)),
+        ResourceRef(manifest.kind, name(raw)),
         "",
         f"is of {manifest.api_version} and not read here",
         f"write apiVersion: {base.API_VERSION} if it is meant for us",
@@ -186,7 +186,8 @@ def _manifest(file: pathlib.Path, document: positioned.Document) -> Manifest | F
     return Finding(file, line, problem)
 
 
-def _name(raw: dict[str, Any]) -> str:
+def name(raw: Mapping[str, Any]) -> str:
+    """A document's own name, empty where it has none."""
     metadata = raw.get("metadata")
     return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
 

@@ -61,17 +61,17 @@ def _run_file(file: pathlib.Path, known: snapshot.PricePart, results: list[Resul
         faults.append(str(error))
         return
     namespaces = {each.case.principal.namespace for each in located}
-    offline = assembly.compile_files([file.parent / path for path in found.resources], known, namespaces)
-    if offline.errors:
-        faults.extend(str(finding) for finding in offline.errors)
+    checked = assembly.compile_files([file.parent / path for path in found.resources], known, namespaces)
+    if checked.errors:
+        faults.extend(str(finding) for finding in checked.errors)
         return
-    results.extend(_run_case(file, each, offline) for each in located)
+    results.extend(_run_case(file, each, checked) for each in located)
 
 
-def _run_case(file: pathlib.Path, located: cases.Located, offline: assembly.Offline) -> Result:
+def _run_case(file: pathlib.Path, located: cases.Located, checked: assembly.Checked) -> Result:
     case = located.case
     try:
-        outcome = whatif.decide(offline.compiled, case)
+        outcome = whatif.decide(checked.compiled, case)
     except (till.UnknownBudgetError, money.MoneyError, ValueError) as error:
         return Result(file, located.line, case.name, "", (str(error),))
     return Result(file, located.line, case.name, outcome.action.value, tuple(unmet(case.expect, outcome)))

@@ -30,13 +30,13 @@ def gather(given: inputs.ResourceSet) -> Spaces:
         resource.metadata.namespace: {} for resource in given.resources if resource.metadata.namespace
     }
     if not given.every_namespace:
-        labels.update((name, {}) for resource in given.resources for name in _named(resource))
+        labels.update((name, {}) for resource in given.resources for name in named(resource))
     labels.update((namespace.name, namespace.labels) for namespace in given.namespaces)
     return Spaces({name: {_NAME_LABEL: name, **labels[name]} for name in sorted(labels)}, given.every_namespace)
 
 
-def _named(resource: resources.Resource) -> Iterator[str]:
-    """The namespaces that a resource names."""
+def named(resource: resources.Resource) -> Iterator[str]:
+    """The namespaces that a resource names, its own left out."""
     match resource:
         case resources.Team():
             yield from _names(resource.spec.namespaces)

@@ -8,13 +8,13 @@ import dataclasses
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
-from llmgov import compiler, problems, snapshot
-from llmgov_cli import assembly, manifests
+from llmgov import compiler, snapshot
+from llmgov_cli import absences, assembly, manifests
 from llmgov_cli.local import secrets
 
 MOCK_HOST = "mock-provider"
@@ -27,7 +27,7 @@ class Loaded:
 
     `mocked` is `compiled` with the mock's address where a provider's host is `mock-provider`: what sidecars get.
     `keys` maps a provider's id to its key, in memory only; `rejected` are sentences with file and line, empty where the
-    configuration may be put in force.
+    configuration may be put in force; `warnings` are those about what may be, and is probably not meant.
     """
 
     compiled: compiler.Compiled
@@ -36,6 +36,7 @@ class Loaded:
     findings: tuple[manifests.Finding, ...]
     keys: Mapping[str, str]
     rejected: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def load(
@@ -46,19 +47,20 @@ def load(
     previous: compiler.Compiled | None = None,
 ) -> Loaded:
     """Read, parse and compile the folder; `previous` makes it quicker and changes nothing else."""
-    found, unreadable = manifests.load([folder])
-    declared, wrong = manifests.parse(found)
-    given = assembly.resource_set(found, declared, workload_namespaces, secrets_known=True)
-    compiled = compiler.compile(given, prices, previous)
-    keys, unusable = secrets.keys(found, declared, os.environ)
-    findings = (*unreadable, *wrong, *_located(declared, compiled.problems), *unusable)
+    workloads = tuple(workload_namespaces)
+    checked = assembly.compile_files([folder], prices, workloads, complete=True, previous=previous)
+    keys, unusable = secrets.keys(checked.documents, checked.declared, os.environ)
     return Loaded(
-        compiled=compiled,
-        mocked=with_mock(compiled, mock_port),
-        documents=tuple(each.manifest.raw for each in declared),
-        findings=findings,
+        compiled=checked.compiled,
+        mocked=with_mock(checked.compiled, mock_port),
+        documents=tuple(each.manifest.raw for each in checked.declared),
+        findings=(*checked.findings, *unusable),
         keys=keys,
-        rejected=tuple(str(each) for each in findings if each.problem.severity is problems.Severity.ERROR),
+        rejected=tuple(map(str, (*checked.errors, *unusable))),
+        warnings=(
+            *map(str, checked.warnings),
+            *absences.workloads(checked.declared, checked.documents, workloads),
+        ),
     )
 
 
@@ -83,14 +85,3 @@ def _address(base_url: str, port: int) -> str:
     if parts.hostname != MOCK_HOST:
         return base_url
     return parts._replace(scheme="http", netloc=f"127.0.0.1:{port}").geturl()
-
-
-def _located(
-    declared: Iterable[manifests.Declared], several: Iterable[problems.Problem]
-) -> Iterator[manifests.Finding]:
-    places = {each.resource.ref: each.manifest for each in declared}
-    for problem in several:
-        if problem.resource in places:
-            yield manifests.located(places[problem.resource], problem)
-        else:
-            yield manifests.Finding(pathlib.Path(), 0, problem)

@@ -11,7 +11,7 @@ from llmgov.compiler import codes
 from llmgov.resources import parsing, translate
 from llmgov.wire import refusals
 from llmgov.wire.events import Format, Reason, Refusal
-from llmgov_cli import manifests, reference
+from llmgov_cli import absences, manifests, reference
 
 ROOT = pathlib.Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "troubleshooting.md").read_text()
@@ -29,7 +29,8 @@ def _declared() -> set[str]:
     models = [*reference.models().values(), *resources.KINDS.values()]
     rules = {rule.code for model in models for rule in model.invariants}
     formats = {text.code for text in reference.texts()}
-    return {code.name for code in codes.ALL} | rules | formats | {*translate.CODES, *parsing.CODES, *manifests.CODES}
+    made = {*translate.CODES, *parsing.CODES, *manifests.CODES, *absences.CODES}
+    return {code.name for code in codes.ALL} | rules | formats | made
 
 
 def test_every_code_has_a_heading_and_every_heading_a_code() -> None:

@@ -97,3 +97,32 @@ def test_values_of_secrets_are_in_no_document(tmp_path: pathlib.Path) -> None:
     loaded = _load(tmp_path, _credential())
     assert "sk-1" not in repr(loaded.documents)
     assert "sk-1" not in repr(snapshot.encode(loaded.mocked.organization))
+
+
+HEAD = "apiVersion: llmgov.dev/v1alpha1\n"
+POLICY = HEAD + "kind: LLMPolicy\nmetadata: {{name: x, namespace: {}}}\nspec: {{modelAccess: {{allow: ['*']}}}}\n"
+
+
+def test_a_policy_in_a_namespace_without_document_or_workload_is_warned_of(tmp_path: pathlib.Path) -> None:
+    loaded = _load(tmp_path, POLICY.format("shoop"))
+    assert loaded.rejected == ()
+    assert [each for each in loaded.warnings if "all.yaml:3: warning: LLMPolicy/shoop/x metadata.namespace: " in each]
+
+
+@pytest.mark.parametrize("namespace", ["default", "llm-governance"])
+def test_a_workloads_own_namespace_and_the_root_are_not_warned_of(tmp_path: pathlib.Path, namespace: str) -> None:
+    assert _load(tmp_path, POLICY.format(namespace)).warnings == ()
+
+
+def test_a_workload_in_a_namespace_that_no_document_names_is_warned_of(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "all.yaml").write_text(POLICY.format("shop"))
+    loaded = folder.load(tmp_path, PRICES, ["shoop", "default", "shop"], 4321)
+    assert [each for each in loaded.warnings if "no document names the namespace shoop" in each]
+    assert len(loaded.warnings) == 1
+
+
+def test_one_mistake_is_one_reason(tmp_path: pathlib.Path) -> None:
+    budget = HEAD + "kind: Budget\nmetadata: {name: b, namespace: llm-governance}\n"
+    team = HEAD + "kind: Team\nmetadata: {name: a}\n"
+    text = "---\n".join([team, budget + 'spec: {target: {team: a}, limit: "5", period: Day}\n'])
+    assert len(_load(tmp_path, text).rejected) == 1

@@ -10,7 +10,7 @@ import pathlib
 import pytest
 
 from llmgov.resources import KINDS, outline, parsing, scalars, text, translate
-from llmgov_cli import manifests, validate
+from llmgov_cli import absences, assembly, manifests, prices, validate
 
 FOLDER = pathlib.Path(__file__).parents[2] / "golden" / "invalid"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -39,10 +39,8 @@ def test_an_invalid_file_is_explained_in_exactly_these_words(
 
 
 def test_every_code_has_an_invalid_file() -> None:
-    found, findings = manifests.load(FILES)
-    _, wrong = manifests.parse(found)
-    shown = {finding.problem.code for finding in [*findings, *wrong]}
-    assert _codes() - IN_CODE_ONLY <= shown
+    findings = [finding for file in FILES for finding in assembly.compile_files([file], prices.prices()).findings]
+    assert _codes() - IN_CODE_ONLY <= {finding.problem.code for finding in findings}
 
 
 def test_every_sentence_of_a_rule_or_format_is_shown_by_an_invalid_file() -> None:
@@ -57,7 +55,7 @@ def test_no_golden_file_is_left_over() -> None:
 def _codes() -> set[str]:
     rules = {rule.code for model in _models() for rule in model.invariants}
     formats = {form.code for form in _formats()}
-    return rules | formats | {*parsing.CODES, *translate.CODES, *manifests.CODES}
+    return rules | formats | {*parsing.CODES, *translate.CODES, *manifests.CODES, *absences.CODES}
 
 
 def _sentences() -> set[str]:
@@ -130,3 +128,68 @@ def test_a_team_that_cannot_be_read_is_not_called_unknown_as_well(tmp_path: path
     validate.run([tmp_path], out)
     assert "UnknownTeam" not in out.getvalue()
     assert out.getvalue().endswith("1 valid resource, 1 error, 0 warnings\n")
+
+
+HEAD = "apiVersion: llmgov.dev/v1alpha1\n"
+CREDENTIAL = (
+    HEAD + "kind: ProviderCredential\nmetadata: {name: openai, namespace: llm-governance}\n"
+    "spec: {provider: openai, secretRef: {name: key, key: api-key}}\n"
+)
+SECRET = (
+    "---\napiVersion: v1\nkind: Secret\n"
+    "metadata: {{name: {name}, namespace: llm-governance}}\nstringData: {{{key}: x}}\n"
+)
+POLICY = HEAD + "kind: LLMPolicy\nmetadata: {name: x, namespace: shoop}\nspec: {modelAccess: {allow: ['*']}}\n"
+NAMESPACE = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+
+
+def _validated(tmp_path: pathlib.Path, text: str) -> tuple[int, str]:
+    tmp_path.joinpath("all.yaml").write_text(text)
+    out = io.StringIO()
+    return validate.run([tmp_path], out), out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(CREDENTIAL, "", id="a folder without Secrets does not know which there are"),
+        pytest.param(CREDENTIAL + SECRET.format(name="key", key="api-key"), "", id="the Secret is there"),
+        pytest.param(CREDENTIAL + SECRET.format(name="kye", key="api-key"), "[SecretNotFound]", id="another name"),
+        pytest.param(CREDENTIAL + SECRET.format(name="key", key="key"), "[SecretKeyMissing]", id="another entry"),
+    ],
+)
+def test_a_folder_with_secrets_is_taken_to_hold_all(tmp_path: pathlib.Path, text: str, said: str) -> None:
+    code, output = _validated(tmp_path, text)
+    assert said in output
+    assert (code, output.count("\n")) == ((1, 2) if said else (0, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        pytest.param(POLICY, False, id="a folder that names no namespace does not know which there are"),
+        pytest.param(POLICY + NAMESPACE, True, id="a folder that names some is taken to name all"),
+        pytest.param(POLICY + NAMESPACE + NAMESPACE.replace("shop", "shoop"), False, id="it is named"),
+    ],
+)
+def test_a_policy_in_a_namespace_that_does_not_exist_governs_nobody(
+    tmp_path: pathlib.Path, text: str, warned: bool
+) -> None:
+    code, output = _validated(tmp_path, text)
+    assert code == 0
+    assert (
+        "all.yaml:3: warning: LLMPolicy/shoop/x metadata.namespace: there is no namespace shoop" in output
+    ) is warned
+
+
+def test_a_folder_without_resources_is_warned_of(tmp_path: pathlib.Path) -> None:
+    out = io.StringIO()
+    assert validate.run([tmp_path], out) == 0
+    assert out.getvalue().startswith(f"{tmp_path}:1: warning: holds no resource, so nothing is governed; ")
+    assert out.getvalue().endswith("0 valid resources, 0 errors, 1 warning\n")
+
+
+def test_a_resource_with_an_error_across_resources_is_not_valid(tmp_path: pathlib.Path) -> None:
+    budget = HEAD + "kind: Budget\nmetadata: {name: b, namespace: llm-governance}\n"
+    _, output = _validated(tmp_path, budget + 'spec: {target: {team: ghosts}, limit: "5", period: Day}\n')
+    assert output.endswith("\n0 valid resources, 1 error, 0 warnings\n")
