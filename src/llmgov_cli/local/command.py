@@ -4,23 +4,21 @@ import asyncio
 import contextlib
 import datetime
 import pathlib
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from llmgov_cli import errors, traffic
-from llmgov_cli.local import play, players, state, watch
+from llmgov_cli.local import play, players, state, watch, workloads
 
 if TYPE_CHECKING:
     from llmgov_cli.local.serve import Serving
 
-DEFAULT = "default/default"
-DEFAULT_PORT = 4010
 
-
-def run(place: pathlib.Path, workloads: list[str], explicit: pathlib.Path | None, *, playing: bool, once: bool) -> int:
-    """Serve `place`; `workloads` are `namespace/serviceAccount=port`. Returns the exit code.
+def run(place: pathlib.Path, given: list[str], explicit: pathlib.Path | None, *, playing: bool, once: bool) -> int:
+    """Serve `place`; `given` are `namespace/serviceAccount=port`. Returns the exit code.
 
     Raises:
         CommandError: an argument or the folder is wrong, or something cannot be started.
@@ -28,38 +26,47 @@ def run(place: pathlib.Path, workloads: list[str], explicit: pathlib.Path | None
     if not place.is_dir():
         raise errors.CommandError(f"{place} is no folder")
     steps = play.read(place) if playing else None
-    ports = _workloads(workloads, steps, once=once)
+    if playing and steps is None:
+        _warn(f"no {play.FILE} in {place}: nothing to play")
+    ports = workloads.ports(given, steps, once=once)
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(place, _state_folder(explicit), ports, steps, once=once))
+        return runner.run(_run(place, explicit, ports, steps, once=once))
 
 
-def _workloads(given: list[str], steps: traffic.Traffic | None, *, once: bool) -> dict[str, int]:
-    ports = dict(map(_workload, given)) or {DEFAULT: 0 if once else DEFAULT_PORT}
-    for workload in steps.workloads() if steps else ():
-        ports.setdefault(workload, 0)
-    return ports
-
-
-def _workload(text: str) -> tuple[str, int]:
-    name, _, port = text.partition("=")
-    namespace, _, account = name.partition("/")
-    if not (namespace and account and port.isdecimal() and int(port) < 65536):
-        raise errors.CommandError(f"--as {text}: write NAMESPACE/SERVICEACCOUNT=PORT, such as {DEFAULT}=4010")
-    return name, int(port)
-
-
-def _state_folder(explicit: pathlib.Path | None) -> pathlib.Path:
-    if explicit is None:
-        return state.fresh(datetime.datetime.now(datetime.UTC))
-    explicit.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _state_folder(place: pathlib.Path, explicit: pathlib.Path | None) -> pathlib.Path:
+    try:
+        if explicit is None:
+            return state.fresh(datetime.datetime.now(datetime.UTC))
+        _check_outside(place, explicit)
+        explicit.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        where = state.BASE if explicit is None else f"--state {explicit}"
+        raise errors.CommandError(f"{where} cannot be made a folder: {error.strerror}") from error
     return explicit
 
 
+def _check_outside(place: pathlib.Path, explicit: pathlib.Path) -> None:
+    """Keys do not belong among YAML that is committed, nor a database into a folder that is watched."""
+    served, kept = place.resolve(), explicit.resolve()
+    hidden = kept.is_relative_to(served) and any(part.startswith(".") for part in kept.relative_to(served).parts)
+    if kept.is_relative_to(served) and not hidden:
+        raise errors.CommandError(
+            f"--state {explicit} lies in {place}, and keys would be written among its YAML; name a folder elsewhere, or"
+            " one whose name begins with a dot"
+        )
+
+
 async def _run(
-    place: pathlib.Path, state_folder: pathlib.Path, ports: dict[str, int], steps: traffic.Traffic | None, *, once: bool
+    place: pathlib.Path,
+    explicit: pathlib.Path | None,
+    ports: dict[str, int],
+    steps: traffic.Traffic | None,
+    *,
+    once: bool,
 ) -> int:
+    state_folder = _state_folder(place, explicit)
     _say(f"Starting hub, sidecars and a mock provider for {place}")
     seen = watch.signature(place)
     async with contextlib.AsyncExitStack() as exits:
@@ -71,10 +78,11 @@ async def _run(
 
         serving = await exits.enter_async_context(serve.Serving(place, state_folder, ports))
         _say(f"Serving; state is in {state_folder}")
+        _warn_all(serving)
         held = await _play(serving, steps, applications) if steps is not None else True
         if not once:
             await applications.stop()
-            _say_where(serving.ports)
+            _say_where(serving.ports, explicit)
             await _serve(serving, seen)
     return 0 if held else 1
 
@@ -111,14 +119,20 @@ _TABLES: tuple[tuple[str, Callable[[pathlib.Path], int]], ...] = (
 )
 
 
-def _say_where(ports: Mapping[str, int]) -> None:
+def _say_where(ports: Mapping[str, int], explicit: pathlib.Path | None) -> None:
     _say("")
     for workload, port in ports.items():
         _say(f"Applications of {workload} find their providers here; paste this into a shell:")
         variables = players.environment(port)
         _say("".join(f"  export {name}={value}\n" for name, value in variables.items() if "PROXY" not in name.upper()))
-    _say("Look with `llmgov get budgets`, `llmgov get violations`, `llmgov spend`, `llmgov audit show`.")
+    _say(f"Look with {', '.join(looking(explicit))}.")
     _say("Edit the YAML: a saved file is enforced at once. Ctrl-C ends.")
+
+
+def looking(explicit: pathlib.Path | None) -> list[str]:
+    """The commands that look at what is served, as they must be typed."""
+    state_option = "" if explicit is None else f" --state {shlex.quote(str(explicit))}"
+    return [f"`llmgov {what}{state_option}`" for what in ("get budgets", "get violations", "spend", "audit show")]
 
 
 async def _serve(serving: "Serving", seen: watch.Signature) -> None:
@@ -144,7 +158,17 @@ async def _reload(serving: "Serving") -> None:
         _say("Not in force, the last good configuration stays:\n  " + "\n  ".join(rejected))
     else:
         _say(f"In force since {datetime.datetime.now(datetime.UTC):%H:%M:%S.%f}"[:-3] + "Z: the folder as saved")
+        _warn_all(serving)
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
+
+
+def _warn_all(serving: "Serving") -> None:
+    for sentence in serving.warnings:
+        _warn(sentence)
+
+
+def _warn(text: str) -> None:
+    print(f"llmgov: {text}", file=sys.stderr, flush=True)

@@ -170,7 +170,10 @@ class Serving:
                 self.ports[workload] = await sidecar.start()
             except OSError as error:
                 port = self._workloads[workload]
-                raise errors.CommandError(f"port {port} for {workload}: {error.strerror or error}") from error
+                raise errors.CommandError(
+                    f"port {port} for {workload}: {error.strerror or error}; choose another with --as {workload}=0 (0:"
+                    " any free one)"
+                ) from error
             self._exits.push_async_callback(sidecar.stop)
 
     async def reload(self) -> tuple[str, ...]:
@@ -207,6 +210,11 @@ class Serving:
             except ValueError:
                 self._enforcing[workload] = False
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What of the configuration in force is probably not meant, as sentences."""
+        return () if self._loaded is None else self._loaded.warnings
+
     async def follow_approvals(self) -> None:
         """Hand decisions on, whoever took them; runs until cancelled."""
         while True:
@@ -221,9 +229,11 @@ class Serving:
             await self._hand_out()
 
     async def _current_directory(self) -> snapshot.Directory:
-        approvals = await self._hub.approvals.for_directory()
+        approvals = self._hub.approvals
         return snapshot.Directory(
-            approvals=approvals, stopped=tuple(sorted(await self._hub.approvals.stopped_models()))
+            approvals=await approvals.for_directory(),
+            denials=await approvals.denials(),
+            stopped=tuple(sorted(await approvals.stopped_models())),
         )
 
     async def approve_all(self) -> int:

@@ -1,0 +1,73 @@
+"""`llmgov local`: wrong arguments end it with one sentence, and what is probably not meant is said."""
+
+import pathlib
+
+import pytest
+
+from llmgov_cli import errors, traffic
+from llmgov_cli.local import command, workloads
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        pytest.param(["a/b"], r"--as a/b: write NAMESPACE/SERVICEACCOUNT=PORT", id="no port"),
+        pytest.param(["a/b=70000"], r"--as a/b=70000: write NAMESPACE", id="a port beyond all ports"),
+        pytest.param(["a/b=²"], r"--as a/b=²: write NAMESPACE", id="a digit that is no number"),
+        pytest.param(["a=1"], r"--as a: write NAMESPACE/SERVICEACCOUNT, such", id="no ServiceAccount"),
+        pytest.param(["Shop/web=1"], r"--as Shop/web: the namespace must be lower-case", id="capitals"),
+        pytest.param(["a.b/web=1"], r"--as a\.b/web: the namespace must be lower-case", id="a dot in a namespace"),
+        pytest.param(["a/b/c=1"], r"--as a/b/c: the ServiceAccount must be lower-case", id="one slash too many"),
+        pytest.param(["../../x/web=1"], r"the namespace must be lower-case", id="a path"),
+        pytest.param(["a/b=1", "a/b=2"], r"--as a/b=2: a/b is given twice; a workload has one port", id="twice"),
+    ],
+)
+def test_a_workload_that_is_none_is_an_error(given: list[str], sentence: str) -> None:
+    with pytest.raises(errors.CommandError, match=sentence):
+        workloads.ports(given, None, once=False)
+
+
+def test_workloads_of_the_traffic_get_any_free_port_unless_one_was_given() -> None:
+    steps = traffic.parse({"steps": [{"name": "x", "workload": "a/b"}, {"name": "y", "workload": "a/c.d"}]})
+    assert workloads.ports(["a/b=1"], steps, once=True) == {"a/b": 1, "a/c.d": 0}
+    assert workloads.ports([], None, once=False) == {"default/default": 4010}
+    assert workloads.ports([], None, once=True) == {"default/default": 0}
+
+
+def test_a_workload_of_the_traffic_that_is_none_is_an_error() -> None:
+    steps = traffic.parse({"steps": [{"name": "x", "workload": "Shop/web"}]})
+    with pytest.raises(errors.CommandError, match=r"traffic\.yaml: workload Shop/web: the namespace must be"):
+        workloads.ports([], steps, once=True)
+
+
+@pytest.mark.parametrize("state", ["file", "file/below", "/proc/nope"])
+def test_a_state_folder_that_cannot_be_made_is_an_error(tmp_path: pathlib.Path, state: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "policies").mkdir()
+    with pytest.raises(errors.CommandError, match=r"--state .* cannot be made a folder: "):
+        command.run(tmp_path / "policies", [], tmp_path / state, playing=True, once=True)
+
+
+@pytest.mark.parametrize("state", [".", "below", "below/it", "../folder/below", "link"])
+def test_state_is_not_kept_among_the_yaml(tmp_path: pathlib.Path, state: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "link").symlink_to(folder)
+    with pytest.raises(errors.CommandError, match=r"keys would be written among its YAML; name a folder elsewhere"):
+        command.run(folder, [], folder / state, playing=False, once=True)
+    assert [each.name for each in folder.iterdir()] == ["link"]
+
+
+@pytest.mark.parametrize("state", [".state", ".a/b"])
+def test_a_hidden_folder_may_hold_state_and_nothing_to_play_is_said(
+    tmp_path: pathlib.Path, state: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run(tmp_path, [], tmp_path / state, playing=True, once=True) == 0
+    said = capfd.readouterr().err
+    assert f"llmgov: no traffic.yaml in {tmp_path}: nothing to play" in said
+    assert "holds no resource, so nothing is governed" in said
+
+
+def test_the_commands_that_look_name_the_state_folder_where_one_was_given() -> None:
+    assert command.looking(None)[0] == "`llmgov get budgets`"
+    assert command.looking(pathlib.Path("my state"))[0] == "`llmgov get budgets --state 'my state'`"
