@@ -48,7 +48,7 @@ def standings(plan: CostPlan, spent: Mapping[str, str], now: Instant) -> tuple[S
 
 def _names(account: snapshot.Account) -> tuple[str, ...]:
     """What `spent` may call an account: `Budget/namespace/name`, `namespace/name`, `name`."""
-    _, _, id_ = account.source.partition("/")
+    id_ = account.source.removeprefix("Budget/")
     return account.source, id_, id_.rpartition("/")[2]
 
 

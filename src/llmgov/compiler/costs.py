@@ -76,7 +76,7 @@ def _placed(
         limit=money.parse_amount(limit.amount),
         period=limit.period,
         time_zone=body.time_zone,
-        source=str(given.ref),
+        source=given.id,
         currency=body.currency,
         nano_usd=world.rates[body.currency],
         thresholds=_thresholds(body.thresholds or ()),

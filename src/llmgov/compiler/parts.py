@@ -48,23 +48,23 @@ def overlaps(
 
 
 def _warnings(limits: Sequence[snapshot.Account]) -> Iterator[problems.Problem]:
-    sources = sorted(limit.source for limit in limits)
+    resources = sorted(str(_reference(limit)) for limit in limits)
     for limit in limits:
-        others = _others(sources, limit.source)
+        others = _others(resources, str(_reference(limit)))
         message = f"limits the same account as {others} ({limit.target}, {limit.period.value}, {limit.time_zone})"
-        yield codes.OVERLAPPING_BUDGETS.at(_reference(limit.source), "spec", message)
+        yield codes.OVERLAPPING_BUDGETS.at(_reference(limit), "spec", message)
 
 
-def _others(sources: Sequence[str], own: str) -> str:
+def _others(resources: Sequence[str], own: str) -> str:
     """The first of the others by name, and how many more there are."""
-    named = [source for source in sources[: _NAMED + 1] if source != own][:_NAMED]
-    more = len(sources) - 1 - len(named)
+    named = [resource for resource in resources[: _NAMED + 1] if resource != own][:_NAMED]
+    more = len(resources) - 1 - len(named)
     return ", ".join(named) + (f" and {more} more" if more else "")
 
 
-def _reference(source: str) -> problems.ResourceRef:
-    kind, namespace, name = source.split("/")
-    return problems.ResourceRef(kind, name, namespace)
+def _reference(limit: snapshot.Account) -> problems.ResourceRef:
+    *kind, namespace, name = limit.source.split("/")
+    return problems.ResourceRef(kind[0] if kind else "LLMPolicy", name, namespace)
 
 
 def assemble(

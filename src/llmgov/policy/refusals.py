@@ -115,7 +115,7 @@ def approval_required(policy: str, why: str, approval: str | None = None) -> Ref
     return Refusal(
         Reason.APPROVAL,
         f"llmgov: {_source(policy)} requires approval: {why}; ask an approver to run `{command}`, then send it again",
-        policy=_name(policy),
+        policy=policy,
     )
 
 
@@ -156,7 +156,7 @@ def budget_exhausted(
         Reason.BUDGET,
         f"llmgov: {_source(source)} has {_usd(max(remaining, 0))} left and this request may cost {_usd(needed)};"
         f" {advice} (resets {instants.to_rfc3339(resets)})",
-        policy=_name(source),
+        policy=source,
         details={"needed": money.format_amount(needed), "remaining": money.format_amount(max(remaining, 0))},
     )
 
@@ -271,18 +271,12 @@ def bad_token(why: str) -> Refusal:
 
 
 def _denied(policy: str, sentence: str, param: str | None = None) -> Refusal:
-    return Refusal(Reason.DENIED, f"llmgov: {sentence}", policy=_name(policy), param=param)
-
-
-def _name(source: str) -> str:
-    """What limits money, as headers and records name it: a policy without its kind, as all other policies."""
-    return source.removeprefix("LLMPolicy/")
+    return Refusal(Reason.DENIED, f"llmgov: {sentence}", policy=policy, param=param)
 
 
 def _source(source: str) -> str:
-    """The same in a sentence: `policy ns/name`, `Budget/ns/name`."""
-    name = _name(source)
-    return f"policy {name}" if name.count("/") == 1 else name
+    """What limits money, in a sentence: `policy ns/name`, `Budget/ns/name`."""
+    return f"policy {source}" if source.count("/") == 1 else source
 
 
 def _advice(wait: Duration | None) -> str:

@@ -21,7 +21,7 @@ def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
             made |= _of_source(f"Budget/{_id(resource)}", observed)
             made["conditions"].append(_exhausted(resource, made, observed))
         case resources.LLMPolicy():
-            made |= _of_source(f"LLMPolicy/{_id(resource)}", observed) | _policy(resource, observed)
+            made |= _of_source(_id(resource), observed) | _policy(resource, observed)
         case resources.Team():
             made |= _team(resource, observed)
         case resources.PolicyTemplate():
@@ -88,9 +88,7 @@ def _exhausted(budget: resources.Budget, made: dict[str, Any], observed: Observe
 
 def _policy(policy: resources.LLMPolicy, observed: Observed) -> dict[str, Any]:
     have, want = _enforced(policy, observed)
-    mine = [
-        violation for violation in observed.violations if violation.policy in (_id(policy), f"LLMPolicy/{_id(policy)}")
-    ]
+    mine = [violation for violation in observed.violations if violation.policy == _id(policy)]
     counts: collections.Counter[str] = collections.Counter()
     for violation in mine:
         counts[violation.action.value] += violation.count
