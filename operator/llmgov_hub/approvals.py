@@ -8,7 +8,7 @@ from llmgov.ledger import approvals
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.rows import ApprovalRow
 from llmgov.ledger.store import Store
-from llmgov.snapshot import Approval
+from llmgov.snapshot import Approval, Denial
 from llmgov_hub.recorder import Recorder
 
 
@@ -56,6 +56,10 @@ class Approvals:
     async def for_directory(self) -> tuple[Approval, ...]:
         """The approvals of requests that may be used now."""
         return approvals.for_directory(await self._store.approvals(), self._clock())
+
+    async def denials(self) -> tuple[Denial, ...]:
+        """What was denied lately, so that who asks again learns it."""
+        return approvals.denials(await self._store.approvals(), self._clock())
 
     async def stopped_models(self) -> frozenset[str]:
         """Models (`provider/model`) that cost more than was held and wait for an acknowledgement."""

@@ -16,9 +16,9 @@ from llmgov.ledger.messages import Charged, Intent, LeaseRefusal, Outcome, Settl
 from llmgov.ledger.purse import Wish
 from llmgov.money import MicroUsd
 from llmgov.policy import cost, refusals
-from llmgov.policy.decision import Action, CostPlan, Decision, Violation
+from llmgov.policy.decision import Action, ApprovalRequest, CostPlan, Decision, Violation
 from llmgov.prices.document import CALLS
-from llmgov.snapshot import AuditMode, Dimension, OnFailure
+from llmgov.snapshot import Approval, AuditMode, Dimension, OnFailure
 from llmgov.wire import formats, splice
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Edit, Refusal, ReplaceText, Request
@@ -130,7 +130,7 @@ class Attempt:
                 return _Hold(plan.want)
             raise RefusedError(refusals.unavailable(str(error))) from error
         if isinstance(answer, LeaseRefusal):
-            raise _out_of_money(answer, plan)
+            raise _out_of_money(answer, plan, self._decision.approval_request)
         for key, percent in answer.over.items():
             self._found_over(plan, key, percent)
         return _Hold(answer.amount, answer.charged, leased=True)
@@ -357,10 +357,10 @@ class Attempt:
         self._services.observer(name)
 
 
-def _out_of_money(refusal: LeaseRefusal, plan: CostPlan) -> RefusedError:
+def _out_of_money(refusal: LeaseRefusal, plan: CostPlan, asks: ApprovalRequest | None) -> RefusedError:
     match refusal.why:
-        case Why.APPROVAL if plan.approval is not None and refusal.approval == plan.approval.id:
-            return RefusedError(refusals.approval_used(plan.approval.id))
+        case Why.APPROVAL if plan.approval is not None and asks is not None and refusal.approval == plan.approval.id:
+            return _used_up(plan.approval, asks)
         case Why.APPROVAL:
             told = refusals.threshold_approval(refusal.source, refusal.threshold, refusal.limit, refusal.approval)
             action, reason = Action.REQUIRE_APPROVAL, f"threshold:{refusal.threshold}"
@@ -371,3 +371,9 @@ def _out_of_money(refusal: LeaseRefusal, plan: CostPlan) -> RefusedError:
         case _:
             return RefusedError(refusals.unavailable("this sidecar's place at the ledger was taken by a newer one"))
     return RefusedError(told, (Violation(told.policy or refusal.source, action, reason, told.message),))
+
+
+def _used_up(approval: Approval, asks: ApprovalRequest) -> RefusedError:
+    told = refusals.approval_used(asks.policy, approval.id)
+    violation = Violation(asks.policy, Action.REQUIRE_APPROVAL, "approval_used", told.message)
+    return RefusedError(told, (violation,), asks)

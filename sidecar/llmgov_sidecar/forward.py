@@ -124,7 +124,7 @@ class Forwarder:
         decision = self._passage.decision
         assert decision is not None
         assert decision.provider is not None
-        said = key_errors.with_message(body, refusals.key_refused(decision.provider.id))
+        said = key_errors.with_message(body, refusals.key_refused(decision.provider.id).message)
         self._passage.status = reply.status
         self._passage.exchange.respond(reply.status, headers.downstream(reply, ours), said, reply.reason)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from llmgov.instants import Instant
 from llmgov.ledger.messages import Subject
-from llmgov.policy.decision import Action, Clamp, Decision, Principal, Violation, Workload
+from llmgov.policy.decision import Action, ApprovalRequest, Clamp, Decision, Principal, Violation, Workload
 from llmgov.wire.events import Format, Refusal, Request
 from llmgov_sidecar.configuration import Active
 from llmgov_sidecar.server import Exchange
@@ -18,12 +18,15 @@ UNMETERED = "unmetered"
 
 
 class RefusedError(Exception):
-    """The request ends here, with an answer of ours. `by_policy` is false for what no policy decided (no violation)."""
+    """The request ends here, with an answer of ours; `asks` is the approval that is to be pending from now on."""
 
-    def __init__(self, refusal: Refusal, violations: tuple[Violation, ...] = ()) -> None:
+    def __init__(
+        self, refusal: Refusal, violations: tuple[Violation, ...] = (), asks: ApprovalRequest | None = None
+    ) -> None:
         super().__init__(refusal.reason.value)
         self.refusal = refusal
         self.violations = violations
+        self.asks = asks
 
 
 @dataclasses.dataclass(slots=True)

@@ -138,7 +138,7 @@ class Proxy:
         )
         self._services.records.evaluated(passage)
         if decision.refusal is not None:
-            raise RefusedError(decision.refusal, decision.violations)
+            raise RefusedError(decision.refusal, decision.violations, decision.approval_request)
         return decision
 
     async def _attempt(
@@ -169,7 +169,7 @@ class Proxy:
             exchange.respond(answer.status, _encode(answer.headers), answer.body)
         self._services.records.count_violations(refused.violations)
         if refusal.reason is not Reason.UPSTREAM:  # then the attempt's own settlement says it
-            self._services.records.refused(passage, refusal, answer.status, refused.violations)
+            self._services.records.refused(passage, refused, answer.status)
         return dict(answer.headers)["x-llmgov-decision"]
 
 

@@ -18,7 +18,7 @@ from llmgov.wire.events import Refusal
 from llmgov_sidecar.journal import Journal
 from llmgov_sidecar.logs import Log
 from llmgov_sidecar.metrics import Metrics
-from llmgov_sidecar.passage import Passage
+from llmgov_sidecar.passage import Passage, RefusedError
 
 SINGLY = 20
 """Refusals of one kind that are recorded one by one in a second."""
@@ -60,10 +60,9 @@ class Records:
         self._lost = 0
         self._evaluations: dict[tuple[str, str, str], int] = {}
 
-    def refused(self, passage: Passage, refusal: Refusal, status: int, violations: tuple[Violation, ...]) -> None:
+    def refused(self, passage: Passage, refused: RefusedError, status: int) -> None:
         """A request that was not dispatched."""
-        asks = passage.decision.approval_request if passage.decision else None
-        self._refused(passage.request_id, passage.subject(), refusal, status, violations, asks)
+        self._refused(passage.request_id, passage.subject(), refused.refusal, status, refused.violations, refused.asks)
 
     def faulted(self, request_id: str, subject: Subject, refusal: Refusal, status: int) -> None:
         """A message that never became a request."""

@@ -121,8 +121,19 @@ def test_an_approval_given_from_outside_lets_the_same_request_pass_once(
             except openai.PermissionDeniedError:
                 time.sleep(0.05)
         assert answer == "You said: Say hello"
-        with pytest.raises(openai.PermissionDeniedError):
+        with pytest.raises(openai.PermissionDeniedError, match=f"`llmgov approvals approve {pending['id']}`"):
             _ask(client, "gpt-4o")
+        denial = ("approvals", "deny", pending["id"], "--reason", "too dear", "--state", local.state_folder)
+        until = time.monotonic() + 5
+        while (denied := localmode.command(*denial)).returncode and time.monotonic() < until:
+            time.sleep(0.05)
+        assert denied.returncode == 0, "one request after the use asks anew"
+        until, told = time.monotonic() + 5, ""
+        while "was denied: too dear" not in told and time.monotonic() < until:
+            with pytest.raises(openai.PermissionDeniedError) as caught:
+                _ask(client, "gpt-4o")
+            told = str(caught.value)
+        assert f"{pending['id']} was denied: too dear" in told
         again = localmode.command("approvals", "approve", pending["id"], "--state", local.state_folder)
         assert again.returncode == 2
         assert again.stderr.startswith("llmgov: ")

@@ -4,8 +4,6 @@ An approval is known by what it covers, so that what is asked for twice is one r
 used once, in the transaction that lends for it (`llmgov.ledger.grants`).
 """
 
-import hashlib
-
 import msgspec
 
 from llmgov import instants
@@ -13,7 +11,7 @@ from llmgov.instants import Duration, Instant
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Refused, Settlement
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, OutboxEntry
-from llmgov.snapshot import Approval, Audience
+from llmgov.snapshot import Approval, Audience, Denial, approval_id
 
 PENDING_LIFE: Duration = 7 * instants.DAY
 """How long a request's approval may wait for a decision; then it can be asked for again."""
@@ -24,14 +22,15 @@ APPROVED_LIFE: Duration = instants.DAY
 FOR_EVER: Instant = 2**62
 """The expiry of what does not expire."""
 
+MAX_DENIALS = 1000
+"""So many of the latest denials are told to sidecars; who asks for an older one is told to wait for an approval."""
+
+MAX_REASON = 200
+"""Characters of a denial's reason that an application is shown."""
+
 
 class ApprovalError(Exception):
     """An approval cannot be decided; the message, made for its caller, says why."""
-
-
-def identity(covers: str) -> str:
-    """A short name for people to type, the same for the same thing."""
-    return f"apr-{hashlib.sha256(covers.encode()).hexdigest()[:12]}"
 
 
 def ask(book: Book, row: ApprovalRow) -> None:
@@ -51,7 +50,7 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
     """
     if event.approval_digest is None:
         return
-    id_ = identity(event.approval_digest)
+    id_ = approval_id(event.approval_digest)
     known = book.approvals.get(id_)
     if known is not None and known.state is not ApprovalState.USED and now < known.expires:
         return
@@ -71,7 +70,7 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
 
 def stop_model(book: Book, model: str, settlement: Settlement, now: Instant) -> None:
     """A model cost more than was held for it: it is stopped under cost limits until somebody acknowledges that."""
-    id_ = identity(model)
+    id_ = approval_id(model)
     known = book.approvals.get(id_)
     if known is not None and known.state is ApprovalState.PENDING:
         return
@@ -114,6 +113,22 @@ def usable(row: ApprovalRow, now: Instant) -> bool:
 def for_directory(rows: list[ApprovalRow], now: Instant) -> tuple[Approval, ...]:
     """The open approvals of requests, as sidecars' directories name them."""
     return tuple(Approval(row.id, row.digest, row.expires) for row in rows if usable(row, now))
+
+
+def denials(rows: list[ApprovalRow], now: Instant) -> tuple[Denial, ...]:
+    """What was denied and is not asked for again yet, the latest decisions first."""
+    denied = [
+        row
+        for row in rows
+        if row.kind is ApprovalKind.REQUEST and row.state is ApprovalState.DENIED and now < row.expires
+    ]
+    latest = sorted(denied, key=lambda row: (-(row.decided or 0), row.id))[:MAX_DENIALS]
+    return tuple(Denial(row.id, row.digest, row.expires, _shown(row.reason)) for row in latest)
+
+
+def _shown(reason: str) -> str:
+    """One line of it, since it becomes a part of a sentence."""
+    return " ".join(reason.split())[:MAX_REASON]
 
 
 def stopped_models(rows: list[ApprovalRow]) -> frozenset[str]:

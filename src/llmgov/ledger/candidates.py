@@ -12,7 +12,7 @@ from llmgov.ledger.messages import Need
 from llmgov.ledger.rows import AccountRow, ApprovalKind, ApprovalRow, ApprovalState, Window, scope
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
-from llmgov.snapshot import Account
+from llmgov.snapshot import Account, approval_id
 
 Definitions: TypeAlias = Mapping[str, Account]
 """The accounts that the ledger itself knows to be in force, by the key without a user: these decide, and what a sidecar
@@ -75,7 +75,7 @@ def approval(candidate: Candidate, now: Instant) -> ApprovalRow | None:
         return None
     window, percent, source = candidate.window, candidate.ceiling.percent, candidate.account.source
     return ApprovalRow(
-        id=approvals.identity(f"{window.account}/{window.start}/{percent}"),
+        id=approval_id(f"{window.account}/{window.start}/{percent}"),
         kind=ApprovalKind.THRESHOLD,
         policy=source,
         summary=f"spend beyond {percent} % of {source}",

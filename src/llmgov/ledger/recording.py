@@ -10,7 +10,7 @@ from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Event, Intent, Refused, Settlement, Violated
 from llmgov.ledger.rows import ApprovalKind, OutboxEntry, ViolationRow
 from llmgov.policy.decision import Violation
-from llmgov.snapshot import Audience
+from llmgov.snapshot import Audience, approval_id
 
 NOTICE_PERIOD: Duration = instants.HOUR
 """Of one policy's violations of one kind in one namespace, an audience hears once in this time."""
@@ -24,7 +24,7 @@ def lock(events: Sequence[Event]) -> Lock:
         attempts=_distinct(event.id for event in events if isinstance(event, Intent | Settlement)),
         intents=tuple(event for event in events if isinstance(event, Intent)),
         events=_distinct(event.id for event in events if isinstance(event, Refused | Violated)),
-        approvals=_distinct(map(approvals.identity, digests)),
+        approvals=_distinct(map(approval_id, digests)),
         approval_kinds=(ApprovalKind.OVERRUN,) if overran else (),
     )
 

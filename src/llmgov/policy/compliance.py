@@ -12,14 +12,15 @@ from llmgov.money import MicroUsd
 from llmgov.policy import globs, refusals
 from llmgov.policy.decision import Action, ApprovalRequest, Principal
 from llmgov.policy.plan import Plan
+from llmgov.policy.rules import Rule
 from llmgov.policy.verdict import Verdict
-from llmgov.snapshot import Approval, Compliance, Directory
-from llmgov.wire.events import Request
+from llmgov.snapshot import Approval, Compliance, Denial, Directory, approval_id
+from llmgov.wire.events import Refusal, Request
 
 
 @dataclasses.dataclass(slots=True, frozen=True)
 class Outcome:
-    """The verdict; the open approval that the request uses up, or the one that it has to ask for."""
+    """The verdict; the open approval that the request uses up; the one to ask for where there is none any more."""
 
     verdict: Verdict
     approval: Approval | None = None
@@ -53,15 +54,15 @@ def check(
         if held is not None and worst_case is None:
             verdict.refuse(rule, "unknown_price", refusals.approval_unpriced(rule.id, f"{plan.kind}/{plan.model}"))
             continue
+        reason, sentence = why
+        if rule.acts and asks is None:
+            asks = ApprovalRequest(mark, rule.id, _summary(principal, plan, sentence))
         if held is not None:
             verdict.passed(rule, f"approved ({held.id})")
             approval = held if rule.acts else approval
             continue
-        reason, sentence = why
-        refusal = refusals.approval_required(rule.id, sentence)
+        refusal = _refusal(rule, sentence, mark, _denial(directory, mark, now))
         verdict.refuse(rule, reason, refusal, Action.REQUIRE_APPROVAL)
-        if rule.acts and asks is None:
-            asks = ApprovalRequest(mark, rule.id, _summary(principal, plan, sentence))
     return Outcome(verdict, approval, asks)
 
 
@@ -91,6 +92,17 @@ def _open(directory: Directory, mark: str, now: Instant) -> Approval | None:
     return next(
         (approval for approval in directory.approvals if approval.digest == mark and now < approval.expires), None
     )
+
+
+def _denial(directory: Directory, mark: str, now: Instant) -> Denial | None:
+    return next((denial for denial in directory.denials if denial.digest == mark and now < denial.expires), None)
+
+
+def _refusal(rule: Rule[Compliance], why: str, mark: str, denial: Denial | None) -> Refusal:
+    """Nothing is pending for a rule in dry run, so there is no approval to name."""
+    if denial is not None:
+        return refusals.approval_denied(rule.id, why, denial)
+    return refusals.approval_required(rule.id, why, approval_id(mark) if rule.acts else None)
 
 
 def _summary(principal: Principal, plan: Plan, sentence: str) -> str:

@@ -146,7 +146,8 @@ class Decision(Struct, frozen=True):
     `path` is the charging path as target names, for settlement and reports. `rate_keys` are opaque: give them to
     `State.release` when the request ends, or to `State.cancel` when it is never dispatched. Where `queued`, one more
     request at once is too many: it may go when `State.release` names it, and is refused at `throttle_until`.
-    `approval` is the open approval that this request uses up. `retries` and `fallback_models` are what a policy allows
+    `approval` is the open approval that this request uses up; `approval_request` is what to ask for where it needs one
+    that is not open, or that turns out to be used. `retries` and `fallback_models` are what a policy allows
     after a failed attempt; each further attempt is decided anew.
     """
 

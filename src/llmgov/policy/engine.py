@@ -128,6 +128,7 @@ class _Draft:
             clamp=costs.clamp,
             plan=plan,
             approval=needs.approval,
+            approval_request=needs.asks if needs.approval is not None else None,
             rate_headers=rate.headers(self._plan.limits, state, now),
             rate_keys=keys,
             reserved_tokens=admission.tokens,

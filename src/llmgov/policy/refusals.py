@@ -7,6 +7,7 @@ matched value, and ends in what to do. Which status and shape it takes is the wi
 from llmgov import instants, money
 from llmgov.instants import Duration, Instant
 from llmgov.money import MicroUsd
+from llmgov.snapshot import Denial
 from llmgov.wire.events import Reason, Refusal
 
 LONGEST_RETRY: Duration = instants.MINUTE
@@ -119,6 +120,17 @@ def approval_required(policy: str, why: str, approval: str | None = None) -> Ref
     )
 
 
+def approval_denied(policy: str, why: str, denial: Denial) -> Refusal:
+    """Exactly this request was denied, and is not asked for again until the denial expires."""
+    reason = f": {denial.reason}" if denial.reason else " without a reason"
+    return Refusal(
+        Reason.APPROVAL,
+        f"llmgov: {_source(policy)} requires approval: {why}; {denial.id} was denied{reason};"
+        f" change the request, or ask again after {instants.to_rfc3339(denial.expires)}",
+        policy=policy,
+    )
+
+
 def threshold_approval(source: str, percent: int, limit: MicroUsd, approval: str | None) -> Refusal:
     """A budget's threshold that only an approval opens."""
     return approval_required(source, f"{percent} % of {_usd(limit)} is spent or held", approval)
@@ -133,12 +145,10 @@ def approval_unpriced(policy: str, model: str) -> Refusal:
     )
 
 
-def approval_used(approval: str) -> Refusal:
-    """An approval that another request has used up, before this sidecar heard of it."""
-    return Refusal(
-        Reason.APPROVAL,
-        f"llmgov: approval {approval} was used for another request and covers only one; send it again to ask anew",
-    )
+def approval_used(policy: str, approval: str) -> Refusal:
+    """An approval that another request has used up, before this sidecar heard of it; it is asked for anew."""
+    why = "the approval of exactly this request was used already and covers only one"
+    return approval_required(policy, why, approval)
 
 
 def budget_exhausted(
@@ -221,10 +231,11 @@ def upstream_failed(why: str, retry_after: int | None = 1) -> Refusal:
     return Refusal(Reason.UPSTREAM, f"llmgov: the provider did not answer ({why}); {advice}", retry_after=retry_after)
 
 
-def key_refused(credential: str) -> str:
-    """The words of a provider's 401, whose own show a part of the key (`llmgov.wire.key_errors`)."""
-    return (
-        f"llmgov: the provider refused the key of ProviderCredential {credential}; ask an administrator to replace it"
+def key_refused(credential: str) -> Refusal:
+    """A provider's 401. Only the words are used, in its own answer, whose own show a part of the key."""
+    return Refusal(
+        Reason.UPSTREAM,
+        f"llmgov: the provider refused the key of ProviderCredential {credential}; ask an administrator to replace it",
     )
 
 

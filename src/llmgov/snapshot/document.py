@@ -63,8 +63,25 @@ class Approval(Struct, frozen=True):
     expires: int
 
 
+class Denial(Struct, frozen=True):
+    """A denied approval of one request's digest: until `expires` it is not asked for again. `reason` may be empty."""
+
+    id: str
+    digest: str
+    expires: int
+    reason: str = ""
+
+
+def approval_id(covers: str) -> str:
+    """The name by which people decide an approval, the same for the same digest (or threshold, or model).
+
+    So a sidecar names in its refusal what the hub makes of it later.
+    """
+    return f"apr-{hashlib.sha256(covers.encode()).hexdigest()[:12]}"
+
+
 class Directory(Struct, frozen=True):
-    """The document beside the snapshot: users' roles, hashes of platform keys, open approvals.
+    """The document beside the snapshot: users' roles, hashes of platform keys, open approvals and the latest denials.
 
     `keys` maps the SHA-256 (hex) of a platform key to the user it names; `roles` maps users to role names. `stopped`
     are models (`provider/model`) that cost more than was held for them and wait for an acknowledgement.
@@ -74,6 +91,7 @@ class Directory(Struct, frozen=True):
     keys: dict[str, str] = {}
     approvals: tuple[Approval, ...] = ()
     stopped: tuple[str, ...] = ()
+    denials: tuple[Denial, ...] = ()
 
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")

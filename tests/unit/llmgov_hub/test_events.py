@@ -13,7 +13,7 @@ from llmgov.ledger.messages import Charged, LeaseGrant, LeaseRequest, Need, Refu
 from llmgov.ledger.rows import ApprovalKind, ApprovalState
 from llmgov.ledger.store import Store
 from llmgov.policy.decision import Action, Violation
-from llmgov.snapshot import Audience, OrganizationPart, PricePart, Threshold, ThresholdAction
+from llmgov.snapshot import Audience, OrganizationPart, PricePart, Threshold, ThresholdAction, approval_id
 from llmgov_hub.hub import Hub
 from tests.support import ledgers
 from tests.support.ledgers import NOW, USD, on_every_store
@@ -134,6 +134,23 @@ async def test_an_approval_is_decided_once(store: Store) -> None:
     late = hub(store, NOW + approvals.PENDING_LIFE)
     await late.deliver([refused("a/9", "digest")])
     assert (await late.approvals.list())[0].state is ApprovalState.PENDING
+
+
+@on_every_store
+async def test_the_latest_denials_are_told_in_one_line_until_they_expire(store: Store) -> None:
+    times = itertools.count(NOW)
+    services = Hub(store, lambda: next(times), entropy=counting())
+    await services.deliver([refused(f"a/{number}", f"digest{number}") for number in range(3)])
+    for number, reason in ((0, "no"), (1, ""), (2, "not\nthis  month " + 300 * "x")):
+        await services.approvals.deny(approval_id(f"digest{number}"), "root", reason)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approvals, "MAX_DENIALS", 2)
+        first, second = await services.approvals.denials()
+    assert (first.id, first.digest) == (approval_id("digest2"), "digest2")
+    assert first.reason == ("not this month " + 300 * "x")[:200]
+    assert (second.digest, second.reason) == ("digest1", "")
+    assert first.expires == NOW + approvals.PENDING_LIFE
+    assert await hub(store, first.expires).approvals.denials() == ()
 
 
 @on_every_store

@@ -6,9 +6,11 @@ import json
 import pytest
 
 from llmgov.ledger.messages import Intent, Outcome, Refused, Settlement, Violated
+from llmgov.ledger.rows import ApprovalState
 from llmgov.policy import refusals
 from llmgov.policy.decision import Action
 from llmgov.snapshot import (
+    Compliance,
     ContentFilter,
     CostLimit,
     Direction,
@@ -281,7 +283,7 @@ def test_a_key_that_the_provider_refuses_is_the_administrators_business(path: st
             reply = await client.ask(path, world.chat())
             error = json.loads(reply.body)["error"]
             assert (reply.status, error["type"], error["code"]) == (401, "x", "invalid_api_key")
-            assert error["message"] == refusals.key_refused("root/openai")
+            assert error["message"] == refusals.key_refused("root/openai").message
             assert b"sk-" not in reply.body
             settlement = await made.only(Settlement)
             assert (settlement.outcome, settlement.cost, settlement.status) == (Outcome.FREE, 0, 401)
@@ -517,6 +519,31 @@ def test_a_request_keeps_the_configuration_that_it_began_with() -> None:
             assert (await other.reply()).status == 400
             await client.close()
             await other.close()
+
+    harness.run(main())
+
+
+def test_an_approval_that_was_used_already_is_asked_for_anew_at_once() -> None:
+    sensitive = Policy("root/risk", 1, Compliance(sensitive_models=("openai/gpt-4o",)))
+
+    async def main() -> None:
+        async with world.world(harness.says(harness.whole(world.chat_answer())), [sensitive]) as made:
+            client = await made.client()
+            first = await client.ask(world.CHAT, world.chat())
+            await made.on_record()
+            (pending,) = await made.hub.approvals.list()
+            assert f"`llmgov approvals approve {pending.id}`" in json.loads(first.body)["error"]["message"]
+            await made.hub.approvals.approve(pending.id, "admin")
+            opened = world.Directory(approvals=await made.hub.approvals.for_directory())
+            await made.sidecar.configuration.apply(world.document(made.provider.url, [sensitive]), opened, world.KEYS)
+            assert (await client.ask(world.CHAT, world.chat())).status == 200
+            stale = await client.ask(world.CHAT, world.chat())
+            assert (stale.status, stale.header("x-llmgov-policy")) == (403, "root/risk")
+            assert f"`llmgov approvals approve {pending.id}`" in json.loads(stale.body)["error"]["message"]
+            await made.on_record()
+            (anew,) = await made.hub.approvals.list()
+            assert (anew.id, anew.state, anew.used_by) == (pending.id, ApprovalState.PENDING, "")
+            await client.close()
 
     harness.run(main())
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgov import instants
-from llmgov.ledger import approvals, grants
+from llmgov.ledger import grants
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, EpochRow, Window
-from llmgov.snapshot import Account, Target, TargetKind, Threshold, ThresholdAction
+from llmgov.snapshot import Account, Target, TargetKind, Threshold, ThresholdAction, approval_id
 from tests.support import ledgers
 from tests.support.ledgers import CENT, NOW, USD
 
@@ -266,7 +266,7 @@ class TestThresholds:
     def approval(account: Account, state: ApprovalState, threshold: int = 90) -> ApprovalRow:
         start = window(account).start
         return ApprovalRow(
-            approvals.identity(f"{account.key}/{start}/{threshold}"),
+            approval_id(f"{account.key}/{start}/{threshold}"),
             ApprovalKind.THRESHOLD, account.source, "more", NOW, window(account).end, state,
             account=account.key, window_start=start, threshold=threshold,
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from llmgov import money
 from llmgov.policy import state
 from llmgov.policy.decision import Action, Principal, Workload
-from llmgov.snapshot import Approval, Compliance, Directory, OnExceed, RateLimit, Subject
+from llmgov.snapshot import Approval, Compliance, Denial, Directory, OnExceed, RateLimit, Subject, approval_id
 from llmgov.wire.events import Operation, Reason
 from tests.support.policies import PRINCIPAL, configure, decide, policy, request
 
@@ -16,11 +16,11 @@ def test_a_sensitive_model_needs_approval() -> None:
     assert found.action is Action.REQUIRE_APPROVAL
     assert found.refusal is not None
     assert found.refusal.reason is Reason.APPROVAL
+    assert found.approval_request is not None
     assert found.refusal.message == (
         "llmgov: policy ns/risk requires approval: openai/o3 is a sensitive model; ask an approver to run"
-        " `llmgov approvals list`, then send it again"
+        f" `llmgov approvals approve {approval_id(found.approval_request.digest)}`, then send it again"
     )
-    assert found.approval_request is not None
     assert found.approval_request.summary == "shop/checkout wants openai/o3: openai/o3 is a sensitive model"
     assert [v.action for v in found.violations] == [Action.REQUIRE_APPROVAL]
 
@@ -49,6 +49,7 @@ def test_an_approval_opens_exactly_the_request_it_was_asked_for() -> None:
     found = decide(configured, wanted, now=999)
     assert found.refusal is None
     assert found.approval == approval
+    assert found.approval_request == asked
     assert found.plan is not None
     assert found.plan.approval == approval
     others = [
@@ -58,6 +59,23 @@ def test_an_approval_opens_exactly_the_request_it_was_asked_for() -> None:
         decide(configured, wanted, Principal(PRINCIPAL.workload, "jane")),
     ]
     assert all(other.refusal is not None for other in others)
+
+
+def test_a_denial_is_told_with_its_reason_until_it_expires() -> None:
+    rule, wanted = policy(SENSITIVE, "risk"), request("text", model="o3")
+    asked = decide(configure(rule), wanted).approval_request
+    assert asked is not None
+    denial = Denial("apr-1", asked.digest, expires=1_000_000, reason="use gpt-4o")
+    configured = configure(rule, directory=Directory(denials=(denial,)))
+    told = decide(configured, wanted, now=999_999).refusal
+    assert told is not None
+    assert told.message == (
+        "llmgov: policy ns/risk requires approval: openai/o3 is a sensitive model; apr-1 was denied: use gpt-4o;"
+        " change the request, or ask again after 1970-01-01T00:00:01Z"
+    )
+    for refusal in (decide(configured, wanted, now=1_000_000).refusal, decide(configured, request(model="o3")).refusal):
+        assert refusal is not None
+        assert "was denied" not in refusal.message
 
 
 def test_no_approval_opens_what_no_money_can_be_held_for() -> None:
@@ -96,6 +114,7 @@ def test_a_dry_run_asks_nobody() -> None:
     found = decide(configure(policy(SENSITIVE, dry_run=True)), request(model="o3"))
     assert (found.refusal, found.approval_request, found.action) == (None, None, Action.ALLOW)
     assert [(v.action, v.dry_run) for v in found.violations] == [(Action.REQUIRE_APPROVAL, True)]
+    assert "`llmgov approvals list`" in found.violations[0].message
 
 
 def test_the_strictest_duties_of_all_rules_hold() -> None:
