@@ -29,6 +29,13 @@ def ended(state_folder: pathlib.Path, namespace: str, expected: int, seconds: fl
     return rows
 
 
+def prompts(state_folder: pathlib.Path) -> list[str]:
+    """What attempts have on record of their prompts."""
+    with contextlib.closing(sqlite3.connect(f"file:{state_folder / 'ledger.db'}?mode=ro", uri=True)) as database:
+        intents = database.execute("SELECT intent FROM attempts WHERE intent IS NOT NULL").fetchall()
+    return [prompt for (intent,) in intents if (prompt := json.loads(intent).get("prompt")) is not None]
+
+
 def until(holds: Callable[[], bool], seconds: float = 10) -> None:
     """Wait for what is true once events have reached the ledger, which they do a moment after the answer."""
     end = time.monotonic() + seconds

@@ -38,6 +38,11 @@ class System:
         for workload, port in state.read_run(local.state_folder).sidecars.items():
             self._taps[workload.partition("/")[0]] = taps.open(port)
 
+    @property
+    def namespaces(self) -> list[str]:
+        """The governed ones."""
+        return [name for name in self._taps if name]
+
     def tap(self, namespace: str = "") -> Tap:
         """The tap between applications of a namespace and what they call; of no namespace: of the mock itself."""
         return self._taps[namespace]
@@ -59,11 +64,15 @@ class System:
         for tap in (self.upstream, *self._taps.values()):
             tap.take()
 
+    def json(self, *words: str) -> Any:
+        """What an `llmgov` command says of it."""
+        shown = localmode.command(*words, "--state", self.state_folder, "-o", "json")
+        assert shown.returncode == 0, shown.stderr
+        return json.loads(shown.stdout)
+
     def spend(self, by: str) -> dict[str, dict[str, Any]]:
         """The lines of `llmgov spend`, by their names."""
-        shown = localmode.command("spend", "--by", by, "--state", self.state_folder, "-o", "json")
-        assert shown.returncode == 0, shown.stderr
-        return {line[by]: line for line in json.loads(shown.stdout)}
+        return {line[by]: line for line in self.json("spend", "--by", by)}
 
     def close(self) -> None:
         """Close the clients."""
