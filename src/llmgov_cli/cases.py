@@ -5,6 +5,7 @@ the format; a misspelt key is an error, not a check that never runs.
 """
 
 import pathlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from llmgov.instants import Instant
 from llmgov.policy.decision import Action
 from llmgov.resources import durations
 from llmgov.wire.events import Operation
-from llmgov_cli import positioned
+from llmgov_cli import ownfiles, shapes
 
 DEFAULT_TIME = "2026-01-15T12:00:00Z"
 """When a case happens that does not say; an ordinary Thursday noon, so that windows have a past and a future."""
@@ -125,61 +126,43 @@ class Located(msgspec.Struct, frozen=True):
     line: int
 
 
-class CaseError(Exception):
-    """A file of cases that cannot be read; the message begins with `file:line:`."""
-
-
 def read(file: pathlib.Path) -> tuple[CaseFile, tuple[Located, ...]]:
     """The cases of a file.
 
     Raises:
-        CaseError: it cannot be read, is no YAML, or has a key or value that the format does not know.
+        ownfiles.FormatError: it cannot be read, is no YAML, or has a key or value that the format does not know.
     """
-    document = _document(file)
-    try:
-        found = msgspec.convert(document.value, CaseFile)
-    except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$")
-        field = path.rstrip("`").lstrip(".")
-        raise CaseError(f"{file}:{_line(document, field)}: {field or 'the file'}: {what}") from error
-    located = tuple(Located(case, _line(document, f"cases[{index}]")) for index, case in enumerate(found.cases))
-    for each in located:
-        try:
-            check(each.case)
-        except ValueError as error:
-            raise CaseError(f"{file}:{each.line}: {each.case.name}: {error}") from error
-    return found, located
+    found, document = ownfiles.read(file, CaseFile, _faults)
+    return found, tuple(Located(case, document.line(f"cases[{index}]")) for index, case in enumerate(found.cases))
 
 
-def _document(file: pathlib.Path) -> positioned.Document:
-    try:
-        documents = positioned.read(file.read_text(encoding="utf-8"))
-    except positioned.ReadError as error:
-        raise CaseError(f"{file}:{error.line}: {error.message}; {error.remedy}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaseError(f"{file}:1: cannot be read: {error}") from error
-    if len(documents) != 1:
-        raise CaseError(f"{file}:1: must be one document with a list of cases")
-    return documents[0]
+def _faults(file: CaseFile) -> Iterator[shapes.Fault]:
+    for index, case in enumerate(file.cases):
+        for path, sentence in check(case):
+            yield f"cases[{index}].{path}", sentence
+        if case.expect == Expectation():
+            yield f"cases[{index}].expect", f"expects nothing, so nothing is checked; add one of {_CHECKS}"
 
 
-def _line(document: positioned.Document, field: str) -> int:
-    """The line of a path, or of the nearest place around it that is there."""
-    while field and field not in document.lines:
-        field = field[: max(field.rfind("."), field.rfind("["), 0)]
-    return document.lines[field]
-
-
-def check(situation: Situation) -> None:
-    """What the types cannot say.
-
-    Raises:
-        ValueError: a time or duration that is none, roles of nobody, a request without a body.
-    """
-    instants.from_rfc3339(situation.time)
-    for earlier in situation.earlier:
-        durations.parse(earlier.ago)
+def check(situation: Situation) -> Iterator[shapes.Fault]:
+    """What the types cannot say: a time or duration that is none, roles of nobody, a request without a body."""
+    if not _fits(instants.from_rfc3339, situation.time):
+        yield "time", f"must be a time with its zone; write it such as {DEFAULT_TIME}"
+    for index, earlier in enumerate(situation.earlier):
+        if not _fits(durations.parse, earlier.ago):
+            yield f"earlier[{index}].ago", "must be a duration; write it such as 500ms, 5s or 1h30m"
     if situation.principal.roles and situation.principal.user is None:
-        raise ValueError("roles belong to a user; add principal.user")
+        yield "principal.roles", "belong to a user; add principal.user"
     if situation.request.body is None and situation.request.model is None:
-        raise ValueError("the request needs a body, or a model and a prompt")
+        yield "request", "needs a body, or a model and a prompt"
+
+
+def _fits(read_text: Callable[[str], object], text: str) -> bool:
+    try:
+        read_text(text)
+    except ValueError:
+        return False
+    return True
+
+
+_CHECKS = ", ".join(field.encode_name for field in msgspec.structs.fields(Expectation))

@@ -7,7 +7,7 @@ body as the provider's API takes it: then it is sent by default/default. Without
 import datetime
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from llmgov import instants, money
 from llmgov.policy.decision import Decision
 from llmgov.wire.events import Operation
-from llmgov_cli import assembly, cases, errors, prices, tables, till, whatif
+from llmgov_cli import assembly, cases, errors, prices, shapes, tables, till, whatif
 
 
 def run(request: pathlib.Path, folder: pathlib.Path, out: TextIO) -> int:
@@ -51,14 +51,17 @@ def read(file: pathlib.Path) -> cases.Situation:
         raise errors.CommandError(f"{file}: cannot be read as JSON: {error}") from error
     if isinstance(document, dict) and "request" not in document and "model" in document:
         document = {"request": {"operation": _operation(document).value, "body": document}}
-    try:
-        situation = msgspec.convert(document, cases.Situation)
-        if "time" not in document:
-            situation = msgspec.structs.replace(situation, time=datetime.datetime.now(datetime.UTC).isoformat())
-        cases.check(situation)
-    except ValueError as error:
-        raise errors.CommandError(f"{file}: {error}") from error
+    _refuse(file, shapes.faults(document, cases.Situation))
+    situation = msgspec.convert(document, cases.Situation)
+    if "time" not in document:
+        situation = msgspec.structs.replace(situation, time=datetime.datetime.now(datetime.UTC).isoformat())
+    _refuse(file, cases.check(situation))
     return situation
+
+
+def _refuse(file: pathlib.Path, faults: Iterable[shapes.Fault]) -> None:
+    if wrong := [f"{path}{': ' if path else ''}{sentence}" for path, sentence in faults]:
+        raise errors.CommandError(f"{file}: " + "\n  ".join(wrong))
 
 
 def _operation(body: dict[str, Any]) -> Operation:

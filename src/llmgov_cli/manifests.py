@@ -51,9 +51,7 @@ class Manifest:
 
     def line(self, field: str = "") -> int:
         """The line of a JSON path, or of the nearest place around it that is there."""
-        while field and field not in self.lines:
-            field = field[: max(field.rfind("."), field.rfind("["), 0)]
-        return self.lines[field]
+        return positioned.line(self.lines, field)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

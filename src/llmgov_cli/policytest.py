@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from llmgov import money, snapshot
-from llmgov_cli import assembly, cases, prices, tables, till, whatif
+from llmgov_cli import assembly, cases, ownfiles, prices, tables, till, whatif
 
 _SUFFIXES = ("cases.yaml", "cases.yml")
 
@@ -57,8 +57,8 @@ def _has_cases(file: pathlib.Path) -> bool:
 def _run_file(file: pathlib.Path, known: snapshot.PricePart, results: list[Result], faults: list[str]) -> None:
     try:
         found, located = cases.read(file)
-    except cases.CaseError as error:
-        faults.append(str(error))
+    except ownfiles.FormatError as error:
+        faults.extend(error.sentences)
         return
     namespaces = {each.case.principal.namespace for each in located}
     checked = assembly.compile_files([file.parent / path for path in found.resources], known, namespaces)

@@ -33,6 +33,10 @@ class Document:
     value: Any
     lines: Mapping[str, int]
 
+    def line(self, path: str) -> int:
+        """The line of a JSON path, or of the nearest place around it that is there."""
+        return line(self.lines, path)
+
 
 class ReadError(Exception):
     """Text that cannot be read: `code`, what is wrong, what to do, and the line."""
@@ -43,6 +47,13 @@ class ReadError(Exception):
         self.message = message
         self.remedy = remedy
         self.line = line
+
+
+def line(lines: Mapping[str, int], path: str) -> int:
+    """The line of a JSON path, or of the nearest place around it that is there."""
+    while path and path not in lines:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return lines[path]
 
 
 def read(text: str) -> list[Document]:
@@ -62,16 +73,16 @@ def _check_bounds(text: str) -> None:
     """Before anything is built: the reader of events needs no stack, building needs one as deep as the text."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=_Loader):
-        line = _line(event)
+        here = _line(event)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         documents += isinstance(event, yaml.DocumentStartEvent)
         if depth > MAX_DEPTH:
-            raise ReadError("TooLarge", f"is nested deeper than {MAX_DEPTH} levels", "flatten it", line)
+            raise ReadError("TooLarge", f"is nested deeper than {MAX_DEPTH} levels", "flatten it", here)
         if documents > MAX_DOCUMENTS:
-            raise ReadError("TooLarge", f"has more than {MAX_DOCUMENTS} documents", "split the file", line)
+            raise ReadError("TooLarge", f"has more than {MAX_DOCUMENTS} documents", "split the file", here)
 
 
 def _documents(text: str) -> Iterator[Document]:

@@ -5,9 +5,12 @@ call (or `repeat` of them, `concurrently` where asked), as one workload; its exp
 """
 
 import enum
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+
+from llmgov_cli import workload
 
 
 class Sdk(enum.Enum):
@@ -97,20 +100,15 @@ class Result(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
 
-class TrafficError(ValueError):
-    """A traffic file that does not fit the format; the message names the place."""
-
-
-def parse(document: object) -> Traffic:
-    """Check a loaded YAML document.
-
-    Raises:
-        TrafficError: an unknown key, a missing one, or a value of the wrong kind.
-    """
-    try:
-        return msgspec.convert(document, Traffic)
-    except msgspec.ValidationError as error:
-        raise TrafficError(str(error)) from error
+def check(file: Traffic) -> Iterator[tuple[str, str]]:
+    """The path and fault of everything that the types cannot say: workloads that are none, expectations of nothing."""
+    for index, step in enumerate(file.steps):
+        if (fault := workload.fault(step.workload)) is not None:
+            yield f"steps[{index}].workload", fault
+        if step.expect == Expectation():
+            yield f"steps[{index}].expect", f"expects nothing, so nothing is checked; add one of {_CHECKS}"
+        if step.repeat < 1:
+            yield f"steps[{index}].repeat", "must be at least 1"
 
 
 def unmet(expect: Expectation, results: list[Result]) -> list[str]:
@@ -156,3 +154,6 @@ def _unmet_one(expect: Expectation, result: Result) -> list[str]:
 
 def _show(value: object) -> str:
     return str(value.value) if isinstance(value, enum.Enum) else repr(value)
+
+
+_CHECKS = ", ".join(field.encode_name for field in msgspec.structs.fields(Expectation))

@@ -5,13 +5,10 @@ import pathlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TextIO
 
-import yaml
-
-from llmgov_cli import errors, traffic
+from llmgov_cli import errors, ownfiles, traffic
 from llmgov_cli.local.players import Player
 
 FILE = "traffic.yaml"
-MAX_BYTES = 1024 * 1024
 _WIDTH = 44
 
 
@@ -25,10 +22,9 @@ def read(folder: pathlib.Path) -> traffic.Traffic | None:
     if not path.exists():
         return None
     try:
-        with path.open("rb") as file:
-            return traffic.parse(yaml.safe_load(file.read(MAX_BYTES)))
-    except (yaml.YAMLError, traffic.TrafficError) as error:
-        raise errors.CommandError(f"{path}: {error}") from error
+        return ownfiles.read(path, traffic.Traffic, traffic.check)[0]
+    except ownfiles.FormatError as error:
+        raise errors.CommandError("\n  ".join(("nothing is played:", *error.sentences))) from error
 
 
 class Applications:

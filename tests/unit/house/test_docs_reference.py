@@ -153,7 +153,7 @@ def test_local_modes_own_yaml_is_valid() -> None:
     documents = _documents((DOCS / "local-mode.md").read_text())
     assert [document.get("kind", "traffic") for document in documents] == ["Secret", "ProviderCredential", "traffic"]
     assert isinstance(resources.parse(documents[1]), resources.Resource)
-    assert traffic.parse(documents[2]).workloads() == ("payments/checkout",)
+    assert msgspec.convert(documents[2], traffic.Traffic).workloads() == ("payments/checkout",)
 
 
 def _fields(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:

@@ -93,8 +93,12 @@ def test_a_bare_body_is_sent_by_default_now(tmp_path: pathlib.Path, body: dict[s
     ("document", "sentence"),
     [
         pytest.param("{", "cannot be read as JSON", id="no JSON"),
-        pytest.param("[]", "Expected `object`, got `array`", id="no object"),
-        pytest.param({"request": {"model": "m", "promt": "x"}}, "unknown field `promt`", id="a misspelt key"),
+        pytest.param("[]", "must be an object", id="no object"),
+        pytest.param(
+            {"request": {"model": "m", "promt": "x"}},
+            "did you mean prompt",
+            id="a misspelt key",
+        ),
         pytest.param({"request": {"prompt": "x"}}, "needs a body, or a model", id="no model"),
         pytest.param(
             {"request": {"model": "test-model", "prompt": "x"}, "spent": {"g": "1"}}, "spent.g", id="no Budget"

@@ -184,33 +184,38 @@ def test_a_failed_action_says_why_it_was_refused(tmp_path: pathlib.Path) -> None
     [
         pytest.param(
             f"{REQUEST}\n    expect: {{acton: allow}}",
-            "cases.yaml:4: cases[0].expect: Object contains unknown field `acton`",
+            "cases.yaml:4: cases[0].expect.acton: is no key here; did you mean action?",
             id="a misspelt key",
         ),
         pytest.param(
             f"{REQUEST}\n    expect: {{action: refuse}}",
-            "cases.yaml:4: cases[0].expect.action: Invalid enum value 'refuse'",
+            "cases.yaml:4: cases[0].expect.action: must be one of allow, deny, throttle, redact, clamp, require approval",
             id="an unknown action",
         ),
         pytest.param(
             f"{REQUEST}\n    time: noon\n    expect: {{action: allow}}",
-            "cases.yaml:2: case 0: Invalid isoformat string: 'noon'",
+            "cases.yaml:4: cases[0].time: must be a time with its zone; write it such as 2026-01-15T12:00:00Z",
             id="a time that is none",
         ),
         pytest.param(
             f"{REQUEST}\n    earlier: [{{requests: 1, ago: soon}}]\n    expect: {{action: allow}}",
-            "cases.yaml:2: case 0: a duration is written such as 500ms, 5s or 1h30m",
+            "cases.yaml:4: cases[0].earlier[0].ago: must be a duration; write it such as 500ms, 5s or 1h30m",
             id="a duration that is none",
         ),
         pytest.param(
             f"{REQUEST}\n    principal: {{roles: [x]}}\n    expect: {{action: allow}}",
-            "cases.yaml:2: case 0: roles belong to a user; add principal.user",
+            "cases.yaml:4: cases[0].principal.roles: belong to a user; add principal.user",
             id="roles of nobody",
         ),
         pytest.param(
             "request: {prompt: x}\n    expect: {action: allow}",
-            "cases.yaml:2: case 0: the request needs a body, or a model and a prompt",
+            "cases.yaml:3: cases[0].request: needs a body, or a model and a prompt",
             id="a request without a model",
+        ),
+        pytest.param(
+            f"{REQUEST}\n    expect: {{}}",
+            "cases.yaml:4: cases[0].expect: expects nothing, so nothing is checked; add one of action, reason, policy",
+            id="an expectation of nothing",
         ),
         pytest.param(
             f"{REQUEST}\n    spent: {{ghost: '1'}}\n    expect: {{action: allow}}",
@@ -269,4 +274,27 @@ def test_cases_may_name_resources_elsewhere(tmp_path: pathlib.Path) -> None:
 def test_a_file_that_is_not_there_is_said(tmp_path: pathlib.Path) -> None:
     out = io.StringIO()
     assert policytest.run([tmp_path / "ghost.yaml"], out) == 1
-    assert "ghost.yaml:1: cannot be read" in out.getvalue()
+    assert "ghost.yaml cannot be read: No such file or directory; correct the path" in out.getvalue()
+
+
+def test_every_fault_of_a_file_is_said_at_once(tmp_path: pathlib.Path) -> None:
+    _, out = run(tmp_path, f"{REQUEST}\n    expect: {{acton: allow, clamp: many}}", "requst: {}")
+    assert [line.removeprefix(f"{tmp_path}/cases.yaml:") for line in out.splitlines()[:-1]] == [
+        "4: cases[0].expect.acton: is no key here; did you mean action?",
+        "4: cases[0].expect.clamp: must be a whole number; write digits, without quotes",
+        "6: cases[1].requst: is no key here; did you mean request?",
+        "5: cases[1]: request is missing; add it",
+        "5: cases[1]: expect is missing; add it",
+    ]
+
+
+def test_one_mistake_in_a_resource_is_one_fault(tmp_path: pathlib.Path) -> None:
+    head = "apiVersion: llmgov.dev/v1alpha1\n"
+    budget = (
+        "kind: Budget\nmetadata: {name: b, namespace: llm-governance}\n"
+        'spec: {target: {team: a}, limit: "1", period: Day}\n'
+    )
+    folders.write(tmp_path, broken=f"{head}kind: Team\nmetadata: {{name: a}}\n---\n{head}{budget}")
+    _, out = run(tmp_path, f"{REQUEST}\n    expect: {{action: allow}}")
+    assert "Team/a spec: is missing" in out
+    assert out.count(" [") == 1
