@@ -16,7 +16,7 @@ from llmgov.ledger.messages import Charged, Intent, LeaseRefusal, Outcome, Settl
 from llmgov.ledger.purse import Wish
 from llmgov.money import MicroUsd
 from llmgov.policy import cost, refusals
-from llmgov.policy.decision import Action, ApprovalRequest, CostPlan, Decision, Violation
+from llmgov.policy.decision import Action, ApprovalRequest, Clamp, CostPlan, Decision, Violation
 from llmgov.prices.document import CALLS
 from llmgov.snapshot import Approval, AuditMode, Dimension, OnFailure
 from llmgov.wire import formats, splice
@@ -64,6 +64,7 @@ class _Hold:
     amount: MicroUsd
     charged: tuple[Charged, ...] = ()
     leased: bool = False
+    tightest: str = ""
 
 
 class Attempt:
@@ -133,7 +134,7 @@ class Attempt:
             raise _out_of_money(answer, plan, self._decision.approval_request)
         for key, percent in answer.over.items():
             self._found_over(plan, key, percent)
-        return _Hold(answer.amount, answer.charged, leased=True)
+        return _Hold(answer.amount, answer.charged, leased=True, tightest=answer.tightest)
 
     async def _lend(self, plan: CostPlan) -> Held | LeaseRefusal:
         leasing = self._services.leasing
@@ -165,18 +166,18 @@ class Attempt:
         edits: list[Edit] = [*self._decision.edits, *formats.usage_edits(request)]
         passage.clamp = self._decision.clamp
         plan = self._decision.plan
-        lowered = cost.lower(plan, self._hold.amount) if plan is not None else None
+        lowered = cost.lower(plan, self._hold.amount, self._hold.tightest) if plan is not None else None
         if plan is not None and lowered is not None:
             clamp, edit = lowered
             edits.append(edit)
             if clamp.value < plan.max_output or clamp.policy:
                 passage.clamp = clamp
-                self._clamped(clamp.policy, clamp.field, clamp.value)
+                self._clamped(clamp, "affords" if clamp.value < plan.max_output else "allows")
         return splice.apply(request.body, edits) if edits else request.body
 
-    def _clamped(self, policy: str, field: str, value: int) -> None:
-        message = f"llmgov: {policy} affords at most {value} output tokens; {field} was set"
-        self._violated((Violation(policy, Action.CLAMP, "max_output_tokens", message, path=field),))
+    def _clamped(self, clamp: Clamp, does: str) -> None:
+        message = f"llmgov: {clamp.policy} {does} at most {clamp.value} output tokens; {clamp.field} was set"
+        self._violated((Violation(clamp.policy, Action.CLAMP, "max_output_tokens", message, path=clamp.field),))
 
     async def _intend(self) -> None:
         decision, passage, settings = self._decision, self._passage, self._active.runtime.settings

@@ -107,7 +107,7 @@ def _settled(request: Request, decision: Decision, situation: cases.Situation) -
     answer = till.hold(decision, plan, accounts, now, approved=situation.approved)
     if not isinstance(answer, Held):
         return _outcome(request, decision, (), refusal=_refusal(answer.refusal, plan), accounts=accounts)
-    lowered = cost.lower(plan, answer.amount)
+    lowered = cost.lower(plan, answer.amount, answer.tightest)
     return _outcome(
         request,
         decision,

@@ -41,7 +41,12 @@ class Candidate:
     @property
     def refuses(self) -> bool:
         """Whether it stops the request: what is not enforced never does."""
-        return self.need.enforced and not self.account.dry_run and not self.suffices
+        return self.binds and not self.suffices
+
+    @property
+    def binds(self) -> bool:
+        """Whether the limit is enforced."""
+        return self.need.enforced and not self.account.dry_run
 
 
 def lock(need: Need, definitions: Definitions, now: Instant) -> WindowLock:

@@ -62,12 +62,14 @@ class Held(msgspec.Struct, frozen=True):
     """The attempt may be dispatched: `amount` is set aside in every account, from the leases in `charged`.
 
     `over` names accounts that would have refused had they been enforced, with the percentage that stood in the way.
+    `tightest` is the key of the account that gave less than was wanted, empty where all gave that.
     """
 
     attempt: str
     amount: MicroUsd
     charged: tuple[Charged, ...]
     over: dict[str, int] = {}
+    tightest: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -107,7 +107,9 @@ def _stopping(request: LeaseRequest, found: Sequence[Candidate]) -> Candidate | 
 
 
 def _amount(candidate: Candidate) -> MicroUsd:
-    return size(candidate.need, candidate.free)
+    """What is not enforced lends all that is wanted: less would lower the maximum of the output."""
+    amount = size(candidate.need, candidate.free)
+    return amount if candidate.binds else max(amount, candidate.need.want)
 
 
 def size(need: Need, free: MicroUsd) -> MicroUsd:

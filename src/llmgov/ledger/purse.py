@@ -248,14 +248,15 @@ class Purse:
     def _take(self, wait: _Wait, now: Instant) -> Held | None:
         """Hold as much as is wanted, or, where the hub was asked, as much as there is."""
         wish = wait.wish
-        amount = min((self.idle(key, now) for key in wish.keys), default=wish.want)
+        amount, tightest = min(((self.idle(key, now), key) for key in wish.keys), default=(wish.want, ""))
         enough = wish.least if wait.answered else wish.want
         if amount < enough or (wish.approval is not None and not wait.answered):
             return None
-        amount = min(amount, wish.want)
+        if amount >= wish.want:
+            amount, tightest = wish.want, ""
         charged = tuple(part for key in wish.keys for part in self._set_aside(key, amount, now))
         self._held[wish.attempt] = charged
-        return Held(wish.attempt, amount, charged, self._over(charged))
+        return Held(wish.attempt, amount, charged, self._over(charged), tightest)
 
     def _set_aside(self, key: str, amount: MicroUsd, now: Instant) -> Iterator[Charged]:
         """Take `amount` from the account's leases, from the one that ends first on."""

@@ -86,15 +86,18 @@ def fitting(plan: CostPlan, amount: MicroUsd) -> int | None:
     return min(tokens, plan.max_output) if tokens >= 1 else None
 
 
-def lower(plan: CostPlan, held: MicroUsd) -> tuple[Clamp, SetNumber] | None:
+def lower(plan: CostPlan, held: MicroUsd, tightest: str = "") -> tuple[Clamp, SetNumber] | None:
     """The output maximum to set for the money held, and what to say of it.
 
+    It names the account whose key is `tightest` where money lowers the maximum, and otherwise what the plan names.
     `None` where the client's own maximum stands, or where the model's own limit is not lowered.
     """
     tokens = affords(plan, held)
     if plan.field is None or tokens is None or tokens == plan.price.max_output_tokens:
         return None
-    return Clamp(plan.field, plan.asked, tokens, plan.policy), SetNumber(plan.field, tokens)
+    short = tokens < plan.max_output
+    sources = (charge.account.source for charge in plan.accounts if short and charge.key == tightest)
+    return Clamp(plan.field, plan.asked, tokens, next(sources, plan.policy)), SetNumber(plan.field, tokens)
 
 
 def _fallback(plan: Plan) -> ModelPrice | None:
@@ -190,9 +193,10 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
             refusal = refusals.unbounded_request(plan.terms.concerned, str(error))
             _refuse(plan, verdict, "unbounded_cost", refusal)
         return Outcome(verdict)
-    most = _within_request_cost(plan, base, per_token, output, verdict)
-    if most is None:
+    within = _within_request_cost(plan, base, per_token, output, verdict)
+    if within is None:
         return Outcome(verdict)
+    most, policy = within
     limit = request.output_limit
     clamped = output.fixed and limit is not None and limit.value is not None and limit.value != output.most
     sets = limit is not None and not output.fixed and (plan.terms.limiting is not None)
@@ -207,7 +211,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
         accounts=plan.charges,
         field=limit.field if limit is not None and sets else None,
         asked=limit.value if limit is not None else None,
-        policy=output.policy or plan.terms.limiting or "",
+        policy=policy or plan.terms.limiting or "",
     )
     if limit is None or not clamped:
         return Outcome(verdict, built, worst_case=built.want)
@@ -217,9 +221,12 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
 
 def _within_request_cost(
     plan: Plan, base: PicoUsd, per_token: PicoUsd, output: _Output, verdict: Verdict
-) -> int | None:
-    """The output maximum under every `maxRequestCost`, `None` where even the least costs more."""
-    most = output.most
+) -> tuple[int, str] | None:
+    """The output maximum under every `maxRequestCost`, and the policy that lowers it last.
+
+    `None` where even the least costs more.
+    """
+    most, policy = output.most, output.policy
     for rule in plan.costs:
         limit = rule.body.max_request_cost
         if limit is None:
@@ -229,7 +236,7 @@ def _within_request_cost(
         if tokens >= most:
             verdict.passed(rule, "within its limits")
         elif tokens >= output.least and not output.fixed and rule.body.clamp:
-            most = tokens if rule.acts else most
+            most, policy = (tokens, rule.id) if rule.acts else (most, policy)
             verdict.passed(rule, f"output maximum at most {tokens}")
         else:
             cost = money.round_up(base + (output.most if output.fixed else output.least) * per_token)
@@ -237,4 +244,4 @@ def _within_request_cost(
             verdict.refuse(rule, "request_too_dear", refusal)
             if rule.acts:
                 return None
-    return most
+    return most, policy

@@ -277,8 +277,8 @@ class TestUnenforced:
     def test_is_lent_to_and_told(self, by_account: bool) -> None:
         account = ledgers.account(dry_run=by_account)
         rows = book(window(account, spent=5 * USD))
-        (lease,) = granted(ask(rows, request(need(account, CENT, enforced=by_account)))).leases
-        assert (lease.amount, lease.over) == (CENT, 100)
+        (lease,) = granted(ask(rows, request(need(account, CENT, 3 * CENT, enforced=by_account)))).leases
+        assert (lease.amount, lease.over) == (3 * CENT, 100), "what is not enforced lowers no output"
 
     def test_is_nothing_special_below_its_limit(self) -> None:
         account = ledgers.account(dry_run=True)

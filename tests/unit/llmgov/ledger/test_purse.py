@@ -223,6 +223,19 @@ def test_an_attempt_without_accounts_holds_what_it_wants_at_once() -> None:
     assert command == Held("a", 7, ())
 
 
+@pytest.mark.parametrize(
+    ("team", "organization", "amount", "tightest"),
+    [(7, 20, 7, TEAM.key), (20, 9, 9, ORGANIZATION.key), (20, 30, 20, "")],
+    ids=["the first", "the last", "none where all gave what was wanted"],
+)
+def test_the_account_that_gave_least_is_named(team: int, organization: int, amount: int, tightest: str) -> None:
+    made = purse()
+    made.hold(wish("a", 5, 20), NOW)
+    commands = made.on_grant(grant(1, lease("L", team), lease("M", organization, ORGANIZATION.key)), NOW)
+    (found,) = [command for command in commands if isinstance(command, Held)]
+    assert (found.amount, found.tightest) == (amount, tightest)
+
+
 def test_leases_beyond_a_limit_that_is_not_enforced_say_so() -> None:
     made = purse()
     made.hold(only_team("a", 6), NOW)

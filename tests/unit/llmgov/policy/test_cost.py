@@ -163,6 +163,26 @@ def test_the_maximum_for_one_request_lowers_an_output_that_the_client_left_open(
     assert (plan.max_output, plan.want) == (750, 10_000)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "tightest", "named"),
+    [
+        (400, "prod|namespace/shop|Month|UTC", "Budget/ns/namespace"),
+        (400, "prod|organization|Month|UTC", "Budget/ns/organization"),
+        (600, "", "ns/one"),
+    ],
+    ids=["the one with the least money", "whichever that is", "the policy where there is money enough"],
+)
+def test_what_lowers_the_maximum_is_named(tokens: int, tightest: str, named: str) -> None:
+    dear = CostLimit(max_request_cost=money.round_up(600 * 10_000_000) + 1)
+    accounts = (ORGANIZATION, account(TargetKind.NAMESPACE, "shop"))
+    configured = configure(policy(dear, "one"), policy(CostLimit(max_output_tokens=900), "two"), accounts=accounts)
+    plan = plan_of(decide(configured, request("")))
+    assert plan.max_output == 600
+    lowered = cost.lower(plan, money.round_up(plan.base_pico + tokens * 10_000_000), tightest)
+    assert lowered is not None
+    assert (lowered[0].value, lowered[0].policy) == (tokens, named)
+
+
 def test_a_text_that_is_too_dear_by_itself_is_refused_without_false_hope() -> None:
     refusal = decide(configure(policy(CostLimit(max_request_cost=100))), request("x" * 1000)).refusal
     assert refusal is not None
