@@ -102,8 +102,8 @@ class CostPlan(Struct, frozen=True):
     `least` is the worst case at `min_output`, the smallest output maximum that may be set; `want` the worst case at
     `max_output`. Between them every output token (times choices) costs `pico_per_output`; the proxy sets the maximum
     that the money held affords (`llmgov.policy.cost.lower`). `field` is where it is set, and `None` where the client's
-    own maximum stands (then `least == want`) or there is none to set. `policy` is what lowers `max_output`, or else what
-    limits costs; where the money lowers it further, that account is named.
+    own maximum stands (then `least == want`) or there is none to set. `policy` is what lowers `max_output`, or else
+    what limits costs; where the money lowers it further, that account is named.
     """
 
     least: MicroUsd

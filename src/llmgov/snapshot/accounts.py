@@ -82,8 +82,8 @@ class Account(Struct, frozen=True):
 
     Identity is `cluster | target | period | time zone` (`key`), never an object's UID: deleting and re-creating a
     Budget resets nothing. `limit` is in millionths of `currency`; `nano_usd` is what one unit of it is worth in
-    billionths of a USD when a window opens (1,000,000,000 for USD). `source` names the resource as all records and messages do:
-    `ns/name` of an LLMPolicy, `Budget/ns/name` of a Budget.
+    billionths of a USD when a window opens (1,000,000,000 for USD). `source` names the resource as
+    all records and messages do: `ns/name` of an LLMPolicy, `Budget/ns/name` of a Budget.
     """
 
     key: str
