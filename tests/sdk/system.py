@@ -84,14 +84,15 @@ def running(folder: pathlib.Path, workloads: tuple[str, ...] = NAMESPACES) -> It
     """Start everything over a copy of `FOLDER`; `workloads` are namespaces, each with an application called `app`."""
     with _mock() as mock, Taps() as taps:
         upstream = taps.open(mock)
-        place = _resources(folder / "resources", upstream.port)
+        place = resources(folder / "resources", upstream.port)
         with localmode.serving(place, folder / "state", *(f"{name}/app" for name in workloads)) as local:
             system = System(taps, mock, upstream, local)
             with contextlib.closing(system):
                 yield system
 
 
-def _resources(place: pathlib.Path, upstream: int) -> pathlib.Path:
+def resources(place: pathlib.Path, upstream: int) -> pathlib.Path:
+    """Write `FOLDER` to `place`, for a provider that listens on the port `upstream`."""
     place.mkdir(parents=True)
     for source in FOLDER.iterdir():
         text = source.read_text().replace("UPSTREAM", str(upstream)).replace("KEYS", people.key_set())
