@@ -53,6 +53,7 @@ class Proxy:
             self._refuse(passage, RefusedError(refusals.unavailable("an internal error")))
             raise
         finally:
+            exchange.on_gone = None  # it leads back to the passage: without it, what a request held is freed at once
             metrics.http_in_flight.value -= 1
             self._services.records.ended(passage, decision)
 

@@ -53,6 +53,9 @@ class OutputScanner:
         violations: dict[tuple[str, str], Violation] = {}
         refusal: Refusal | None = None
         for text in texts:
+            # Nearly always nothing occurs, and then a text need not be taken through as a stream.
+            if not self.finder.occurring(text.text.encode("utf-8", "surrogatepass")):
+                continue
             stream = self.stream(text.path, protected=text.role is TextRole.PROTECTED)
             pieces = (stream.feed(text.text), stream.close())
             for piece in pieces:

@@ -9,6 +9,8 @@ from llmgov.snapshot.base import Struct
 class Dimension(enum.Enum):
     """What providers bill. Every number in a usage report belongs to one; one without a price is an error."""
 
+    __hash__ = object.__hash__  # members are single; enum's own hash is Python code, and these are keys of hot tables
+
     INPUT = "input"
     CACHED_INPUT = "cachedInput"
     CACHE_WRITE_5M = "cacheWrite5m"

@@ -20,12 +20,16 @@ class Struct(msgspec.Struct, frozen=True):
 class Format(enum.Enum):
     """In whose manner an endpoint speaks: decides the shape of refusals."""
 
+    __hash__ = object.__hash__  # members are single; enum's own hash is Python code, and these are keys of hot tables
+
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
 
 
 class Operation(enum.Enum):
     """What an endpoint does."""
+
+    __hash__ = object.__hash__  # members are single; enum's own hash is Python code, and these are keys of hot tables
 
     CHAT_COMPLETIONS = "chat.completions"
     RESPONSES = "responses"

@@ -7,6 +7,7 @@ policy may list a refused route as unmetered; the proxy then forwards it to `Unr
 Anthropic's does not (`https://api.anthropic.com`), so that its paths begin with `/v1`.
 """
 
+import functools
 import re
 from collections.abc import Iterable
 
@@ -63,13 +64,27 @@ def resolve(method: str, target: str, headers: Headers = ()) -> Route | Unrouted
 
     Total: what is malformed or not supported is an `Unrouted`.
     """
-    names = {name.lower() for name, _ in headers}
+    for_openai, for_anthropic = _both(method, target)
+    if for_openai is for_anthropic or _by_headers(headers) is Format.OPENAI:
+        return for_openai
+    return for_anthropic
+
+
+@functools.lru_cache(maxsize=64)
+def _both(method: str, target: str) -> tuple[Route | Unrouted, Route | Unrouted]:
+    """What a request line means with OpenAI's headers and with Anthropic's: one and the same object, where it does."""
+    for_openai, for_anthropic = (_resolve(method, target, shape) for shape in (Format.OPENAI, Format.ANTHROPIC))
+    return for_openai, for_openai if for_openai == for_anthropic else for_anthropic
+
+
+def _resolve(method: str, target: str, otherwise: Format) -> Route | Unrouted:
+    """The route of a request line; `otherwise` is whose it is where the path is both's or nobody's."""
     match = _TARGET.fullmatch(target)
     if match is None or _SUSPICIOUS.search(match[1]):
-        return Unrouted(_by_headers(names), _bad_target(), "")
+        return Unrouted(otherwise, _bad_target(), "")
     path, query = match[1], match[2] or ""
     bare = path[3:] if path.startswith("/v1/") else path
-    shape = _format(method, bare, names)
+    shape = _format(method, bare, otherwise)
     operation = _operation(shape, method, bare)
     upstream = _upstream(shape, bare) + query
     if operation is None:
@@ -77,16 +92,18 @@ def resolve(method: str, target: str, headers: Headers = ()) -> Route | Unrouted
     return Route(shape, operation, upstream)
 
 
-def _format(method: str, bare: str, headers: set[str]) -> Format:
-    """Whose path it is; where it is both's or nobody's, whose headers came with it."""
+def _format(method: str, bare: str, otherwise: Format) -> Format:
+    """Whose path it is."""
     owners = [shape for shape in Format if _operation(shape, method, bare) is not None]
     if len(owners) == 1:
         return owners[0]
-    return Format.ANTHROPIC if bare.startswith(_ANTHROPIC_PREFIXES) else _by_headers(headers)
+    return Format.ANTHROPIC if bare.startswith(_ANTHROPIC_PREFIXES) else otherwise
 
 
-def _by_headers(headers: set[str]) -> Format:
-    return Format.ANTHROPIC if headers & _ANTHROPIC_HEADERS else Format.OPENAI
+def _by_headers(headers: Headers) -> Format:
+    """Whose headers came with it."""
+    named = any(name.lower() in _ANTHROPIC_HEADERS for name, _ in headers)
+    return Format.ANTHROPIC if named else Format.OPENAI
 
 
 def _operation(shape: Format, method: str, bare: str) -> Operation | None:
