@@ -9,6 +9,7 @@ from llmgov import instants
 from llmgov.audit import record, sealing
 from llmgov.audit.findings import Outcome, Report
 from llmgov.money import format_amount
+from llmgov_cli import printable
 
 HEADINGS = ("TIME", "RECORD", "KIND", "REQUEST", "WHO", "MODEL", "WHAT")
 
@@ -23,10 +24,15 @@ class Wanted(msgspec.Struct, frozen=True):
         """Whether the record is wanted."""
         return self.kind in (None, one.kind) and self.request in (None, one.facts.get("request"))
 
+    def __str__(self) -> str:
+        """How a sentence about such records ends."""
+        kind = "" if self.kind is None else f" of kind {self.kind}"
+        return kind if self.request is None else f"{kind} of request {self.request}"
+
 
 def report(result: Report) -> str:
     """What a person reads: the verdict first, then what it rests on."""
-    return "".join(f"{line}\n" for line in _report(result))
+    return "".join(f"{printable.line(line)}\n" for line in _report(result))
 
 
 def shown(one: record.AuditRecord, keys: Mapping[str, sealing.SubjectKey]) -> dict[str, Any]:

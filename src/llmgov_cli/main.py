@@ -13,12 +13,12 @@ def main() -> None:
         from llmgov_sidecar import main as sidecar
 
         sys.exit(sidecar.main(sys.argv[2:]))
-    from llmgov_cli import app, errors
+    from llmgov_cli import app, errors, printable
 
     try:
         app.app()
     except errors.CommandError as error:
-        print(f"llmgov: {error}", file=sys.stderr)
+        print(f"llmgov: {printable.lines(str(error))}", file=sys.stderr)
         sys.exit(2)
 
 

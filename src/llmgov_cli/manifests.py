@@ -13,7 +13,7 @@ from typing import Any
 from llmgov import problems, resources
 from llmgov.problems import Problem, ResourceRef, Severity
 from llmgov.resources import base
-from llmgov_cli import positioned
+from llmgov_cli import positioned, printable
 
 MAX_FILES = 10_000
 MAX_BYTES = 4 * 1024 * 1024
@@ -67,9 +67,8 @@ class Finding:
         problem = self.problem
         subject = " ".join(filter(None, (str(problem.resource) if problem.resource.kind else "", problem.field)))
         level = "warning: " if problem.severity is Severity.WARNING else ""
-        return (
-            f"{self.file}:{self.line}: {level}{subject}{': ' if subject else ''}{problem.explanation} [{problem.code}]"
-        )
+        said = f"{level}{subject}{': ' if subject else ''}{problem.explanation} [{problem.code}]"
+        return printable.line(f"{self.file}:{self.line}: {said}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,23 +1,34 @@
 """Tables as kubectl prints them: upper-case headings, columns three spaces apart, nothing else. Pure."""
 
+import datetime
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
 
-from llmgov_cli import errors
+from llmgov import instants
+from llmgov.instants import Instant
+from llmgov_cli import errors, printable
 
 NONE = "<none>"
 """What kubectl prints where there is no value."""
 
+_LAST: Instant = instants.from_datetime(datetime.datetime.max.replace(tzinfo=datetime.UTC))
+
 
 def render(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The table's lines, without trailing blanks."""
-    cells = [[heading.upper() for heading in headings], *([cell or NONE for cell in row] for row in rows)]
+    """The table's lines, without trailing blanks, and with nothing in them that a terminal obeys."""
+    shown = ([printable.line(cell) or NONE for cell in row] for row in rows)
+    cells = [[heading.upper() for heading in headings], *shown]
     widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
     lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
     return "\n".join(lines) + "\n"
+
+
+def moment(instant: Instant | None) -> str:
+    """A time as RFC 3339; empty where there is none, or it never comes (beyond the year 9999)."""
+    return "" if instant is None or instant > _LAST else instants.to_rfc3339(instant)
 
 
 def record(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
@@ -39,7 +50,15 @@ def check_format(output: str) -> None:
 
 
 def dump(document: Any, output: str) -> str:
-    """The document as `-o json` or `-o yaml` shows it."""
-    if output == "json":
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    """The document as `-o json` or `-o yaml` shows it; in ASCII where a terminal would obey something in it."""
+    write = _json if output == "json" else _yaml
+    text = write(document, ascii_only=False)
+    return text if text == printable.lines(text) else write(document, ascii_only=True)
+
+
+def _json(document: Any, *, ascii_only: bool) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=ascii_only) + "\n"
+
+
+def _yaml(document: Any, *, ascii_only: bool) -> str:
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=not ascii_only)
