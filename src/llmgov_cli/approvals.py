@@ -8,9 +8,8 @@ import getpass
 import pathlib
 from typing import TextIO
 
-from llmgov import instants
 from llmgov.ledger import approvals, rows, store
-from llmgov_cli import errors, observe, tables
+from llmgov_cli import errors, observe, printable, tables
 from llmgov_cli.local import state
 
 WRITER = "cli"
@@ -46,7 +45,7 @@ def decide(approval: str, explicit: pathlib.Path | None, reason: str, out: TextI
         row = asyncio.run(_decide(folder, approval, reason, grant=grant))
     except (approvals.ApprovalError, store.StoreError) as error:
         raise errors.CommandError(str(error)) from error
-    out.write(f"{row.id} {row.state.value}: {row.summary}\n")
+    out.write(f"{row.id} {row.state.value}: {printable.line(row.summary)}\n")
     return 0
 
 
@@ -71,7 +70,7 @@ def _row(row: rows.ApprovalRow) -> list[str]:
         row.policy,
         row.summary,
         row.requested_by,
-        instants.to_rfc3339(row.created),
-        instants.to_rfc3339(row.expires),
+        tables.moment(row.created),
+        tables.moment(row.expires),
         row.decided_by,
     ]

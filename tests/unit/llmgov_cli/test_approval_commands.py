@@ -1,0 +1,50 @@
+"""`llmgov approvals` over a ledger in which a model overran: such an approval never expires."""
+
+import asyncio
+import io
+import json
+import pathlib
+
+import pytest
+
+from llmgov.ledger import approvals as rules
+from llmgov.ledger.book import Book, Lock
+from llmgov_cli import approvals
+from llmgov_store.sqlite import SqliteStore
+from tests.support import ledgers
+
+MODEL = "openai/gpt-4o\x1b[31m"
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    def overrun(book: Book) -> None:
+        rules.stop_model(book, MODEL, ledgers.settlement("pod-1:1/1", 9), ledgers.NOW)
+
+    async def fill() -> None:
+        store = SqliteStore.open(tmp_path / "ledger.db")
+        await store.transact(Lock(), overrun)
+        await store.close()
+
+    asyncio.run(fill())
+    return tmp_path
+
+
+def _list(folder: pathlib.Path, output: str) -> str:
+    out = io.StringIO()
+    assert approvals.show(folder, output, out) == 0
+    return out.getvalue()
+
+
+def test_what_never_expires_has_no_time_to_expire(folder: pathlib.Path) -> None:
+    headings, line = _list(folder, "").splitlines()
+    assert line[headings.index("EXPIRES") :].startswith("<none>   ")
+    assert line[headings.index("CREATED") :].startswith("2026-11-24T08:00:00Z   ")
+    assert json.loads(_list(folder, "json"))[0]["expires"] == ""
+
+
+def test_a_decision_is_told_without_the_model_s_escape_sequence(folder: pathlib.Path) -> None:
+    (row,) = json.loads(_list(folder, "json"))
+    out = io.StringIO()
+    assert approvals.decide(row["id"], folder, "", out, grant=True) == 0
+    assert out.getvalue().startswith(f"{row['id']} approved: openai/gpt-4o\\x1b[31m has cost more")
