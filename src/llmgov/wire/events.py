@@ -138,7 +138,8 @@ class Request(Struct, frozen=True):
 class Usage(Struct, frozen=True):
     """What the provider says it billed, by dimension; an input dimension excludes the others (cached is not input).
 
-    `unpriced` names fields of the report that are billable and belong to no known dimension.
+    `unpriced` names fields of the report that are billable and belong to no known dimension; `unreadable` and
+    `implausible` counts that are missing or no counts, or larger than any can be: then what was billed is not known.
     """
 
     counts: dict[Dimension, int]
@@ -146,6 +147,8 @@ class Usage(Struct, frozen=True):
     region: str | None = None
     model: str | None = None
     unpriced: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    implausible: tuple[str, ...] = ()
 
 
 class Reason(enum.Enum):

@@ -21,7 +21,7 @@ def parse_answer(route: Route, status: int, body: bytes) -> Answer:
     if route.operation is not Operation.MESSAGES:
         return Answer(body, (), None)
     report, model = parsed.get("usage"), parsed.get("model")
-    used = usage.of_report(report, model if isinstance(model, str) else None) if isinstance(report, dict) else None
+    used = usage.of_report(report, model if isinstance(model, str) else None) if report is not None else None
     return Answer(body, content_texts(parsed.get("content"), "content"), used)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from llmgov.wire import lenient, sse
+from llmgov.wire import lenient, reports, sse
 from llmgov.wire.anthropic import answer, usage
 from llmgov.wire.events import Delta, DeltaKind, Frame, Text, TextRole, Usage
 
@@ -23,6 +23,7 @@ class MessageReader:
         self._splitter = sse.Splitter()
         self._open: dict[int, dict[str, None]] = {}
         self._report: dict[str, Any] = {}
+        self._output_told = False
         self._model: str | None = None
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -56,7 +57,7 @@ class MessageReader:
             case "content_block_stop":
                 return Frame(raw, closes=tuple(self._open.pop(_index(parsed), {})))
             case "message_delta":
-                return Frame(raw, usage=self._used(parsed.get("usage")), closes=self._close_all())
+                return Frame(raw, usage=self._spent(parsed.get("usage")), closes=self._close_all())
             case "message_stop":
                 return Frame(raw, closes=self._close_all(), terminal=True)
             case "ping":
@@ -92,12 +93,20 @@ class MessageReader:
         self._open.setdefault(_index(parsed), {})[channel] = None
         return Frame(raw, deltas=(Delta(channel, text, kind, f"delta.{name}"),) if text else ())
 
+    def _spent(self, report: Any) -> Usage | None:
+        """The report of a `message_delta`: only this one says what the whole answer has cost, the start's does not."""
+        if isinstance(report, dict) and report.get("output_tokens") is not None:
+            self._output_told = True
+        return self._used(report)
+
     def _used(self, report: Any) -> Usage | None:
         """Every report is the total so far, and later ones may leave out what did not change."""
-        if not isinstance(report, dict):
+        if report is None:
             return None
-        self._report |= {name: value for name, value in report.items() if value is not None}
-        return usage.of_report(self._report, self._model)
+        if not isinstance(report, dict):
+            return usage.of_report(report, self._model)
+        self._report = reports.latest(self._report, report)
+        return usage.of_report(self._report | ({} if self._output_told else {"output_tokens": None}), self._model)
 
     def _close_all(self) -> tuple[str, ...]:
         channels = tuple(channel for opened in self._open.values() for channel in opened)

@@ -23,17 +23,21 @@ _KNOWN = frozenset(
 """Counted below, parts of what is, or free: a web fetch costs no more than the tokens it brings."""
 
 
-def of_report(report: Mapping[str, Any], model: str | None = None) -> Usage:
-    """The usage of one answer; in a stream the last value of each of its numbers."""
-    written = reports.number(report, "cache_creation_input_tokens")
-    hour = _hour_writes(reports.section(report, "cache_creation"), written)
+def of_report(report: Any, model: str | None = None) -> Usage:
+    """The usage of one answer; in a stream the largest value of each of its numbers so far."""
+    if not isinstance(report, dict):
+        return Usage({}, model=model, unreadable=("usage",))
+    read = reports.Reader()
+    written = read.number(report, "cache_creation_input_tokens")
+    hour = _hour_writes(read.section(report, "cache_creation"), written, read)
+    searches = read.number(read.section(report, "server_tool_use"), "web_search_requests")
     counts = {
-        Dimension.INPUT: reports.number(report, "input_tokens"),
-        Dimension.CACHED_INPUT: reports.number(report, "cache_read_input_tokens"),
-        Dimension.CACHE_WRITE_5M: written - hour,
+        Dimension.INPUT: read.needed(report, "input_tokens"),
+        Dimension.CACHED_INPUT: read.number(report, "cache_read_input_tokens"),
+        Dimension.CACHE_WRITE_5M: max(0, written - hour),
         Dimension.CACHE_WRITE_1H: hour,
-        Dimension.OUTPUT: reports.number(report, "output_tokens"),
-        Dimension.WEB_SEARCH_CALL: reports.number(reports.section(report, "server_tool_use"), "web_search_requests"),
+        Dimension.OUTPUT: read.needed(report, "output_tokens"),
+        Dimension.WEB_SEARCH_CALL: searches,
     }
     return Usage(
         counts={dimension: count for dimension, count in counts.items() if count},
@@ -41,16 +45,17 @@ def of_report(report: Mapping[str, Any], model: str | None = None) -> Usage:
         region=_word(report, "inference_geo"),
         model=model,
         unpriced=reports.unknown(report, _KNOWN) + _other_runs(report),
+        unreadable=read.unreadable,
+        implausible=read.implausible,
     )
 
 
-def _hour_writes(breakdown: Mapping[str, Any], written: int) -> int:
+def _hour_writes(breakdown: Mapping[str, Any], written: int, read: reports.Reader) -> int:
     """Of all writes those for an hour. A stream repeats only the total: what it has grown by beyond the breakdown is
     taken to be of the dearer kind, if that was used at all."""
-    hour = reports.number(breakdown, "ephemeral_1h_input_tokens")
-    if not hour:
-        return 0
-    return max(hour, written - reports.number(breakdown, "ephemeral_5m_input_tokens"))
+    hour = read.number(breakdown, "ephemeral_1h_input_tokens")
+    five_minutes = read.number(breakdown, "ephemeral_5m_input_tokens")
+    return max(hour, written - five_minutes) if hour else 0
 
 
 def _tier(report: Mapping[str, Any]) -> str | None:

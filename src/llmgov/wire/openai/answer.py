@@ -26,7 +26,7 @@ def parse_answer(route: Route, status: int, body: bytes) -> Answer:
             texts.response(parsed, "")
             return Answer(body, texts.found, usage.of_response(parsed), derived=texts.derived)
         case Operation.EMBEDDINGS:
-            return Answer(body, (), usage.of_chat(parsed))
+            return Answer(body, (), usage.of_embeddings(parsed))
         case _:
             return Answer(body, (), None)
 

@@ -45,49 +45,68 @@ _UNPRICED_CALLS = frozenset({"code_interpreter_call", "image_generation_call", "
 
 
 def of_chat(body: Mapping[str, Any]) -> Usage | None:
-    """The usage of a chat completion, one of its chunks, or an embedding; `None` where it reports none."""
+    """The usage of a chat completion or one of its chunks; `None` where it reports none."""
     report = body.get("usage")
-    if not isinstance(report, dict):
+    if report is None:
         return None
-    prompt = reports.section(report, "prompt_tokens_details")
-    completion = reports.section(report, "completion_tokens_details")
-    audio = reports.number(completion, "audio_tokens")
+    return _of_chat(body, report, produces_output=True)
+
+
+def of_embeddings(body: Mapping[str, Any]) -> Usage | None:
+    """The usage of embeddings, which have no output to count; `None` where they report none."""
+    report = body.get("usage")
+    if report is None:
+        return None
+    return _of_chat(body, report, produces_output=False)
+
+
+def _of_chat(body: Mapping[str, Any], report: Any, *, produces_output: bool) -> Usage:
+    if not isinstance(report, dict):
+        return Usage({}, unreadable=("usage",))
+    read = reports.Reader()
+    prompt = read.section(report, "prompt_tokens_details")
+    completion = read.section(report, "completion_tokens_details")
+    audio = read.number(completion, "audio_tokens")
     counts = _input(
-        total=reports.number(report, "prompt_tokens"),
-        cached=reports.number(prompt, "cached_tokens"),
-        written=reports.number(prompt, "cache_write_tokens"),
-        audio=reports.number(prompt, "audio_tokens"),
+        total=read.needed(report, "prompt_tokens"),
+        cached=read.number(prompt, "cached_tokens"),
+        written=read.number(prompt, "cache_write_tokens"),
+        audio=read.number(prompt, "audio_tokens"),
     )
-    counts[Dimension.OUTPUT] = max(0, reports.number(report, "completion_tokens") - audio)
+    output = read.needed if produces_output else read.number
+    counts[Dimension.OUTPUT] = max(0, output(report, "completion_tokens") - audio)
     counts[Dimension.OUTPUT_AUDIO] = audio
-    return _usage(body, counts, reports.unknown(report, _CHAT_KNOWN))
+    return _usage(body, counts, reports.unknown(report, _CHAT_KNOWN), read)
 
 
 def of_response(response: Mapping[str, Any]) -> Usage | None:
     """The usage of a response of the Responses API; calls of hosted tools are counted from its output."""
     report = response.get("usage")
-    if not isinstance(report, dict):
+    if report is None:
         return None
-    details = reports.section(report, "input_tokens_details")
-    lifetimes = reports.section(details, "cache_write_tokens_details")
+    if not isinstance(report, dict):
+        return Usage({}, unreadable=("usage",))
+    read = reports.Reader()
+    details = read.section(report, "input_tokens_details")
+    lifetimes = read.section(details, "cache_write_tokens_details")
     counts = _input(
-        total=reports.number(report, "input_tokens"),
-        cached=reports.number(details, "cached_tokens"),
-        written=reports.number(details, "cache_write_tokens"),
-        written_12h=reports.number(lifetimes, "ttl_12h_tokens"),
+        total=read.needed(report, "input_tokens"),
+        cached=read.number(details, "cached_tokens"),
+        written=read.number(details, "cache_write_tokens"),
+        written_12h=read.number(lifetimes, "ttl_12h_tokens"),
     )
-    counts[Dimension.OUTPUT] = reports.number(report, "output_tokens")
-    counts[Dimension.WEB_SEARCH_CALL] = _searches(response)
+    counts[Dimension.OUTPUT] = read.needed(report, "output_tokens")
+    counts[Dimension.WEB_SEARCH_CALL] = _searches(response, read)
     counts[Dimension.FILE_SEARCH_CALL] = _item_types(response).count("file_search_call")
     hosted = tuple(sorted(_UNPRICED_CALLS.intersection(_item_types(response))))
-    return _usage(response, counts, reports.unknown(report, _RESPONSES_KNOWN) + hosted)
+    return _usage(response, counts, reports.unknown(report, _RESPONSES_KNOWN) + hosted, read)
 
 
-def _searches(response: Mapping[str, Any]) -> int:
+def _searches(response: Mapping[str, Any], read: reports.Reader) -> int:
     """The billable ones, where they are reported; else every call, of which opening a page is free."""
-    report = reports.section(reports.section(response, "tool_usage"), "web_search")
+    report = read.section(read.section(response, "tool_usage"), "web_search")
     if "num_requests" in report:
-        return reports.number(report, "num_requests")
+        return read.needed(report, "num_requests")
     return _item_types(response).count("web_search_call")
 
 
@@ -108,11 +127,15 @@ def _item_types(response: Mapping[str, Any]) -> list[str]:
     return [str(item.get("type")) for item in items if isinstance(item, dict)]
 
 
-def _usage(body: Mapping[str, Any], counts: dict[Dimension, int], unpriced: tuple[str, ...]) -> Usage:
+def _usage(
+    body: Mapping[str, Any], counts: dict[Dimension, int], unpriced: tuple[str, ...], read: reports.Reader
+) -> Usage:
     tier, model = body.get("service_tier"), body.get("model")
     return Usage(
         counts={dimension: count for dimension, count in counts.items() if count},
         service_tier=tier if isinstance(tier, str) else None,
         model=model if isinstance(model, str) else None,
         unpriced=unpriced,
+        unreadable=read.unreadable,
+        implausible=read.implausible,
     )
