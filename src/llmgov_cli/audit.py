@@ -6,6 +6,7 @@ Exit codes of `verify`: 0 ok, 3 tampered, 4 truncated, 5 empty; 2, as everywhere
 import heapq
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TextIO, TypeVar
@@ -102,6 +103,8 @@ def run_show(
     else:
         with audit_sources.open_state(state_folders.find(state)) as opened:
             shown = _newest(opened.records(), opened.keys(), wanted, limit)
+    if not shown:
+        print(f"llmgov: no records{wanted}", file=sys.stderr)
     if output in ("json", "yaml"):
         out.write(tables.dump(shown, output))
     else:
@@ -112,12 +115,15 @@ def run_show(
 def _verify_export(
     source: pathlib.Path, pins: list[pathlib.Path], anchor: pathlib.Path | None, key: pathlib.Path | None
 ) -> Report:
-    return export.verify(
-        audit_sources.chunks(source),
-        audit_keys.pins(pins),
-        export_key=None if key is None else audit_keys.secret(key),
-        anchor=None if anchor is None else audit_sources.anchor(anchor),
-    )
+    try:
+        return export.verify(
+            audit_sources.chunks(source),
+            audit_keys.pins(pins),
+            export_key=None if key is None else audit_keys.secret(key),
+            anchor=None if anchor is None else audit_sources.anchor(anchor),
+        )
+    except streams.StreamEncryptedError as error:
+        raise errors.CommandError(f"{source} is encrypted: name its key file with --key") from error
 
 
 def _lines(source: audit_sources.State) -> Iterator[bytes]:

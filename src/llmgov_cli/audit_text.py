@@ -67,9 +67,16 @@ def _report(result: Report) -> Iterator[str]:
         if result.found > len(result.findings):
             yield f"  and {result.found - len(result.findings)} more"
     yield f"  signed: {result.signed}; after the last checkpoint, chained only: {result.unsigned}"
-    yield f"  known to the anchor: {result.anchored or 'none, so a cut end would not show'}"
+    yield f"  known to the anchor: {_anchored(result)}"
     yield f"  settled attempts: {result.attempts}, ${format_amount(result.cost)}{_reconciled(result)}"
     yield from _remarks(result)
+
+
+def _anchored(result: Report) -> str:
+    if not result.anchor_knows:
+        return "none, so a cut end would not show"
+    here = result.anchored or "none of these"
+    return str(here) if result.anchored == result.anchor_knows else f"{here}; it knows {result.anchor_knows}"
 
 
 def _reconciled(result: Report) -> str:

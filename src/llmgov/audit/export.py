@@ -95,11 +95,16 @@ def verify(
     """Verify an export as it stands in a file: plain, gzipped or encrypted (see `llmgov.audit.verify`).
 
     Without `ledger` the sums that the export brings are compared, where it brings any.
+
+    Raises:
+        StreamEncryptedError: it is encrypted and there is no key, so nothing can be said of it.
     """
     reader = _Reader(pins, anchor, keys)
     try:
         for entry in read(streams.lines(streams.plain(chunks, export_key))):
             reader.entry(entry)
+    except streams.StreamEncryptedError:
+        raise
     except streams.StreamCutError as error:
         reader.verifier.cut(str(error))
     except streams.StreamError as error:

@@ -40,11 +40,11 @@ class Report(msgspec.Struct, frozen=True):
     """The result. `findings` are the first `MAX_FINDINGS`, `found` counts all.
 
     `signed` records are under a checkpoint of a pinned key; the `unsigned` after the last checkpoint are chained only,
-    and whoever can write the database could have changed them. `anchored` are those that an anchor knows. `erased`
-    counts records whose personal fields can be read by nobody any more, `removed` those that tombstones stand for;
-    `unsettled` are attempts without settlement, `unmatched` settlements without intent, `gaps` numbers that no sidecar
-    reported: none of the last three proves tampering. `reconciled` says whether the sums are the ledger's, `None` where
-    these were not at hand.
+    and whoever can write the database could have changed them. `anchored` are those that an anchor knows, of the
+    `anchor_knows` that it knows in all, 0 where there is none. `erased` counts records whose personal fields can be
+    read by nobody any more, `removed` those that tombstones stand for; `unsettled` are attempts without settlement,
+    `unmatched` settlements without intent, `gaps` numbers that no sidecar reported: none of the last three proves
+    tampering. `reconciled` says whether the sums are the ledger's, `None` where these were not at hand.
     """
 
     outcome: Outcome
@@ -63,6 +63,7 @@ class Report(msgspec.Struct, frozen=True):
     unmatched: tuple[str, ...]
     gaps: tuple[Gap, ...]
     reconciled: bool | None = None
+    anchor_knows: int = 0
 
 
 MAX_FINDINGS = 100

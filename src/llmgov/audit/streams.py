@@ -29,6 +29,10 @@ class StreamError(ValueError):
     """A stream that is damaged, was changed, or does not belong to the key."""
 
 
+class StreamEncryptedError(StreamError):
+    """An encrypted stream, and no key to open it."""
+
+
 class StreamCutError(StreamError):
     """A stream that is right as far as it goes, and ends too early."""
 
@@ -120,13 +124,14 @@ def plain(chunks: Iterable[bytes], key: bytes | None) -> Iterator[bytes]:
     """The lines' bytes of an export in whichever form it has, recognised by how it begins.
 
     Raises:
-        StreamError: damaged, or encrypted and `key` is `None`.
+        StreamError: damaged.
+        StreamEncryptedError: encrypted, and `key` is `None`.
     """
     head, rest = _head(chunks, len(MAGIC))
     whole = _after(head, rest)
     if head.startswith(MAGIC):
         if key is None:
-            raise StreamError("the export is encrypted: give its key")
+            raise StreamEncryptedError("the export is encrypted: give its key")
         yield from plain(decrypt(whole, key), None)
     elif head.startswith(_GZIP_MAGIC):
         yield from decompress(whole)

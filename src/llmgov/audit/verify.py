@@ -92,6 +92,7 @@ class Verifier:
             unmatched=tuple(self._tally.unmatched()),
             gaps=tuple(self._tally.gaps()),
             reconciled=reconciled,
+            anchor_knows=sum(one.last for one in self._anchored.values()),
         )
 
     def _accept_anchor(self, anchor: checkpoint.Anchor | None) -> dict[str, checkpoint.Checkpoint]:

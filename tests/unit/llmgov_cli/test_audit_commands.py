@@ -136,6 +136,25 @@ def test_an_export_without_a_pinned_key_is_not_even_tried(folder: pathlib.Path) 
         _verify(source=_export(folder))
 
 
+def test_an_encrypted_export_without_its_key_is_not_even_tried(folder: pathlib.Path) -> None:
+    key = folder / "export.key"
+    key.write_text("ab" * 32)
+    target = _export(folder, key=key)
+    with pytest.raises(errors.CommandError, match=r"export\.jsonl is encrypted: name its key file with --key"):
+        _verify(source=target, pins=[folder / "signing.pub"], anchor=folder / "anchors.jsonl")
+
+
+def test_what_the_anchor_knows_is_said_where_it_is_not_here(folder: pathlib.Path) -> None:
+    _sql(folder, "DELETE FROM records")
+    _sql(folder, "DELETE FROM checkpoints")
+    code, text = _verify(state=folder)
+    assert code == 3
+    assert "AnchorAhead" in text
+    assert "  known to the anchor: none of these; it knows 7\n" in text
+    (folder / "anchors.jsonl").unlink()
+    assert "  known to the anchor: none, so a cut end would not show\n" in _verify(state=folder)[1]
+
+
 def test_an_export_never_overwrites(folder: pathlib.Path) -> None:
     _export(folder)
     with pytest.raises(errors.CommandError, match=r"export\.jsonl cannot be written: File exists"):

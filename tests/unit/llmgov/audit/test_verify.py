@@ -42,6 +42,7 @@ def test_an_untouched_history_is_ok_and_adds_up() -> None:
         signed=7,
         unsigned=1,
         anchored=7,
+        anchor_knows=7,
         erased=0,
         removed=0,
         attempts=3,
