@@ -11,6 +11,7 @@ from collections.abc import Callable
 from llmgov import prices
 from llmgov.audit import prompts
 from llmgov.instants import Instant
+from llmgov.ledger import telling
 from llmgov.ledger.commands import Held
 from llmgov.ledger.messages import Charged, Intent, LeaseRefusal, Outcome, Settlement, Why
 from llmgov.ledger.purse import Wish
@@ -363,14 +364,12 @@ def _out_of_money(refusal: LeaseRefusal, plan: CostPlan, asks: ApprovalRequest |
         case Why.APPROVAL if plan.approval is not None and asks is not None and refusal.approval == plan.approval.id:
             return _used_up(plan.approval, asks)
         case Why.APPROVAL:
-            told = refusals.threshold_approval(refusal.source, refusal.threshold, refusal.limit, refusal.approval)
             action, reason = Action.REQUIRE_APPROVAL, f"threshold:{refusal.threshold}"
         case Why.EXHAUSTED:
-            fitting = cost.fitting(plan, refusal.remaining)
-            told = refusals.budget_exhausted(refusal.source, plan.least, refusal.remaining, refusal.window_end, fitting)
             action, reason = Action.DENY, "budget_exhausted"
         case _:
             return RefusedError(refusals.unavailable("this sidecar's place at the ledger was taken by a newer one"))
+    told = telling.told(refusal, plan)
     return RefusedError(told, (Violation(told.policy or refusal.source, action, reason, told.message),))
 
 

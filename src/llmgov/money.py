@@ -15,6 +15,8 @@ PicoUsd: TypeAlias = int
 
 MICRO_PER_USD: MicroUsd = 1_000_000
 PICO_PER_MICRO: PicoUsd = 1_000_000
+NANO_PER_UNIT = 1_000_000_000
+"""A rate of one USD, as exchange rates are written: in billionths of a USD for one unit of the currency."""
 
 MAX_AMOUNT: MicroUsd = 10**12 * MICRO_PER_USD
 """A trillion dollars: whatever is larger is a mistake, and 64-bit columns hold sums of it."""
@@ -47,6 +49,20 @@ def format_amount(amount: MicroUsd) -> str:
     units, micros = divmod(abs(amount), MICRO_PER_USD)
     decimals = f"{micros:06d}".rstrip("0").ljust(2, "0")
     return f"{sign}{units}.{decimals}"
+
+
+def show(amount: MicroUsd, currency: str = "USD", nano_usd: int = NANO_PER_UNIT, *, up: bool = False) -> str:
+    """Micro-USD as people read it: `$5.00`, `4.60 EUR`; `nano_usd` is what one unit of the currency is worth in
+    billionths of a USD. Rounded down to millionths, or `up`, as a cost is."""
+    if currency == "USD":
+        return f"${format_amount(amount)}"
+    converted = -(-amount * NANO_PER_UNIT // nano_usd) if up else amount * NANO_PER_UNIT // nano_usd
+    return show_units(converted, currency)
+
+
+def show_units(units: int, currency: str) -> str:
+    """Millionths of a currency in the same way, as a limit was written."""
+    return f"${format_amount(units)}" if currency == "USD" else f"{format_amount(units)} {currency}"
 
 
 def round_up(amount: PicoUsd) -> MicroUsd:

@@ -69,12 +69,14 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
 
 
 def stop_model(book: Book, model: str, settlement: Settlement, now: Instant) -> None:
-    """A model cost more than was held for it: it is stopped under cost limits until somebody acknowledges that."""
+    """A model cost more than was held for it, or nobody can tell what it cost: it is stopped under cost limits until
+    somebody acknowledges that."""
     id_ = approval_id(model)
     known = book.approvals.get(id_)
     if known is not None and known.state is ApprovalState.PENDING:
         return
-    summary = f"{model} has cost more than its known price allows (attempt {settlement.id}); approve to use it again"
+    why = settlement.stop or "has cost more than its known price allows"
+    summary = f"{model} {why} (attempt {settlement.id}); approve to use it again"
     row = ApprovalRow(id_, ApprovalKind.OVERRUN, model, summary, now, FOR_EVER, digest=model)
     ask(book, row)
 
@@ -123,12 +125,12 @@ def denials(rows: list[ApprovalRow], now: Instant) -> tuple[Denial, ...]:
         if row.kind is ApprovalKind.REQUEST and row.state is ApprovalState.DENIED and now < row.expires
     ]
     latest = sorted(denied, key=lambda row: (-(row.decided or 0), row.id))[:MAX_DENIALS]
-    return tuple(Denial(row.id, row.digest, row.expires, _shown(row.reason)) for row in latest)
+    return tuple(Denial(row.id, row.digest, row.expires, shown_reason(row)) for row in latest)
 
 
-def _shown(reason: str) -> str:
-    """One line of it, since it becomes a part of a sentence."""
-    return " ".join(reason.split())[:MAX_REASON]
+def shown_reason(row: ApprovalRow) -> str:
+    """Why it was denied in one line, since that becomes a part of a sentence."""
+    return " ".join(row.reason.split())[:MAX_REASON]
 
 
 def stopped_models(rows: list[ApprovalRow]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from llmgov.ledger import approvals, ceilings, windows
 from llmgov.ledger.book import Book, WindowLock
 from llmgov.ledger.ceilings import Ceiling
 from llmgov.ledger.messages import Need
-from llmgov.ledger.rows import AccountRow, ApprovalKind, ApprovalRow, ApprovalState, Window, scope
+from llmgov.ledger.rows import AccountRow, ApprovalKind, ApprovalRow, Window, scope
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account, approval_id
@@ -92,12 +92,12 @@ def approval(candidate: Candidate, now: Instant) -> ApprovalRow | None:
     )
 
 
-def ask_for_approval(book: Book, candidate: Candidate, now: Instant) -> str | None:
-    """Ask, once, for the approval that would let the request pass; its id, `None` where none can or it was denied."""
+def ask_for_approval(book: Book, candidate: Candidate, now: Instant) -> ApprovalRow | None:
+    """Ask, once, for the approval that would let the request pass; as it stands, `None` where none can."""
     wanted = approval(candidate, now)
     if wanted is None:
         return None
     known = book.approvals.get(wanted.id)
     if known is None:
         approvals.ask(book, wanted)
-    return None if known is not None and known.state is ApprovalState.DENIED else wanted.id
+    return known or wanted

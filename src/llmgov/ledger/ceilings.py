@@ -11,8 +11,6 @@ from llmgov.ledger.rows import OutboxEntry, Window
 from llmgov.money import MicroUsd
 from llmgov.snapshot import ACTING, Account, Audience, Threshold, ThresholdAction
 
-_NANO_PER_UNIT = 1_000_000_000
-
 _AUDIENCES = {ThresholdAction.NOTIFY_USERS: Audience.USERS, ThresholdAction.NOTIFY_ADMINS: Audience.ADMINS}
 
 
@@ -26,7 +24,7 @@ class Ceiling(NamedTuple):
 
 def limit(account: Account, nano_usd: int) -> MicroUsd:
     """The account's limit in micro-USD at a window's rate, rounded down."""
-    return account.limit * nano_usd // _NANO_PER_UNIT
+    return account.limit * nano_usd // money.NANO_PER_UNIT
 
 
 def ceiling(account: Account, window: Window, opened: frozenset[int]) -> Ceiling:
@@ -62,14 +60,14 @@ def _newly_reached(threshold: Threshold, account: Account, window: Window) -> bo
 
 
 def _tell(book: Book, account: Account, window: Window, threshold: Threshold, audience: Audience, now: Instant) -> None:
-    spent = money.format_amount(window.spent + window.unknown)
-    whole = money.format_amount(limit(account, window.nano_usd))
+    spent = money.show(window.spent + window.unknown, account.currency, window.nano_usd)
+    whole = money.show_units(account.limit, account.currency)
     entry = OutboxEntry(
         id=f"threshold/{window.account}/{window.start}/{threshold.percent}/{audience.value}",
         at=now,
         audience=audience.value,
         about=window.account,
         fact=f"threshold:{threshold.percent}",
-        message=f"{account.source} has spent ${spent} of ${whole}, {threshold.percent} % or more of its limit",
+        message=f"{account.source} has spent {spent} of {whole}, {threshold.percent} % or more of its limit",
     )
     book.put.outbox.setdefault(entry.id, entry)

@@ -15,7 +15,7 @@ from llmgov.ledger import approvals, candidates, ceilings, epochs
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.candidates import Candidate, Definitions
 from llmgov.ledger.messages import Lease, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
-from llmgov.ledger.rows import ApprovalState, LeaseRow
+from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseRow
 from llmgov.money import MicroUsd
 
 LEASE_LIFE: Duration = 10 * instants.MINUTE
@@ -150,11 +150,14 @@ def _refuse(request: LeaseRequest, why: Why, now: Instant) -> LeaseRefusal:
     return LeaseRefusal(request.request, why, "", 0, 0, now, now, approval=request.approval)
 
 
-def _refuse_for(request: LeaseRequest, candidate: Candidate, approval: str | None, now: Instant) -> LeaseRefusal:
+def _refuse_for(
+    request: LeaseRequest, candidate: Candidate, approval: ApprovalRow | None, now: Instant
+) -> LeaseRefusal:
     window, account = candidate.window, candidate.account
+    denied = approval is not None and approval.state is ApprovalState.DENIED
     return LeaseRefusal(
         request=request.request,
-        why=Why.EXHAUSTED if approval is None else Why.APPROVAL,
+        why=Why.EXHAUSTED if approval is None or denied else Why.APPROVAL,
         key=window.account,
         remaining=candidate.free,
         limit=ceilings.limit(account, window.nano_usd),
@@ -162,7 +165,11 @@ def _refuse_for(request: LeaseRequest, candidate: Candidate, approval: str | Non
         now=now,
         threshold=candidate.ceiling.percent,
         source=account.source,
-        approval=approval,
+        approval=None if approval is None or denied else approval.id,
+        denied=approvals.shown_reason(approval) if approval is not None and denied else None,
+        units=account.limit,
+        currency=account.currency,
+        nano_usd=window.nano_usd,
     )
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.money import MicroUsd
+from llmgov.money import NANO_PER_UNIT, MicroUsd
 from llmgov.policy.decision import Violation
 from llmgov.snapshot import Account, Dimension
 
@@ -94,7 +94,9 @@ class Why(enum.Enum):
 class LeaseRefusal(Struct, frozen=True, tag=True):
     """The answer no: which account, what it could still give, and when its window ends.
 
-    `threshold` is the percentage that stops it; `approval` the pending approval's id where one may open it.
+    `threshold` is the percentage that stops it; `approval` the pending approval's id where one may open it; `denied`
+    the reason (perhaps empty) where somebody has said no to that. The limit was written as `units` millionths of
+    `currency`, one unit of which is worth `nano_usd` billionths of a USD in this window.
     """
 
     request: int
@@ -107,6 +109,10 @@ class LeaseRefusal(Struct, frozen=True, tag=True):
     threshold: int = 100
     source: str = ""
     approval: str | None = None
+    denied: str | None = None
+    units: int = 0
+    currency: str = "USD"
+    nano_usd: int = NANO_PER_UNIT
 
 
 class LeaseReturn(Struct, frozen=True, tag=True):
@@ -199,7 +205,11 @@ class Intent(Struct, frozen=True, tag="intent"):
 
 
 class Settlement(Struct, frozen=True, tag="settlement"):
-    """An attempt's end. `cost` is in micro-USD; `cost > hold` is an overrun, recorded and never rejected."""
+    """An attempt's end. `cost` is in micro-USD; `cost > hold` is an overrun, recorded and never rejected.
+
+    `stop` says why its model is to wait for an administrator under cost limits where that is no overrun: words that
+    follow the model's name.
+    """
 
     id: str
     at: Instant
@@ -210,6 +220,7 @@ class Settlement(Struct, frozen=True, tag="settlement"):
     model: str
     duration: int = 0
     overrun: bool = False
+    stop: str = ""
 
 
 class Refused(Struct, frozen=True, tag="refused"):

@@ -3,8 +3,9 @@
 An approval covers exactly one request: its digest is over who asks, the model, and every byte of the body.
 """
 
-import dataclasses
 import hashlib
+
+import msgspec
 
 from llmgov import money
 from llmgov.instants import Instant
@@ -18,8 +19,7 @@ from llmgov.snapshot import Approval, Compliance, Denial, Directory, approval_id
 from llmgov.wire.events import Refusal, Request
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The verdict; the open approval that the request uses up; the one to ask for where there is none any more."""
 
     verdict: Verdict
@@ -34,18 +34,20 @@ def check(
     worst_case: MicroUsd | None,
     directory: Directory,
     now: Instant,
+    cheaper: str = "",
 ) -> Outcome:
     """Whether a request needs an approval that it does not have.
 
     `worst_case` is what it may cost; `None` is not known. That counts as above every bound, and no approval opens it:
-    the ledger uses an approval up together with the money, and there is no amount to hold.
+    the ledger uses an approval up together with the money, and there is no amount to hold. `cheaper` is what the client
+    could ask for to get a lower one (`CostPlan.cheaper`).
     """
     verdict = Verdict()
     approval: Approval | None = None
     asks: ApprovalRequest | None = None
     mark = ""
     for rule in plan.compliance:
-        why = _why(rule.body, plan, worst_case)
+        why = _why(rule.body, plan, worst_case, cheaper)
         if why is None:
             verdict.passed(rule, "no approval needed")
             continue
@@ -73,17 +75,17 @@ def digest(request: Request, principal: Principal, plan: Plan) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _why(body: Compliance, plan: Plan, worst_case: MicroUsd | None) -> tuple[str, str] | None:
+def _why(body: Compliance, plan: Plan, worst_case: MicroUsd | None, cheaper: str) -> tuple[str, str] | None:
     """The reason and the sentence of a need for approval."""
     if plan.model and globs.of(body.sensitive_models).match_model(plan.kind, plan.model):
         return "sensitive_model", f"{plan.kind}/{plan.model} is a sensitive model"
     if body.approve_cost_above is None:
         return None
-    bound = f"${money.format_amount(body.approve_cost_above)}"
+    bound = money.show(body.approve_cost_above)
     if worst_case is None:
         return "cost_unknown", f"what the request may cost is not known, and above {bound} it needs approval"
     if worst_case > body.approve_cost_above:
-        cost = f"${money.format_amount(worst_case)}"
+        cost = refusals.with_tier(money.show(worst_case), cheaper)
         return "high_cost", f"the request may cost {cost}, and above {bound} it needs approval"
     return None
 

@@ -4,7 +4,7 @@ Here it is decided whether a request's worst case can be bounded, and which outp
 is money for it, the ledger says later; `lower` then sets the maximum that the money held affords.
 """
 
-import dataclasses
+import msgspec
 
 from llmgov import money
 from llmgov.money import PICO_PER_MICRO, MicroUsd, PicoUsd
@@ -13,16 +13,18 @@ from llmgov.policy.decision import Action, Clamp, CostPlan, Violation
 from llmgov.policy.plan import Plan
 from llmgov.policy.rules import Rule
 from llmgov.policy.verdict import Verdict
-from llmgov.prices import bound
+from llmgov.prices import bound, multiplier
 from llmgov.snapshot import CostLimit, ModelPrice
-from llmgov.wire.events import CostFacts, Edit, Refusal, Request, SetNumber
+from llmgov.wire.events import CostFacts, Edit, Format, Refusal, Request, SetNumber
 
 ASSUMED_OUTPUT = 200_000
 """What is held for an output of unknown maximum where nothing is limited and costs are only counted."""
 
+_LIST_PRICE = {Format.OPENAI: "service_tier: default", Format.ANTHROPIC: "service_tier: standard_only"}
+"""How a request asks for the list price, whatever its account is set to."""
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Outcome:
+
+class Outcome(msgspec.Struct, frozen=True):
     """The verdict; the plan, `None` where nothing is known to be paid; the edits and the clamp that are due already.
 
     `worst_case` is `None` where it cannot be known.
@@ -35,8 +37,7 @@ class Outcome:
     worst_case: MicroUsd | None = None
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class _Output:
+class _Output(msgspec.Struct, frozen=True):
     """An output maximum: from `least` to `most` tokens (equal where it is fixed). `policy` is what lowered it."""
 
     least: int
@@ -187,13 +188,13 @@ def _no_maximum(plan: Plan, price: ModelPrice, verdict: Verdict) -> bool:
 
 def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, verdict: Verdict) -> Outcome:
     try:
-        base, per_token = bound.base(request.cost, price), bound.per_output_token(request.cost, price)
+        base, per_token = bound.both(request.cost, price)
     except bound.BoundError as error:
         if plan.terms.concerned is not None:
             refusal = refusals.unbounded_request(plan.terms.concerned, str(error))
             _refuse(plan, verdict, "unbounded_cost", refusal)
         return Outcome(verdict)
-    within = _within_request_cost(plan, base, per_token, output, verdict)
+    within = _within_request_cost(plan, base, per_token, output, verdict, _cheaper(request, price))
     if within is None:
         return Outcome(verdict)
     most, policy = within
@@ -212,6 +213,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
         field=limit.field if limit is not None and sets else None,
         asked=limit.value if limit is not None else None,
         policy=policy or plan.terms.limiting or "",
+        cheaper=_cheaper(request, price),
     )
     if limit is None or not clamped:
         return Outcome(verdict, built, worst_case=built.want)
@@ -219,8 +221,13 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
     return Outcome(verdict, built, clamp, (SetNumber(limit.field, output.most),), built.want)
 
 
+def _cheaper(request: Request, price: ModelPrice) -> str:
+    """What to ask for to be bounded at the list price, empty where the request is."""
+    return _LIST_PRICE[request.route.format] if multiplier.assumes_tier(price, request.cost.service_tier) else ""
+
+
 def _within_request_cost(
-    plan: Plan, base: PicoUsd, per_token: PicoUsd, output: _Output, verdict: Verdict
+    plan: Plan, base: PicoUsd, per_token: PicoUsd, output: _Output, verdict: Verdict, cheaper: str
 ) -> tuple[int, str] | None:
     """The output maximum under every `maxRequestCost`, and the policy that lowers it last.
 
@@ -240,7 +247,7 @@ def _within_request_cost(
             verdict.passed(rule, f"output maximum at most {tokens}")
         else:
             cost = money.round_up(base + (output.most if output.fixed else output.least) * per_token)
-            refusal = refusals.request_too_dear(rule.id, limit, cost, tokens if tokens > 0 else None)
+            refusal = refusals.request_too_dear(rule.id, limit, cost, tokens if tokens > 0 else None, cheaper)
             verdict.refuse(rule, "request_too_dear", refusal)
             if rule.acts:
                 return None

@@ -118,6 +118,8 @@ class CostPlan(Struct, frozen=True):
     asked: int | None
     approval: Approval | None = None
     policy: str = ""
+    cheaper: str = ""
+    """What the client could ask for to be bounded at the list price; empty where it is already."""
 
 
 class Charge(Struct, frozen=True):

@@ -58,7 +58,8 @@ def decide(
         return draft.refused()
     if request.route.operation in METERED:
         costs = cost.check(plan, request, stopped)
-        needs = compliance.check(plan, request, principal, costs.worst_case, runtime.directory, now)
+        cheaper = costs.plan.cheaper if costs.plan is not None else ""
+        needs = compliance.check(plan, request, principal, costs.worst_case, runtime.directory, now, cheaper)
     else:
         costs, needs = cost.Outcome(Verdict()), compliance.Outcome(Verdict())
     if draft.add(costs.verdict) or draft.add(needs.verdict):

@@ -131,9 +131,10 @@ def approval_denied(policy: str, why: str, denial: Denial) -> Refusal:
     )
 
 
-def threshold_approval(source: str, percent: int, limit: MicroUsd, approval: str | None) -> Refusal:
-    """A budget's threshold that only an approval opens."""
-    return approval_required(source, f"{percent} % of {_usd(limit)} is spent or held", approval)
+def threshold_approval(source: str, percent: int, limit: str, needed: str, approval: str | None) -> Refusal:
+    """A budget's threshold that only an approval opens. The amounts are shown ones (`money.show`, `with_tier`)."""
+    why = f"what is spent, held, and needed for this request ({needed}) is more than {percent} % of {limit}"
+    return approval_required(source, why, approval)
 
 
 def approval_unpriced(policy: str, model: str) -> Refusal:
@@ -152,11 +153,17 @@ def approval_used(policy: str, approval: str) -> Refusal:
 
 
 def budget_exhausted(
-    source: str, needed: MicroUsd, remaining: MicroUsd, resets: Instant, fitting: int | None = None
+    source: str,
+    needed: str,
+    remaining: str,
+    resets: Instant,
+    fitting: int | None = None,
+    details: dict[str, str] | None = None,
 ) -> Refusal:
-    """An account that cannot pay the request's worst case.
+    """An account that cannot pay the request's worst case; `needed` is a shown amount (`money.show`, `with_tier`).
 
-    `fitting` is the output maximum that what remains would pay for, `None` where not even the smallest would.
+    `remaining` says what is left (`$1.00 left`); `fitting` is the output maximum that this would pay for, `None` where
+    not even the smallest would.
     """
     if fitting is not None:
         advice = f"an output maximum of {fitting} tokens would fit"
@@ -164,18 +171,30 @@ def budget_exhausted(
         advice = "raise the budget, or wait until it resets"
     return Refusal(
         Reason.BUDGET,
-        f"llmgov: {_source(source)} has {_usd(max(remaining, 0))} left and this request may cost {_usd(needed)};"
+        f"llmgov: {_source(source)} has {remaining} and this request may cost {needed};"
         f" {advice} (resets {instants.to_rfc3339(resets)})",
         policy=source,
-        details={"needed": money.format_amount(needed), "remaining": money.format_amount(max(remaining, 0))},
+        details=details or {},
     )
 
 
-def request_too_dear(policy: str, limit: MicroUsd, cost: MicroUsd, fitting: int | None = None) -> Refusal:
+def with_tier(amount: str, cheaper: str) -> str:
+    """A worst case, and why it is above the list price: `cheaper` is what the client would have to ask for to get that.
+
+    A request that names no service tier may be billed at the dearest one that its account can be set to.
+    """
+    return f"{amount} at the dearest service tier (`{cheaper}` costs less)" if cheaper else amount
+
+
+def request_too_dear(
+    policy: str, limit: MicroUsd, cost: MicroUsd, fitting: int | None = None, cheaper: str = ""
+) -> Refusal:
     """One request whose worst case is above a policy's `maxRequestCost`."""
     advice = f"set an output maximum of at most {fitting} tokens" if fitting else "send less or use a cheaper model"
     return _denied(
-        policy, f"policy {policy} allows {_usd(limit)} a request and this one may cost {_usd(cost)}; {advice}"
+        policy,
+        f"policy {policy} allows {money.show(limit)} a request and this one may cost"
+        f" {with_tier(money.show(cost), cheaper)}; {advice}",
     )
 
 
@@ -212,11 +231,11 @@ def unbounded_request(source: str, why: str) -> Refusal:
 
 
 def model_stopped(source: str, model: str) -> Refusal:
-    """A model that cost more than its hold; under cost limits it waits for an administrator."""
+    """A model that cost more than its hold, or nobody can tell what; under cost limits it waits for an administrator."""
     return _denied(
         source,
-        f"model {model} has cost more than its known price allows and is stopped under {_source(source)} until an"
-        " administrator acknowledges it; use another model",
+        f"model {model} is stopped under {_source(source)}, since what it was billed is above its known price or has none,"
+        " until an administrator acknowledges it; use another model",
     )
 
 
@@ -298,7 +317,3 @@ def _advice(wait: Duration | None) -> str:
 
 def _seconds(duration: Duration) -> int:
     return max(1, -(-duration // instants.SECOND))
-
-
-def _usd(amount: MicroUsd) -> str:
-    return f"${money.format_amount(amount)}"

@@ -36,6 +36,11 @@ def dearest_tier(price: ModelPrice, asked: str | None) -> int | None:
     return None if multiplier is None else max(ONE, multiplier)
 
 
+def assumes_tier(price: ModelPrice, asked: str | None) -> bool:
+    """Whether a request is bounded above the list price for a tier that it did not ask for."""
+    return asked in (None, "auto") and (dearest_tier(price, asked) or ONE) > ONE
+
+
 def dearest_region(price: ModelPrice) -> int:
     """A request without a region gets the workspace's, which nobody can see here: the dearest."""
     return max((ONE, *price.regions.values()))

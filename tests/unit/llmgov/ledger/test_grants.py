@@ -237,6 +237,13 @@ class TestThresholds:
         assert isinstance(reply, LeaseGrant) is passes
         assert getattr(reply, "why", None) is why
 
+    def test_a_refusal_says_why_the_approval_was_denied_and_how_the_limit_was_written(self) -> None:
+        account = msgspec.structs.replace(ledgers.account(thresholds=APPROVE_AT_90), currency="EUR")
+        row = msgspec.structs.replace(self.approval(account, ApprovalState.DENIED), reason="too \n dear")
+        reply = refused(ask(book(window(account, spent=4_500_000), approvals=(row,)), request(need(account, USD // 2))))
+        assert (reply.denied, reply.approval, reply.threshold) == ("too dear", None, 90)
+        assert (reply.units, reply.currency, reply.nano_usd) == (account.limit, "EUR", account.nano_usd)
+
     def test_an_approval_opens_up_to_the_next_acting_threshold_only(self) -> None:
         thresholds = (
             Threshold(50, (ThresholdAction.REQUIRE_APPROVAL,)),

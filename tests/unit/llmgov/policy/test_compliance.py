@@ -1,11 +1,13 @@
 """What must be on record, and approvals that cover exactly one request."""
 
+import msgspec
+
 from llmgov import money
 from llmgov.policy import state
 from llmgov.policy.decision import Action, Principal, Workload
 from llmgov.snapshot import Approval, Compliance, Denial, Directory, OnExceed, RateLimit, Subject, approval_id
-from llmgov.wire.events import Operation, Reason
-from tests.support.policies import PRINCIPAL, configure, decide, policy, request
+from llmgov.wire.events import CostFacts, Operation, Reason
+from tests.support.policies import GPT, PRINCIPAL, configure, decide, policy, request
 
 SENSITIVE = Compliance(sensitive_models=("openai/o3",))
 DEAR = Compliance(approve_cost_above=money.parse_amount("0.05"))
@@ -130,3 +132,13 @@ def test_the_strictest_duties_of_all_rules_hold() -> None:
 def test_duties_hold_for_refused_requests_too() -> None:
     found = decide(configure(policy(SENSITIVE, "a"), policy(Compliance(retention_days=7), "b")), request(model="o3"))
     assert (found.refusal is not None, found.retention_days) == (True, 7)
+
+
+def test_who_may_be_billed_at_a_dearer_tier_is_told_how_not_to_be() -> None:
+    configured = configure(policy(DEAR), prices=(msgspec.structs.replace(GPT, service_tiers={"priority": 2_000_000}),))
+    asked = (request(asked=9_000, cost=CostFacts(5, service_tier=tier)) for tier in (None, "default"))
+    dear, plain = (decide(configured, each).refusal for each in asked)
+    assert dear is not None
+    assert "may cost $0.180025 at the dearest service tier (`service_tier: default` costs less)" in dear.message
+    assert plain is not None
+    assert "may cost $0.090013, and above" in plain.message

@@ -229,13 +229,13 @@ CALLS: list[tuple[Callable[..., Refusal], tuple[object, ...]]] = [
     (refusals.content, ("ns/p", "ssn", "messages[0]")),
     (refusals.content_in_answer, ("ns/p", "ssn", "choices[0]")),
     (refusals.approval_required, ("ns/p", "why", "a-1")),
-    (refusals.threshold_approval, ("Budget/ns/b", 90, 5_000_000, "a-1")),
+    (refusals.threshold_approval, ("Budget/ns/b", 90, "$5.00", "$0.01", "a-1")),
     (refusals.approval_unpriced, ("ns/p", "openai/m")),
     (refusals.approval_used, ("ns/p", "a-1")),
     (refusals.approval_denied, ("ns/p", "why", Denial("a-1", "d", 9, "because"))),
     (refusals.approval_denied, ("ns/p", "why", Denial("a-1", "d", 9))),
-    (refusals.budget_exhausted, ("Budget/ns/b", 5_000_000, 1_000_000, 0, 250)),
-    (refusals.budget_exhausted, ("Budget/ns/b", 5_000_000, -1, 0)),
+    (refusals.budget_exhausted, ("Budget/ns/b", "$5.00", "$1.00 left", 0, 250)),
+    (refusals.budget_exhausted, ("Budget/ns/b", "$5.00", "$0.00 left", 0)),
     (refusals.request_too_dear, ("ns/p", 1, 2)),
     (refusals.output_too_long, ("ns/p", 10, 5, "max_tokens")),
     (refusals.unknown_price, ("ns/p", "m")),
@@ -270,13 +270,13 @@ def test_every_sentence_is_in_that_table() -> None:
     public = {
         value
         for name, value in vars(refusals).items()
-        if inspect.isfunction(value) and value.__module__ == refusals.__name__ and not name.startswith("_")
+        if inspect.isfunction(value) and value.__annotations__["return"] is Refusal and not name.startswith("_")
     }
     assert public == {builder for builder, _ in CALLS}
 
 
 def test_an_exhausted_budget_says_what_is_needed_what_is_left_and_what_would_fit() -> None:
-    assert refusals.budget_exhausted("Budget/ns/team", 5_000_000, 1_000_000, 1_796_083_200_000_000, 250).message == (
+    assert refusals.budget_exhausted("Budget/ns/team", "$5.00", "$1.00 left", 1_796_083_200_000_000, 250).message == (
         "llmgov: Budget/ns/team has $1.00 left and this request may cost $5.00; an output maximum of 250 tokens would"
         " fit (resets 2026-12-01T00:00:00Z)"
     )
