@@ -3,6 +3,7 @@
 The sidecar calls this before its spool sees anything; the hub seals the result with the record's personal fields.
 """
 
+import functools
 import hashlib
 import hmac
 from collections.abc import Iterable
@@ -31,11 +32,17 @@ def record(mode: PromptRecording, original: Iterable[str], redacted: Iterable[st
 
 def digest(texts: Iterable[str], key: bytes) -> str:
     """HMAC-SHA-256 (hex) over the strings, each with its length before it."""
-    code = hmac.new(key, digestmod=hashlib.sha256)
+    code = _keyed(key).copy()
     for text in texts:
         encoded = text.encode("utf-8", "surrogatepass")
         code.update(len(encoded).to_bytes(8, "big") + encoded)
     return code.hexdigest()
+
+
+@functools.lru_cache(maxsize=4)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """To be copied: beginning anew costs more than the digest of a short prompt."""
+    return hmac.new(key, digestmod=hashlib.sha256)
 
 
 def _joined(texts: Iterable[str]) -> str:

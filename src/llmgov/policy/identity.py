@@ -5,9 +5,11 @@ A user is proved by a token of a configured issuer or by a platform key, in any 
 meant for us and does not hold is a refusal, never a request without a user; any other value is a placeholder.
 """
 
-import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from llmgov.instants import Instant
 from llmgov.policy import refusals, tokens
@@ -28,8 +30,7 @@ _MAX_USER = 256
 Headers = Iterable[tuple[str, str]]
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """The principal, or why there is none. `strip` are the headers (lower case) that must not be forwarded."""
 
     principal: Principal | None
@@ -39,8 +40,8 @@ class Identity:
 
 def identify(headers: Headers, body_user: str | None, workload: Workload, runtime: Runtime, now: Instant) -> Identity:
     """The principal of a request. Names of headers may be in any case; `body_user` is what the body's `user` says."""
-    fields = [(name.lower(), value.strip()) for name, value in headers]
-    strip = CREDENTIAL_HEADERS + tuple(name.lower() for name in runtime.settings.trusted_user_headers)
+    strip = _strip(runtime.settings.trusted_user_headers)
+    fields = [(key, value.strip()) for name, value in headers if (key := name.lower()) in strip]
     try:
         proved = _proved([value for name, value in fields if name in CREDENTIAL_HEADERS], runtime, now)
     except TokenError as error:
@@ -50,6 +51,11 @@ def identify(headers: Headers, body_user: str | None, workload: Workload, runtim
     if proved is not None:
         return Identity(principal(workload, runtime, proved, verified=True), strip=strip)
     return Identity(principal(workload, runtime, _claimed(fields, body_user, runtime), verified=False), strip=strip)
+
+
+@functools.lru_cache(maxsize=8)
+def _strip(trusted: tuple[str, ...]) -> tuple[str, ...]:
+    return CREDENTIAL_HEADERS + tuple(name.lower() for name in trusted)
 
 
 def principal(workload: Workload, runtime: Runtime, user: str | None, *, verified: bool) -> Principal:

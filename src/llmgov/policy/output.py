@@ -5,8 +5,9 @@ beginning of one is held back, and no more. However the text is cut into pieces,
 as for a whole answer, since a whole answer is a stream of one piece.
 """
 
-import dataclasses
 from collections.abc import Sequence
+
+import msgspec
 
 from llmgov.policy import refusals, scanner
 from llmgov.policy.decision import Action, OutputFilter, Violation
@@ -15,8 +16,7 @@ from llmgov.snapshot import OnDetect
 from llmgov.wire.events import Refusal, ReplaceText, Text, TextRole
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """Text that may go out now, violations seen since the last piece, and, where the stream must be cut, why.
 
     After a `refusal` nothing more of the channel may go out; `text` before it still may.
@@ -27,8 +27,7 @@ class Piece:
     refusal: Refusal | None = None
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Scan:
+class Scan(msgspec.Struct, frozen=True):
     """What became of a whole answer: edits to its texts, or why it is withheld."""
 
     edits: tuple[ReplaceText, ...] = ()

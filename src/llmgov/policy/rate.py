@@ -7,6 +7,8 @@ several limits concern is counted in all of them or in none. Every policy counts
 import dataclasses
 import itertools
 
+import msgspec
+
 from llmgov import instants
 from llmgov.instants import Duration, Instant
 from llmgov.policy import refusals
@@ -15,12 +17,12 @@ from llmgov.policy.limits import Limit
 from llmgov.policy.rules import Rule
 from llmgov.policy.state import State
 from llmgov.policy.verdict import Verdict
+from llmgov.policy.window import Window
 from llmgov.snapshot import OnExceed, RateLimit
 from llmgov.wire.events import Refusal
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """When a request may go, and what it will count in. `queued` requests wait for another to end, until `at`."""
 
     verdict: Verdict
@@ -47,8 +49,8 @@ def check(
     `patience` is how long the client waits for an answer: no throttling outlasts it.
     """
     verdict = Verdict()
-    if not any(_holds_back(limit, tokens, state, now) for limit in limits):
-        for rule in {limit.rule.id: limit.rule for limit in limits}.values():
+    if not _held_back(limits, tokens, state, now):
+        for rule, _ in _by_rule(limits):
             verdict.passed(rule, "within its limits")
         return Admission(verdict, limits, tokens, now)
     counted: list[Limit] = []
@@ -84,20 +86,23 @@ def commit(admission: Admission, state: State) -> tuple[str, ...]:
 
 def headers(limits: tuple[Limit, ...], state: State, now: Instant) -> tuple[tuple[str, str], ...]:
     """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}` of the enforced limit with the least left."""
-    found: list[tuple[str, str]] = []
-    for name, tokens in (("requests", False), ("tokens", True)):
-        rows = [
-            (max(0, limit.limit - state.window(limit).total), limit)
-            for limit in limits
-            if limit.length and limit.rule.acts and limit.counts_tokens is tokens
-        ]
-        if rows:
-            remaining, limit = min(rows, key=lambda row: row[0])
-            reset = state.window(limit).idle(limit.length, now)
-            found.append((f"x-ratelimit-limit-{name}", str(limit.limit)))
-            found.append((f"x-ratelimit-remaining-{name}", str(remaining)))
-            found.append((f"x-ratelimit-reset-{name}", duration(reset)))
-    return tuple(found)
+    least: dict[str, tuple[int, Limit, Window]] = {}
+    for limit in limits:
+        if not limit.length or not limit.rule.acts:
+            continue
+        window, name = state.window(limit), "tokens" if limit.counts_tokens else "requests"
+        remaining = max(0, limit.limit - window.total)
+        if name not in least or remaining < least[name][0]:
+            least[name] = remaining, limit, window
+    return tuple(
+        header
+        for name, (remaining, limit, window) in least.items()
+        for header in (
+            (f"x-ratelimit-limit-{name}", str(limit.limit)),
+            (f"x-ratelimit-remaining-{name}", str(remaining)),
+            (f"x-ratelimit-reset-{name}", duration(window.idle(limit.length, now))),
+        )
+    )
 
 
 def duration(amount: Duration) -> str:
@@ -110,8 +115,11 @@ def duration(amount: Duration) -> str:
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + seconds
 
 
-def _holds_back(limit: Limit, tokens: int, state: State, now: Instant) -> bool:
-    return state.slot(limit, tokens, now) != now if limit.length else state.full(limit)
+def _held_back(limits: tuple[Limit, ...], tokens: int, state: State, now: Instant) -> bool:
+    for limit in limits:
+        if state.slot(limit, tokens, now) != now if limit.length else state.full(limit):
+            return True
+    return False
 
 
 def _by_rule(limits: tuple[Limit, ...]) -> list[tuple[Rule[RateLimit], tuple[Limit, ...]]]:

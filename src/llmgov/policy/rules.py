@@ -1,6 +1,7 @@
 """One policy that applies to a request, as the checks see it."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -35,8 +36,13 @@ class Rule(Generic[B_co]):
 
     def evaluation(self, outcome: str) -> Evaluation:
         """A line for `llmgov explain`; it says where nothing is enforced."""
-        suffix = "" if self.acts else " (not enforced)"
-        return Evaluation(self.policy.id, KINDS[type(self.body)], True, outcome + suffix)
+        return _evaluation(self.policy.id, KINDS[type(self.body)], outcome, self.acts)
+
+
+@functools.lru_cache(maxsize=512)
+def _evaluation(policy: str, kind: str, outcome: str, acts: bool) -> Evaluation:
+    """Nearly every request has the same ones."""
+    return Evaluation(policy, kind, True, outcome if acts else f"{outcome} (not enforced)")
 
 
 def of_kind(policies: Iterable[tuple[Policy, bool]], kind: type[K]) -> tuple[Rule[K], ...]:

@@ -8,6 +8,8 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 
+import msgspec
+
 from llmgov.instants import Instant
 from llmgov.policy.limits import Limit
 from llmgov.policy.window import Window
@@ -24,13 +26,12 @@ class Turn:
     at: Instant | None
 
 
-@dataclasses.dataclass(slots=True)
-class _Ticket:
+class _Ticket(msgspec.Struct):
     limits: Sequence[Limit]
     tokens: int
     deadline: Instant = 0
     admitted: bool = False
-    kept: list[tuple[Limit, int, Instant]] = dataclasses.field(default_factory=list)
+    kept: list[tuple[Limit, int, Instant]] = msgspec.field(default_factory=list)
 
 
 class State:
@@ -88,7 +89,7 @@ class State:
             ticket = self._close(name)
             if ticket is not None and tokens is not None:
                 self._correct(ticket, tokens, now)
-        return self._advance(now)
+        return self._advance(now) if self._queue else ()
 
     def cancel(self, keys: Sequence[str], now: Instant) -> tuple[Turn, ...]:
         """A request was never dispatched (its client left, or another check refused it): nothing of it counts.

@@ -1,6 +1,6 @@
 """What one link of the chain of checks says: values that the engine puts together into a `Decision`."""
 
-import dataclasses
+import msgspec
 
 from llmgov.policy.decision import Action, Evaluation, Violation
 from llmgov.policy.rules import Rule
@@ -8,12 +8,11 @@ from llmgov.snapshot import Audience, Body
 from llmgov.wire.events import Refusal
 
 
-@dataclasses.dataclass(slots=True)
-class Verdict:
+class Verdict(msgspec.Struct):
     """Collected while a check walks its rules in order of priority; the first refusal is the one that is shown."""
 
-    violations: list[Violation] = dataclasses.field(default_factory=list)
-    evaluations: list[Evaluation] = dataclasses.field(default_factory=list)
+    violations: list[Violation] = msgspec.field(default_factory=list)
+    evaluations: list[Evaluation] = msgspec.field(default_factory=list)
     refusal: Refusal | None = None
 
     def passed(self, rule: Rule[Body], outcome: str) -> None:

@@ -72,7 +72,7 @@ class Window:
         return len(self._times)
 
     def _forget(self, until: Instant) -> None:
-        index = bisect.bisect_right(self._times, until)
-        if index:
+        if self._times and self._times[0] <= until:
+            index = bisect.bisect_right(self._times, until)
             self.total -= sum(self._amounts[:index])
             del self._times[:index], self._amounts[:index]

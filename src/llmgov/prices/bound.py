@@ -30,14 +30,8 @@ def base(facts: CostFacts, price: ModelPrice) -> PicoUsd:
     Raises:
         BoundError: the price lacks a rate, a context window or a tier that the facts ask for.
     """
-    text, sound = _text(facts, price), facts.audio_tokens
-    reachable = _reachable(price, (text + sound) * facts.iterations)
-    possible = _UNSEEN if facts.opaque_context else _READ
-    inputs = text * _dearest(reachable, (Dimension.INPUT, *facts.cache_writes), possible)
-    if sound:
-        inputs += sound * _dearest(reachable, (Dimension.INPUT_AUDIO,), (Dimension.CACHED_INPUT_AUDIO,))
-    extra = facts.extra_output_tokens * _output_rate(reachable) * facts.choices if facts.extra_output_tokens else 0
-    return _multiplied(inputs * facts.iterations + extra, facts, price) + _calls(facts, price)
+    text = _text(facts, price)
+    return _base(facts, price, text, _reachable(price, (text + facts.audio_tokens) * facts.iterations))
 
 
 def per_output_token(facts: CostFacts, price: ModelPrice) -> PicoUsd:
@@ -49,6 +43,27 @@ def per_output_token(facts: CostFacts, price: ModelPrice) -> PicoUsd:
     if not facts.produces_output:
         return 0
     reachable = _reachable(price, (_text(facts, price) + facts.audio_tokens) * facts.iterations)
+    return _per_output_token(facts, price, reachable)
+
+
+def both(facts: CostFacts, price: ModelPrice) -> tuple[PicoUsd, PicoUsd]:
+    """`base` and `per_output_token`, for the work of little more than one of them."""
+    text = _text(facts, price)
+    reachable = _reachable(price, (text + facts.audio_tokens) * facts.iterations)
+    each = _per_output_token(facts, price, reachable) if facts.produces_output else 0
+    return _base(facts, price, text, reachable), each
+
+
+def _base(facts: CostFacts, price: ModelPrice, text: int, reachable: list[_Rates]) -> PicoUsd:
+    sound, possible = facts.audio_tokens, _UNSEEN if facts.opaque_context else _READ
+    inputs = text * _dearest(reachable, (Dimension.INPUT, *facts.cache_writes), possible)
+    if sound:
+        inputs += sound * _dearest(reachable, (Dimension.INPUT_AUDIO,), (Dimension.CACHED_INPUT_AUDIO,))
+    extra = facts.extra_output_tokens * _output_rate(reachable) * facts.choices if facts.extra_output_tokens else 0
+    return _multiplied(inputs * facts.iterations + extra, facts, price) + _calls(facts, price)
+
+
+def _per_output_token(facts: CostFacts, price: ModelPrice, reachable: list[_Rates]) -> PicoUsd:
     return _multiplied(_output_rate(reachable) * facts.choices, facts, price)
 
 
@@ -70,6 +85,8 @@ def _window(price: ModelPrice) -> int:
 
 def _reachable(price: ModelPrice, most_input: int) -> list[_Rates]:
     """The rates that may apply, however much of the bound is used: the base rates, and each tier's it can reach."""
+    if not price.context_tiers:
+        return [price.rates]
     tiers = (tier for tier in price.context_tiers if most_input > tier.above)
     return [price.rates, *(cost.rates_for(price, tier.above + 1) for tier in tiers)]
 
@@ -86,6 +103,8 @@ def _output_rate(reachable: list[_Rates]) -> PicoUsd:
 
 
 def _calls(facts: CostFacts, price: ModelPrice) -> PicoUsd:
+    if not facts.calls:
+        return 0
     missing = [dimension.value for dimension in facts.calls if dimension in CALLS and dimension not in price.rates]
     if missing:
         raise BoundError(f"the model has no price for {', '.join(missing)}")

@@ -17,7 +17,7 @@ NESTED = "::"
 
 def key(path: str, name: str) -> str:
     """The path of the member `name` of the object at `path`."""
-    if not _PLAIN.fullmatch(name):
+    if not (name.isidentifier() and name.isascii()) and not _PLAIN.fullmatch(name):
         return f"{path}[{json.dumps(name)}]"
     return f"{path}.{name}" if path and not path.endswith(NESTED) else path + name
 
