@@ -8,10 +8,9 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 
-from llmgov import prices
 from llmgov.audit import prompts
 from llmgov.instants import Instant
-from llmgov.ledger import telling
+from llmgov.ledger import billing, telling
 from llmgov.ledger.commands import Held
 from llmgov.ledger.messages import Charged, Intent, LeaseRefusal, Outcome, Settlement, Why
 from llmgov.ledger.purse import Wish
@@ -19,7 +18,7 @@ from llmgov.money import MicroUsd
 from llmgov.policy import cost, refusals
 from llmgov.policy.decision import Action, ApprovalRequest, Clamp, CostPlan, Decision, Violation
 from llmgov.prices.document import CALLS
-from llmgov.snapshot import Approval, AuditMode, Dimension, OnFailure
+from llmgov.snapshot import Approval, Audience, AuditMode, Dimension, OnFailure
 from llmgov.wire import formats, splice
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Edit, Refusal, ReplaceText, Request
@@ -269,19 +268,24 @@ class Attempt:
             return self._end(Outcome.FREE, 0, {}, status)
         if learnt.usage is None:
             return self._end(self._unlearnt(), self._hold.amount, {}, status)
-        usage = learnt.usage
-        self._passage.tokens = sum(count for dimension, count in usage.counts.items() if dimension not in CALLS)
-        plan = self._decision.plan
-        if plan is None:
-            return self._end(Outcome.SETTLED, 0, usage.counts, status)
-        try:
-            paid = prices.cost(usage, plan.price)
-        except prices.UnpricedError as error:
-            self._stop(plan, str(error))
-            return self._end(Outcome.UNKNOWN, self._hold.amount, usage.counts, status)
-        if paid > self._hold.amount:
-            self._stop(plan, "it cost more than was held")
-        return self._end(Outcome.SETTLED, paid, usage.counts, status)
+        usage, plan = learnt.usage, self._decision.plan
+        bill = billing.bill(usage, plan.price if plan is not None else None, self._hold.amount)
+        if not (usage.unreadable or usage.implausible):
+            self._passage.tokens = sum(count for dimension, count in usage.counts.items() if dimension not in CALLS)
+        if bill.doubt is None:
+            if bill.cost > self._hold.amount:
+                self._stop("has cost more than was held")
+            return self._end(bill.outcome, bill.cost, bill.usage, status)
+        self._doubt(bill.doubt)
+        return self._end(bill.outcome, bill.cost, bill.usage, status, bill.doubt.what if bill.doubt.stops else "")
+
+    def _doubt(self, doubt: billing.Doubt) -> None:
+        """The provider's report is not believed: on record, and where `stops` no more of its model."""
+        message = f"llmgov: {self._model} {doubt.what}"
+        notify = (Audience.ADMINS,)
+        self._violated((Violation(self._model, Action.FLAG, doubt.reason, message, notify=notify),))
+        if doubt.stops:
+            self._stop(doubt.what)
 
     def _log_refused_key(self) -> None:
         provider = self._decision.provider
@@ -320,13 +324,19 @@ class Attempt:
     def _unlearnt(self) -> Outcome:
         return Outcome.ABANDONED if self._passage.exchange.gone else Outcome.UNKNOWN
 
-    def _stop(self, plan: CostPlan, why: str) -> None:
-        provider = self._decision.provider
-        name = f"{provider.kind if provider else plan.price.provider}/{self._decision.model}"
-        self._services.stopped.add(name)
-        self._services.log.warning("model stopped under cost limits", model=name, why=why)
+    @property
+    def _model(self) -> str:
+        """As the ledger names it when it stops it."""
+        subject = self._passage.subject()
+        return f"{subject.provider}/{subject.model}"
 
-    def _end(self, outcome: Outcome, cost: MicroUsd, usage: dict[Dimension, int], status: int) -> MicroUsd:
+    def _stop(self, why: str) -> None:
+        self._services.stopped.add(self._model)
+        self._services.log.warning("model stopped under cost limits", model=self._model, why=why)
+
+    def _end(
+        self, outcome: Outcome, cost: MicroUsd, usage: dict[Dimension, int], status: int, stop: str = ""
+    ) -> MicroUsd:
         if self._settled:
             return cost
         self._settled = True
@@ -341,6 +351,7 @@ class Attempt:
             model=self._decision.model,
             duration=now - self._began,
             overrun=cost > self._hold.amount,
+            stop=stop,
         )
         try:
             self._services.journal.end_attempt(settlement)

@@ -123,6 +123,7 @@ def _settlement(event: messages.Settlement) -> Mapping[str, Fact | None]:
         "model": event.model,
         "duration": event.duration,
         "overrun": event.overrun,
+        "stop": event.stop or None,
     }
 
 

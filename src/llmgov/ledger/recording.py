@@ -19,13 +19,13 @@ NOTICE_PERIOD: Duration = instants.HOUR
 def lock(events: Sequence[Event]) -> Lock:
     """What `record` needs of the store for all of `events`."""
     digests = (event.approval_digest for event in events if isinstance(event, Refused) and event.approval_digest)
-    overran = any(isinstance(event, Settlement) and event.overrun for event in events)
+    stops = any(isinstance(event, Settlement) and _stops(event) for event in events)
     return Lock(
         attempts=_distinct(event.id for event in events if isinstance(event, Intent | Settlement)),
         intents=tuple(event for event in events if isinstance(event, Intent)),
         events=_distinct(event.id for event in events if isinstance(event, Refused | Violated)),
         approvals=_distinct(map(approval_id, digests)),
-        approval_kinds=(ApprovalKind.OVERRUN,) if overran else (),
+        approval_kinds=(ApprovalKind.OVERRUN,) if stops else (),
     )
 
 
@@ -50,9 +50,13 @@ def _record_half(book: Book, half: Intent | Settlement, now: Instant) -> bool:
     if not settling.record(book, half, now):
         return False
     intent, settlement = book.attempts[half.id].intent, book.attempts[half.id].settlement
-    if intent is not None and settlement is not None and settlement.overrun:
+    if intent is not None and settlement is not None and _stops(settlement):
         approvals.stop_model(book, f"{intent.subject.provider}/{intent.subject.model}", settlement, now)
     return True
+
+
+def _stops(settlement: Settlement) -> bool:
+    return settlement.overrun or bool(settlement.stop)
 
 
 def _record_violations(book: Book, event: Refused | Violated, count: int, now: Instant) -> bool:

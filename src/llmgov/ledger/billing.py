@@ -1,0 +1,72 @@
+"""What an attempt is charged for what its answer reported, and what is to be said of a report that is not believed.
+
+A provider can report anything. Whatever it is, what comes out of here can be put on record: a cost that fits the
+ledger's columns, counts that do, and words of bounded length. What is not believed is charged the hold, never $0.
+"""
+
+import msgspec
+
+from llmgov import money, prices
+from llmgov.ledger.messages import Outcome
+from llmgov.money import MicroUsd
+from llmgov.snapshot import Dimension, ModelPrice
+from llmgov.wire.events import Usage
+
+MAX_COST: MicroUsd = 10**6 * money.MICRO_PER_USD
+"""A million dollars for one attempt: what costs more, and more than was held, is a fault and not a bill."""
+
+_MAX_NAMES = 200
+"""Characters of a provider's own words that a sentence repeats."""
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Why a report is not what the attempt is charged by. `reason` is the violation's word, `what` follows the model's
+    name in a sentence; `stops` says that the model waits for an administrator under cost limits."""
+
+    reason: str
+    what: str
+    stops: bool
+
+
+class Bill(msgspec.Struct, frozen=True):
+    """An attempt's end in money. `usage` are the counts that are believed."""
+
+    outcome: Outcome
+    cost: MicroUsd
+    usage: dict[Dimension, int]
+    doubt: Doubt | None = None
+
+
+def bill(usage: Usage, price: ModelPrice | None, hold: MicroUsd) -> Bill:
+    """What an attempt costs that reported `usage`; `price` is `None` where its model costs nothing here."""
+    doubt = _unbelieved(usage)
+    if doubt is not None:
+        return Bill(Outcome.UNKNOWN, hold, usage.counts, doubt)
+    if price is None:
+        return Bill(Outcome.SETTLED, 0, usage.counts)
+    try:
+        cost = prices.cost(usage, price)
+    except prices.UnpricedError as error:
+        what = f"reported usage that has no price ({_names(error.what)}) and was charged its hold"
+        return Bill(Outcome.UNKNOWN, hold, usage.counts, Doubt("usage_unpriced", what, stops=True))
+    if cost > max(hold, MAX_COST):
+        what = "reported usage that would cost over a million dollars and was charged its hold"
+        return Bill(Outcome.UNKNOWN, hold, usage.counts, Doubt("usage_implausible", what, stops=True))
+    return Bill(Outcome.SETTLED, cost, usage.counts)
+
+
+def _unbelieved(usage: Usage) -> Doubt | None:
+    if usage.implausible:
+        what = f"reported more than any request can use ({_names(usage.implausible)}) and was charged its hold"
+        return Doubt("usage_implausible", what, stops=True)
+    if usage.unreadable:
+        what = f"reported usage that cannot be read ({_names(usage.unreadable)}) and was charged its hold"
+        return Doubt("usage_unreadable", what, stops=False)
+    return None
+
+
+def _names(names: tuple[str, ...]) -> str:
+    """Field names of a provider's choosing, fit for a line of text."""
+    joined = ", ".join(names)
+    shown = joined if len(joined) <= _MAX_NAMES else f"{joined[:_MAX_NAMES]}…"
+    return "".join(character if character.isprintable() else "?" for character in shown)

@@ -1,0 +1,119 @@
+"""Whatever a provider reports, an attempt can be put on record, and is never free for being unclear."""
+
+import json
+import sqlite3
+from typing import Any, cast
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmgov.audit import canonical, facts
+from llmgov.ledger import billing
+from llmgov.ledger.messages import Outcome, Settlement
+from llmgov.snapshot import Dimension, ModelPrice
+from llmgov.wire import formats
+from llmgov.wire.events import Format, Operation, Route, Usage
+
+PRICE = ModelPrice("openai", "gpt-4o", {Dimension.INPUT: 2_500_000, Dimension.OUTPUT: 10_000_000})
+DEAR = ModelPrice("openai", "gpt-4o", {Dimension.INPUT: 10**18, Dimension.OUTPUT: 10**18, Dimension.CACHED_INPUT: 1})
+HOLD = 30_000
+ROUTES = (
+    Route(Format.OPENAI, Operation.CHAT_COMPLETIONS, "/chat/completions"),
+    Route(Format.OPENAI, Operation.RESPONSES, "/responses"),
+    Route(Format.OPENAI, Operation.EMBEDDINGS, "/embeddings"),
+    Route(Format.ANTHROPIC, Operation.MESSAGES, "/v1/messages"),
+)
+NAMES = st.sampled_from(
+    ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "cache_creation_input_tokens", "video\0\n")
+)
+SECTIONS = st.sampled_from(
+    ("prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "cache_creation", "server_tool_use")
+)
+DETAILS = st.sampled_from(("cached_tokens", "audio_tokens", "ephemeral_1h_input_tokens", "web_search_requests", "new"))
+COUNTS: st.SearchStrategy[Any] = st.one_of(
+    st.integers(0, 100),
+    st.sampled_from((10**9, 10**9 + 1, 2**31, 2**63 - 1, 2**63, 2**64, 9 * 10**18, 10**40)),
+    st.sampled_from((None, -1, "3", 1.5, 1e30, True, [1])),
+)
+REPORTS: st.SearchStrategy[Any] = st.one_of(
+    COUNTS,
+    st.builds(
+        lambda plain, nested: {**plain, **nested},
+        st.dictionaries(NAMES, COUNTS),
+        st.dictionaries(SECTIONS, st.one_of(COUNTS, st.dictionaries(DETAILS, COUNTS))),
+    ),
+)
+
+
+def settled(bill: billing.Bill) -> Settlement:
+    stop = bill.doubt.what if bill.doubt is not None else ""
+    return Settlement("a/1", 1, bill.outcome, bill.cost, bill.usage, 200, "gpt-4o", 1, bill.cost > HOLD, stop)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(ROUTES), REPORTS, st.sampled_from((PRICE, DEAR, None)), st.sampled_from((None, "flex", "\x1b")))
+def test_every_report_that_can_be_read_can_be_put_on_record(
+    route: Route, report: Any, price: ModelPrice | None, tier: str | None
+) -> None:
+    body = json.dumps({"usage": report, "service_tier": tier}).encode()
+    usage = formats.parse_answer(route, 200, body).usage
+    if usage is None:
+        return
+    bill = billing.bill(usage, price, HOLD)
+    settlement = settled(bill)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(settlement), type=Settlement) == settlement
+    assert canonical.encode(cast("canonical.Json", facts.of(settlement)))
+    with sqlite3.connect(":memory:") as connection:
+        values = (1000 * bill.cost, *(1000 * count for count in bill.usage.values()))
+        for value in values:
+            assert connection.execute("SELECT ? + 0", (value,)).fetchone() == (value,)
+    connection.close()
+    assert settlement.stop.isprintable()
+    assert len(settlement.stop) < 400
+    if bill.outcome is not Outcome.SETTLED:
+        assert (bill.cost, bill.doubt is not None) == (HOLD, True)
+
+
+DOUBTS: dict[str, tuple[Usage, tuple[str, bool]]] = {
+    "a count is missing": (Usage({}, unreadable=("prompt_tokens",)), ("usage_unreadable", False)),
+    "a count is beyond belief": (Usage({}, implausible=("prompt_tokens",)), ("usage_implausible", True)),
+    "both": (Usage({}, unreadable=("a",), implausible=("b",)), ("usage_implausible", True)),
+    "a dimension has no price": (Usage({Dimension.INPUT_AUDIO: 1}), ("usage_unpriced", True)),
+    "a field is not known": (Usage({Dimension.INPUT: 1}, unpriced=("video_tokens",)), ("usage_unpriced", True)),
+    "a tier has no price": (Usage({Dimension.INPUT: 1}, service_tier="gold"), ("usage_unpriced", True)),
+}
+
+
+@pytest.mark.parametrize(("usage", "expected"), DOUBTS.values(), ids=DOUBTS.keys())
+def test_what_is_not_believed_costs_the_hold(usage: Usage, expected: tuple[str, bool]) -> None:
+    bill = billing.bill(usage, PRICE, HOLD)
+    assert (bill.outcome, bill.cost) == (Outcome.UNKNOWN, HOLD)
+    assert bill.doubt is not None
+    assert (bill.doubt.reason, bill.doubt.stops) == expected
+
+
+def test_a_cost_beyond_belief_is_the_hold_and_stops_the_model() -> None:
+    usage = Usage({Dimension.INPUT: 10**9})
+    bill = billing.bill(usage, DEAR, HOLD)
+    assert (bill.outcome, bill.cost) == (Outcome.UNKNOWN, HOLD)
+    assert bill.doubt is not None
+    assert bill.doubt.stops
+
+
+def test_a_cost_within_its_hold_is_believed_however_large() -> None:
+    usage = Usage({Dimension.INPUT: 10**6})
+    assert billing.bill(usage, DEAR, 10**18).cost == 10**18
+
+
+def test_an_overrun_is_recorded_whole() -> None:
+    bill = billing.bill(Usage({Dimension.INPUT: 10**6}), PRICE, HOLD)
+    assert (bill.outcome, bill.cost, bill.doubt) == (Outcome.SETTLED, 2_500_000, None)
+
+
+def test_names_of_a_providers_choosing_are_cut_and_printable() -> None:
+    bill = billing.bill(Usage({}, unpriced=("\x1b[31m" + "x" * 5000,)), PRICE, HOLD)
+    assert bill.doubt is not None
+    assert bill.doubt.what.isprintable()
+    assert len(bill.doubt.what) < 300

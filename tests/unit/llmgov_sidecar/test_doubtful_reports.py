@@ -1,0 +1,73 @@
+"""Providers that report nonsense: the record goes on, nothing is free, and an administrator can let the model go on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from llmgov.ledger.messages import Outcome, Settlement, Violated
+from llmgov_sidecar.sidecar import system_clock
+from tests.unit.llmgov_sidecar import harness, world
+
+
+def answer(usage: Any) -> bytes:
+    return harness.whole(json.dumps({**json.loads(world.chat_answer()), "usage": usage}).encode())
+
+
+FINE = {"prompt_tokens": 10, "completion_tokens": 5}
+STOPPING = {
+    "a count beyond belief": {**FINE, "prompt_tokens": 9 * 10**18},
+    "a count that no machine word holds": {**FINE, "prompt_tokens": 10**18 * 10},
+    "a field without a price": {**FINE, "video_tokens": 3},
+}
+UNREADABLE = {
+    "a fraction": {**FINE, "prompt_tokens": 1e30},
+    "a word": {**FINE, "completion_tokens": "5"},
+    "nothing": {},
+    "no object": "much",
+}
+
+
+@pytest.mark.parametrize("usage", STOPPING.values(), ids=STOPPING.keys())
+def test_what_cannot_be_billed_costs_the_hold_and_stops_the_model_until_approved(usage: Any) -> None:
+    async def main() -> None:
+        async with world.world(harness.says(answer(usage))) as made:
+            client = await made.client()
+            assert (await client.ask(world.CHAT, world.chat())).status == 200
+            settlement = await made.only(Settlement)
+            (intent,) = [attempt.intent for attempt in await made.store.attempts(0, 2**62)]
+            assert intent is not None
+            assert (settlement.outcome, settlement.cost) == (Outcome.UNKNOWN, intent.hold)
+            assert settlement.stop.endswith("was charged its hold")
+            (violation,) = (await made.only(Violated)).violations
+            assert settlement.stop in violation.message
+            assert (await client.ask(world.CHAT, world.chat())).status == 403
+            assert await made.hub.approvals.stopped_models() == {"openai/gpt-4o"}
+            (approval,) = await made.hub.approvals.list()
+            assert settlement.stop in approval.summary
+            await made.hub.approvals.approve(approval.id, "root")
+            assert await made.hub.approvals.stopped_models() == frozenset()
+            await client.close()
+
+    harness.run(main())
+
+
+@pytest.mark.parametrize("usage", UNREADABLE.values(), ids=UNREADABLE.keys())
+def test_usage_that_cannot_be_read_costs_the_hold_and_the_next_request_goes(usage: Any) -> None:
+    async def main() -> None:
+        async with world.world(harness.says(answer(usage))) as made:
+            client = await made.client()
+            replies = [await client.ask(world.CHAT, world.chat()) for _ in range(2)]
+            assert [reply.status for reply in replies] == [200, 200]
+            await made.on_record()
+            attempts = await made.store.attempts(0, system_clock() + 1)
+            assert len(attempts) == 2
+            for attempt in attempts:
+                assert attempt.intent is not None
+                assert attempt.settlement is not None
+                assert (attempt.settlement.outcome, attempt.settlement.stop) == (Outcome.UNKNOWN, "")
+                assert attempt.settlement.cost == attempt.intent.hold > 0
+            assert await made.hub.approvals.list() == []
+            await client.close()
+
+    harness.run(main())
