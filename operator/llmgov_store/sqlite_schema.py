@@ -160,7 +160,12 @@ CREATE TABLE parts (
 CREATE INDEX parts_in_force ON parts (part) WHERE until IS NULL;
 """
 
-MIGRATIONS = (_LEDGER,)
+_WHERE_VIOLATED = """
+ALTER TABLE violations ADD COLUMN request_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE violations ADD COLUMN path TEXT;
+"""
+
+MIGRATIONS = (_LEDGER, _WHERE_VIOLATED)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -5,13 +5,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
+import msgspec
+
 from llmgov import instants, resources
 from llmgov.instants import Instant
 from llmgov.ledger import store
 from llmgov.resources.base import Scope
 from llmgov.statuses import kinds
 from llmgov_cli import errors, observe, show, tables
-from llmgov_cli.local import state
+from llmgov_cli.local import lock, state
 
 _ALIASES = {
     "policies": "llmpolicies",
@@ -34,12 +36,20 @@ def run(what: str, explicit: pathlib.Path | None, output: str, out: TextIO) -> i
         return 0
     kind = _kind(what)
     folder = state.find(explicit)
-    serving = state.read_run(folder)
+    serving = _truthful(folder, state.read_run(folder))
     documents = observe.read(folder, lambda reader: _documents(reader, serving, kind))
     out.write(_table(documents, kind, output) if output in ("", "wide") else _dump(documents, output))
     for sentence in serving.rejected:
         print(f"llmgov: not in force: {sentence}", file=sys.stderr)
     return 0
+
+
+def _truthful(folder: pathlib.Path, run_: state.Run) -> state.Run:
+    """What the serving process said of itself, corrected where it is gone: nobody enforces anything then."""
+    if lock.served(folder):
+        return run_
+    print(f"llmgov: nobody serves {folder} now (process {run_.pid} ended)", file=sys.stderr)
+    return msgspec.structs.replace(run_, enforcing={})
 
 
 def _kind(what: str) -> type[resources.Resource]:
@@ -94,15 +104,17 @@ def _dump(documents: Sequence[dict[str, Any]], output: str) -> str:
 
 
 def _print_list(what: str, folder: pathlib.Path, output: str, out: TextIO) -> None:
-    headings, gather = _LISTS[what]
+    headings, wide, gather = _LISTS[what]
     rows = observe.read(folder, gather)
     if output in ("", "wide"):
-        out.write(tables.render(headings, rows) if rows else f"No {what}\n")
+        shown = len(headings) + (len(wide) if output else 0)
+        cut = [row[:shown] for row in rows]
+        out.write(tables.render((*headings, *wide)[:shown], cut) if rows else f"No {what}\n")
     else:
-        out.write(tables.dump([tables.record(headings, row) for row in rows], output))
+        out.write(tables.dump([tables.record((*headings, *wide), row) for row in rows], output))
 
 
-async def _violations(reader: store.Reader) -> list[list[str]]:
+async def _violations(reader: store.Reader) -> list[list[tables.Cell]]:
     found = await reader.violations(0, observe.ALL_TIME)
     return [
         [
@@ -113,7 +125,10 @@ async def _violations(reader: store.Reader) -> list[list[str]]:
             f"{each.namespace}/{each.service_account}",
             each.user or "",
             each.model,
-            str(each.count),
+            each.count,
+            each.request_id,
+            each.path or "",
+            each.message,
         ]
         for each in found
     ]
@@ -126,9 +141,9 @@ async def _outbox(reader: store.Reader) -> list[list[str]]:
     ]
 
 
-async def _snapshots(reader: store.Reader) -> list[list[str]]:
+async def _snapshots(reader: store.Reader) -> list[list[tables.Cell]]:
     return [
-        [part.part, part.version, instants.to_rfc3339(part.since), str(len(part.document))]
+        [part.part, part.version, instants.to_rfc3339(part.since), len(part.document)]
         for part in await reader.parts(observe.now())
     ]
 
@@ -138,8 +153,13 @@ def _moment(instant: Instant | None) -> str:
 
 
 _Gather = Callable[[store.Reader], Any]
-_LISTS: dict[str, tuple[Sequence[str], _Gather]] = {
-    "violations": (("Time", "Policy", "Action", "Reason", "Workload", "User", "Model", "Count"), _violations),
-    "outbox": (("Time", "Audience", "About", "Fact", "Message", "Delivered"), _outbox),
-    "snapshots": (("Part", "Version", "Since", "Bytes"), _snapshots),
+_LISTS: dict[str, tuple[Sequence[str], Sequence[str], _Gather]] = {
+    "violations": (
+        ("Time", "Policy", "Action", "Reason", "Workload", "User", "Model", "Count"),
+        ("Request", "Path", "Message"),
+        _violations,
+    ),
+    "outbox": (("Time", "Audience", "About", "Fact", "Message", "Delivered"), (), _outbox),
+    "snapshots": (("Part", "Version", "Since", "Bytes"), (), _snapshots),
 }
+"""Each list's headings, those that only `-o wide` and documents have, and what gathers its rows."""

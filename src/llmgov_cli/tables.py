@@ -3,7 +3,7 @@
 import datetime
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
@@ -17,9 +17,13 @@ NONE = "<none>"
 _LAST: Instant = instants.from_datetime(datetime.datetime.max.replace(tzinfo=datetime.UTC))
 
 
-def render(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+Cell: TypeAlias = str | int
+"""A value of a row: a count stays a number where the row becomes a document."""
+
+
+def render(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """The table's lines, without trailing blanks, and with nothing in them that a terminal obeys."""
-    shown = ([printable.line(cell) or NONE for cell in row] for row in rows)
+    shown = ([printable.line(str(cell)) or NONE for cell in row] for row in rows)
     cells = [[heading.upper() for heading in headings], *shown]
     widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
     lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
@@ -31,7 +35,7 @@ def moment(instant: Instant | None) -> str:
     return "" if instant is None or instant > _LAST else instants.to_rfc3339(instant)
 
 
-def record(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+def record(headings: Sequence[str], row: Sequence[Cell]) -> dict[str, Cell]:
     """A row as a document, its keys as Kubernetes writes them: `Requested-By` is `requestedBy`."""
     return dict(zip(map(_camel, headings), row, strict=True))
 

@@ -87,6 +87,8 @@ def _row(event: Refused | Violated, index: int, violation: Violation, count: int
         user=event.subject.user,
         model=event.subject.model,
         count=count,
+        request_id=event.request_id,
+        path=violation.path,
     )
 
 

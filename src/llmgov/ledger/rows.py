@@ -204,7 +204,11 @@ class OutboxEntry(Row, frozen=True):
 
 
 class ViolationRow(Row, frozen=True):
-    """One violation of one event, by `(event, index)`; `count` stands for a flood of the same."""
+    """One violation of one event, by `(event, index)`; `count` stands for a flood of the same.
+
+    `request_id` is what its client saw as `x-request-id`, of a flood the first one's; `path` says where in the request
+    or answer. Rows of older ledgers have neither.
+    """
 
     event: str
     index: int
@@ -219,6 +223,8 @@ class ViolationRow(Row, frozen=True):
     user: str | None
     model: str
     count: int = 1
+    request_id: str = ""
+    path: str | None = None
 
 
 class AuditRow(Row, frozen=True):

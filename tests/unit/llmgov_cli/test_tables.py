@@ -39,3 +39,8 @@ def test_a_time_that_never_comes_is_no_time() -> None:
     last = instants.from_rfc3339("9999-12-31T23:59:59.999999Z")
     assert tables.moment(last) == "9999-12-31T23:59:59.999999Z"
     assert [tables.moment(instant) for instant in (None, last + 1, approvals.FOR_EVER)] == ["", "", ""]
+
+
+def test_a_count_is_a_number_in_a_document_and_a_nought_is_shown() -> None:
+    assert tables.render(("Count",), [(0,)]) == "COUNT\n0\n"
+    assert tables.record(("Count",), (3,)) == {"count": 3}

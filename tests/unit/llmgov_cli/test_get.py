@@ -1,0 +1,93 @@
+"""`llmgov get` over a state folder: lists, and what it says when nobody serves the folder."""
+
+import asyncio
+import io
+import json
+import pathlib
+
+import pytest
+
+from llmgov.ledger.messages import Subject, Violated
+from llmgov.policy.decision import Action, Violation
+from llmgov_cli import get, prices
+from llmgov_cli.local import facts, folder, lock, state
+from llmgov_hub.hub import Hub
+from llmgov_store.sqlite import SqliteStore
+
+POLICY = (
+    "apiVersion: llmgov.dev/v1alpha1\nkind: LLMPolicy\nmetadata: {name: models, namespace: llm-governance}\n"
+    "spec: {modelAccess: {allow: ['openai/*']}}\n"
+)
+
+
+@pytest.fixture
+def kept(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A state folder as a process leaves it that served one policy to one sidecar."""
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "all.yaml").write_text(POLICY)
+    loaded = folder.load(tmp_path / "policies", prices.prices(), ["default"], 1)
+    kept = tmp_path / "state"
+    kept.mkdir()
+    asyncio.run(SqliteStore.open(kept / "ledger.db").close())
+    workload = "default/default"
+    run = state.Run(
+        4711, "policies", 0, {workload: 1}, {workload: True}, loaded.documents, (), facts.of(loaded.compiled)
+    )
+    state.write_run(kept, run)
+    return kept
+
+
+def _enforcing(kept: pathlib.Path) -> str:
+    out = io.StringIO()
+    assert get.run("policies", kept, "", out) == 0
+    headings, row = (line.split() for line in out.getvalue().splitlines())
+    return row[headings.index("ENFORCING")]
+
+
+def test_while_it_is_served_a_policy_is_enforced(kept: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def look() -> str:
+        async with lock.held(kept):
+            return await asyncio.to_thread(_enforcing, kept)
+
+    assert asyncio.run(look()) == "1"
+    assert capsys.readouterr().err == ""
+
+
+def test_when_nobody_serves_it_nothing_is_enforced_and_that_is_said(
+    kept: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _enforcing(kept) == "0"
+    assert capsys.readouterr().err == f"llmgov: nobody serves {kept} now (process 4711 ended)\n"
+
+
+def _list(kept: pathlib.Path, output: str) -> str:
+    subject = Subject("shop", "web", None, (), (), "openai", "gpt-4o", "chat.completions")
+    violation = Violation("root/pii", Action.FLAG, "pattern:ssn", "found at messages[0]", path="messages[0].content")
+    event = Violated("e/1", 0, "req-1", None, subject, (violation,))
+
+    async def report() -> None:
+        store = SqliteStore.open(kept / "ledger.db")
+        await Hub(store, lambda: 0).deliver([event])
+        await store.close()
+
+    asyncio.run(report())
+    out = io.StringIO()
+    assert get.run("violations", kept, output, out) == 0
+    return out.getvalue()
+
+
+def test_violations_in_short_say_who_and_what(kept: pathlib.Path) -> None:
+    heading, row = _list(kept, "").splitlines()
+    assert heading.split() == ["TIME", "POLICY", "ACTION", "REASON", "WORKLOAD", "USER", "MODEL", "COUNT"]
+    assert row.split()[1:] == ["root/pii", "flag", "pattern:ssn", "shop/web", "<none>", "gpt-4o", "1"]
+
+
+def test_violations_at_length_say_where_and_in_which_request(kept: pathlib.Path) -> None:
+    heading, row = _list(kept, "wide").splitlines()
+    assert heading.split()[-3:] == ["REQUEST", "PATH", "MESSAGE"]
+    assert row.endswith("req-1     messages[0].content   found at messages[0]")
+
+
+def test_violations_as_a_document_have_everything_and_a_number_for_a_count(kept: pathlib.Path) -> None:
+    (found,) = json.loads(_list(kept, "json"))
+    assert (found["count"], found["request"], found["path"]) == (1, "req-1", "messages[0].content")
