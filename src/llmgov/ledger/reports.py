@@ -88,10 +88,15 @@ def _name(attempt: Attempt, by: By) -> str:
         case By.USER:
             return subject.user or NOBODY
         case By.MODEL:
-            return f"{subject.provider}/{subject.model}"
+            return f"{subject.provider}/{subject.model or _nameless(subject.operation)}"
         case By.NAMESPACE:
             return subject.namespace
         case By.DAY:
             return instants.to_rfc3339(attempt.intent.at)[:10]
         case _:
             assert_never(by)
+
+
+def _nameless(operation: str) -> str:
+    """The line of what asks for no model, such as the list of them: `(models)` of operation `openai.models`."""
+    return f"({operation.rpartition('.')[2]})"

@@ -52,9 +52,9 @@ class Identity(Model):
     issuers: tuple[Issuer, ...] | None = Field(default=None, max_length=16, json_schema_extra=base.list_map("issuer"))
     """Whose tokens name a user."""
     trusted_user_headers: tuple[scalars.HeaderName, ...] | None = Field(default=None, max_length=8)
-    """Headers that name a user without proof: the application is trusted to set them."""
+    """Headers that name a user without proof: who can set one can be any user, for rate limits and reports."""
     trust_body_user: bool = False
-    """Whether the request's own `user` field names a user without proof."""
+    """Whether the request's own `user` field names a user without proof, as a trusted header does."""
 
 
 class MfaMethod(enum.Enum):

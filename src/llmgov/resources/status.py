@@ -58,7 +58,7 @@ class AccountStatus(Status):
     spent: str | None = Field(default=None, max_length=32)
     """Settled in this window."""
     held: str | None = Field(default=None, max_length=32)
-    """Lent to sidecars and not yet settled; what a lost sidecar held stays here until it is charged."""
+    """Lent to sidecars, more than requests under way may cost; what a lost sidecar held stays here until charged."""
     remaining: str | None = Field(default=None, max_length=32)
     """Limit less spent and held."""
     percent: int | None = Field(default=None, ge=0, le=1_000_000)

@@ -3,6 +3,7 @@
 import collections
 
 import hypothesis
+import msgspec
 import pytest
 from hypothesis import strategies as st
 
@@ -44,6 +45,13 @@ def test_lines_are_named_by_what_was_asked_for_dearest_first(by: reports.By, nam
         _attempt(2, _subject(), 10),
     ]
     assert [line.name for line in reports.spend(attempts, by)] == names
+
+
+def test_what_asks_for_no_model_is_named_by_what_it_does() -> None:
+    listing = msgspec.structs.replace(_subject(model=""), operation="openai.models")
+    unmetered = msgspec.structs.replace(_subject(model=""), operation="unmetered")
+    lines = reports.spend([_attempt(1, listing, 0), _attempt(2, unmetered, 0)], reports.By.MODEL)
+    assert [line.name for line in lines] == ["openai/(models)", "openai/(unmetered)"]
 
 
 def test_an_attempt_that_has_not_ended_is_open_and_costs_nothing_yet() -> None:
