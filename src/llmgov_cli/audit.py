@@ -3,6 +3,7 @@
 Exit codes of `verify`: 0 ok, 3 tampered, 4 truncated, 5 empty; 2, as everywhere, where it could not be tried.
 """
 
+import functools
 import heapq
 import os
 import pathlib
@@ -91,7 +92,8 @@ def run_show(
     """Print the newest `limit` records, oldest first: of the export `source`, or of the state folder.
 
     A state folder's records are shown with their personal fields, as far as the keys still exist; an export brings no
-    keys. `request` is a request's id as clients see it (`x-request-id`), `kind` such as `refused`.
+    keys. `request` is a request's id as clients see it (`x-request-id`), which finds its attempts' ends, too; `kind`
+    such as `refused`.
 
     Raises:
         CommandError: something cannot be read.
@@ -99,10 +101,10 @@ def run_show(
     tables.check_format(output)
     wanted = audit_text.Wanted(kind, request)
     if source is not None:
-        shown = _newest(_exported(source, key), {}, wanted, limit)
+        shown = _newest(functools.partial(_exported, source, key), {}, wanted, limit)
     else:
         with audit_sources.open_state(state_folders.find(state)) as opened:
-            shown = _newest(opened.records(), opened.keys(), wanted, limit)
+            shown = _newest(opened.records, opened.keys(), wanted, limit)
     if not shown:
         print(f"llmgov: no records{wanted}", file=sys.stderr)
     if output in ("json", "yaml"):
@@ -146,8 +148,9 @@ def _verify_state(folder: pathlib.Path, pins: list[pathlib.Path] | None, anchor:
             known = source.anchor() if anchor is None else audit_sources.anchor(anchor)
             verifier = verify.Verifier(pinned, tombstones=source.tombstones(), anchor=known, keys=source.keys())
             _feed(verifier, source)
+            unbalanced = source.unbalanced()
             if source.sums() == before:
-                return verifier.report(before)
+                return verifier.report(before, unbalanced)
     return verifier.report()  # a busy ledger: its sums at the moment of one record cannot be had without stopping it
 
 
@@ -190,13 +193,15 @@ def _exported(source: pathlib.Path, key: pathlib.Path | None) -> Iterator[record
 
 
 def _newest(
-    records: Iterable[record.AuditRecord],
+    records: Callable[[], Iterable[record.AuditRecord]],
     keys: Mapping[str, sealing.SubjectKey],
     wanted: audit_text.Wanted,
     limit: int,
 ) -> list[dict[str, Any]]:
     """The newest that are wanted, by the writers' clocks."""
-    matching = (one for one in records if wanted.matches(one))
+    if wanted.request is not None:
+        wanted = wanted.with_attempts(records())
+    matching = (one for one in records() if wanted.matches(one))
     newest = heapq.nlargest(limit, matching, key=lambda one: (one.recorded, one.writer, one.seq))
     return [audit_text.shown(one, keys) for one in reversed(newest)]
 

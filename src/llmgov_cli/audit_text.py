@@ -1,6 +1,6 @@
 """The audit's results as text. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -15,14 +15,23 @@ HEADINGS = ("TIME", "RECORD", "KIND", "REQUEST", "WHO", "MODEL", "WHAT")
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which records to show; `None` matches all."""
+    """Which records to show; `None` matches all. `attempts` are those of the request, whose ends do not name it."""
 
     kind: str | None
     request: str | None
+    attempts: frozenset[str] = frozenset()
+
+    def with_attempts(self, records: Iterable[record.AuditRecord]) -> "Wanted":
+        """The same, knowing the attempts that the request's intents began."""
+        begun = (one.facts for one in records if one.kind == "intent" and one.facts.get("request") == self.request)
+        return msgspec.structs.replace(self, attempts=frozenset(str(facts["id"]) for facts in begun))
 
     def matches(self, one: record.AuditRecord) -> bool:
         """Whether the record is wanted."""
-        return self.kind in (None, one.kind) and self.request in (None, one.facts.get("request"))
+        return self.kind in (None, one.kind) and (
+            self.request in (None, one.facts.get("request"))
+            or (one.kind == "settlement" and one.facts.get("id") in self.attempts)
+        )
 
     def __str__(self) -> str:
         """How a sentence about such records ends."""

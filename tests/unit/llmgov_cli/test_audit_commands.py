@@ -10,12 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from llmgov import instants
 from llmgov.audit import checkpoint, record, signing
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.rows import Attempt, AuditRow, SubjectKeyRow
+from llmgov.ledger.rows import AccountRow, Attempt, AuditRow, LeaseRow, Spend, SubjectKeyRow, Window
+from llmgov.snapshot import Target, TargetKind
 from llmgov_cli import audit, audit_keys, errors
 from llmgov_store.sqlite import SqliteStore
+from tests.support import ledgers
 from tests.unit.llmgov.audit import history as h
+
+ACCOUNT = "c|organization|Month|UTC"
 
 
 def _store(folder: pathlib.Path, history: h.History) -> None:
@@ -25,7 +30,10 @@ def _store(folder: pathlib.Path, history: h.History) -> None:
         for one in history.records:
             book.put_record(AuditRow(one.writer, one.seq, one.hash, one.recorded, one.kind, record.encode(one)))
         for number, cost, user in ((1, 300, "jane"), (2, 200, "jane"), (4, 50, "joe")):
-            book.put_attempt(Attempt(f"pod:1/{number}", h.intent(number, user), h.settlement(number, cost)))
+            intent = h.intent(number, user)
+            book.put_attempt(Attempt(intent.id, intent, h.settlement(number, cost)))
+            book.put.spends.extend(Spend(intent.id, scope, intent.at, cost) for scope in intent.subject.path)
+        _put_account(book)
         for name, key in h.KEYS.items():
             book.put_key(SubjectKeyRow(key.id, f"user/{name}", key.secret))
 
@@ -40,6 +48,14 @@ def _store(folder: pathlib.Path, history: h.History) -> None:
     (folder / "signing.pub").write_text(f"{h.SIGNER.public.hex()}\n")
     anchors = b"".join(checkpoint.encode(one) + b"\n" for one in history.checkpoints)
     (folder / "anchors.jsonl").write_bytes(anchors)
+
+
+def _put_account(book: Book) -> None:
+    """The organization's account, from one lease of which the attempts were paid."""
+    span = (h.START - 1, h.START + instants.DAY)
+    book.put_account(AccountRow(ACCOUNT, "organization", ledgers.account(Target(TargetKind.ORGANIZATION))))
+    book.put_window(Window(ACCOUNT, "organization", *span, 1_000_000_000, spent=550, leased=9_450))
+    book.put_lease(LeaseRow("lease-1", ACCOUNT, *span, "pod", 1, 10_000, h.START + instants.DAY, spent=550))
 
 
 @pytest.fixture
@@ -97,6 +113,32 @@ def test_what_was_done_to_the_database_is_the_exit_code(
     assert text in found[1]
 
 
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        (
+            "UPDATE windows SET spent = 0",
+            "BalanceDiffers: spent of c|organization|Month|UTC from 2023-11-14T22:13:19.999999Z: the ledger has $0, by its"
+            " settled attempts it is $0.00055",
+        ),
+        ("UPDATE windows SET spent = 551", "the ledger has $0.000551, by its settled attempts it is $0.00055"),
+        ("UPDATE windows SET leased = 0", "leased of c|organization|Month|UTC"),
+        ("UPDATE windows SET unknown = 1", "unknown of c|organization|Month|UTC"),
+        ("UPDATE leases SET state = 'lost'", "by its lost leases it is $0.00945"),
+        ("UPDATE leases SET spent = 0", "BalanceDiffers: spent of lease lease-1: the ledger has $0"),
+        ("UPDATE spends SET cost = 0 WHERE scope = 'organization'", "attempt pod:1/1 for organization: the ledger has"),
+        ("DELETE FROM spends", "attempt pod:1/4 for organization: the ledger has $0, by its settlement it is"),
+        ("DELETE FROM windows", "lease lease-1: the ledger has no window of c|organization|Month|UTC"),
+    ],
+)
+def test_a_balance_that_grants_use_is_what_its_parts_add_up_to(folder: pathlib.Path, statement: str, text: str) -> None:
+    _sql(folder, statement)
+    code, found = _verify(state=folder)
+    assert code == 3
+    assert text in found
+    assert "and the ledger has others" in found
+
+
 def test_a_changed_cost_names_its_record(folder: pathlib.Path) -> None:
     one = next(one for one in h.make().records if one.writer == "hub-0" and one.seq == 4)
     forged = msgspec.structs.replace(one, facts=one.facts | {"cost": 1})
@@ -109,6 +151,7 @@ def test_a_changed_cost_names_its_record(folder: pathlib.Path) -> None:
 
 def test_an_empty_folder_is_empty(tmp_path: pathlib.Path) -> None:
     _store(tmp_path, h.History())
+    _sql(tmp_path, "DELETE FROM spends")
     _sql(tmp_path, "DELETE FROM attempts")
     assert _verify(state=tmp_path) == (5, "EMPTY: there is no record\n")
 
@@ -194,6 +237,13 @@ def test_an_export_and_an_erased_subject_show_only_what_nobody_sealed(folder: pa
         assert "joe" not in line
     assert "jane" in _show(state=folder, request="r1")[1]
     assert json.loads("\n".join(_show(state=folder, request="r1", output="json")))[0]["subject"]["user"] == "jane"
+
+
+def test_a_request_is_shown_with_the_ends_of_its_attempts(folder: pathlib.Path) -> None:
+    for options in ({"state": folder}, {"source": _export(folder)}):
+        lines = _show(request="r1", **options)[1:]
+        assert [line.split()[2] for line in lines] == ["intent", "settlement"]
+    assert [line.split()[2] for line in _show(request="r1", kind="settlement", state=folder)[1:]] == ["settlement"]
 
 
 def test_keys_are_made_once_and_kept_private(tmp_path: pathlib.Path) -> None:
