@@ -20,7 +20,7 @@ app = typer.Typer(
 policy = typer.Typer(no_args_is_help=True, help="Work on policies without a cluster.")
 audit = typer.Typer(no_args_is_help=True, help="Verify, export and read the record of what was allowed.")
 approvals = typer.Typer(no_args_is_help=True, help="Decide what waits for an administrator.")
-prices = typer.Typer(no_args_is_help=True, help="Check and renew the pinned price data.")
+prices = typer.Typer(no_args_is_help=True, help="Print, check and renew the pinned price data.")
 app.add_typer(policy, name="policy")
 app.add_typer(audit, name="audit")
 app.add_typer(approvals, name="approvals")
@@ -88,7 +88,7 @@ def policy_test(paths: Paths) -> None:
 
 @app.command()
 def explain(
-    request: Annotated[pathlib.Path, typer.Argument(help="A request as JSON; see docs/cli.md.")],
+    request: Annotated[pathlib.Path, typer.Argument(help="A request as JSON; see docs/policy-test.md.")],
     folder: Annotated[pathlib.Path, typer.Option("--dir", help="The folder of YAML that governs it.")] = pathlib.Path(),
 ) -> None:
     """Say which policies applied to a request, in which order, and why."""
@@ -234,6 +234,14 @@ def audit_show(
             output=output,
         )
     )
+
+
+@prices.command("list")
+def prices_list(output: Output = "") -> None:
+    """Print the models with a known price: USD for a million tokens, and their bounds in tokens."""
+    from llmgov_cli import price_commands
+
+    raise typer.Exit(price_commands.show(output, sys.stdout))
 
 
 @prices.command("check")

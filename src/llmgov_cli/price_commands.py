@@ -1,10 +1,45 @@
-"""`llmgov prices check | update`: the pinned price data on the command line."""
+"""`llmgov prices list | check | update`: the pinned price data on the command line."""
 
 import datetime
 import pathlib
 from typing import TextIO
 
-from llmgov_cli import errors, price_source, prices
+from llmgov import money
+from llmgov.snapshot import Dimension, ModelPrice
+from llmgov_cli import errors, price_source, prices, tables
+
+_HEADINGS = ("Model", "Input", "Output", "Context", "Max-Output")
+
+
+def show(output: str, out: TextIO) -> int:
+    """Print every model with a known price by its exact name: USD for a million tokens, and its bounds in tokens.
+
+    Raises:
+        CommandError: no such format.
+    """
+    tables.check_format(output)
+    models = sorted(prices.prices().models, key=lambda each: (each.provider, each.model))
+    if output in ("json", "yaml"):
+        out.write(tables.dump([tables.record(_HEADINGS, _row(each)) for each in models], output))
+    else:
+        out.write(tables.render(_HEADINGS, [_row(each) for each in models]))
+    return 0
+
+
+def _row(price: ModelPrice) -> list[str]:
+    return [
+        f"{price.provider}/{price.model}",
+        _rate(price, Dimension.INPUT),
+        _rate(price, Dimension.OUTPUT),
+        str(price.context_window or ""),
+        str(price.max_output_tokens or ""),
+    ]
+
+
+def _rate(price: ModelPrice, dimension: Dimension) -> str:
+    """A rate as providers publish it: pico-USD a token are micro-USD a million."""
+    rate = price.rates.get(dimension)
+    return "" if rate is None else money.format_amount(rate)
 
 
 def check(out: TextIO) -> int:

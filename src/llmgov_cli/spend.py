@@ -28,7 +28,7 @@ def run(by: str, explicit: pathlib.Path | None, output: str, out: TextIO) -> int
     rows = [_row(line) for line in [*lines, reports.total(lines)]]
     headings = (by, *_HEADINGS)
     if output in ("", "wide"):
-        out.write(tables.render(headings, rows))
+        out.write(tables.render(headings, rows) + "\nAmounts are in USD; HELD is set aside for attempts under way.\n")
     else:
         out.write(tables.dump([tables.record(headings, row) for row in rows], output))
     return 0

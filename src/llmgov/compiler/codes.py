@@ -33,7 +33,7 @@ UNKNOWN_NAMESPACE = Code(
 )
 NO_MODEL_MATCHES = Code(
     "NoModelMatches",
-    'write provider/model, such as "openai/gpt-4o*"; `llmgov prices check` lists the models',
+    'write provider/model, such as "openai/gpt-4o*"; `llmgov prices list` names the models',
     _WARNING,
 )
 

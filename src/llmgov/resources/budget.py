@@ -85,7 +85,7 @@ class Budget(Resource):
             Column("Used", ".status.used"),
             Column("Resets", ".status.window.end"),
             Column("State", ".status.state"),
-            Column("Currency", ".spec.currency", priority=1),
+            Column("Currency", ".spec.currency"),
             Column("Period", ".spec.period", priority=1),
             Column("Forecast", ".status.forecast", priority=1),
         ),

@@ -58,7 +58,7 @@ class ScriptError(ValueError):
 
 _LINE = re.compile(r"^[ \t]*mock:[ \t]*(.*)$", re.MULTILINE)
 _TIME = re.compile(r"([0-9]+)(ms|s)")
-_STATUSES = frozenset({400, 401, 403, 404, 429, 500, 503, 529})
+STATUSES = frozenset({400, 401, 403, 404, 429, 500, 503, 529})
 
 
 def parse(text: str) -> Plan:
@@ -101,7 +101,7 @@ def _line(word: str, rest: str) -> dict[str, Any]:
             return {"tier": rest}
         case (("delay" | "pace"), rest) if _TIME.fullmatch(rest):
             return {word: _seconds(rest)}
-        case "status", rest if rest.isdecimal() and int(rest) in _STATUSES:
+        case "status", rest if rest.isdecimal() and int(rest) in STATUSES:
             return {"status": int(rest)}
         case "fault", rest if rest in {fault.value for fault in Fault}:
             return {"fault": Fault(rest)}

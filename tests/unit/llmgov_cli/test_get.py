@@ -5,11 +5,12 @@ import io
 import json
 import pathlib
 
+import msgspec
 import pytest
 
 from llmgov.ledger.messages import Subject, Violated
 from llmgov.policy.decision import Action, Violation
-from llmgov_cli import get, prices
+from llmgov_cli import audit, get, prices, spend
 from llmgov_cli.local import facts, folder, lock, state
 from llmgov_hub.hub import Hub
 from llmgov_store.sqlite import SqliteStore
@@ -91,3 +92,31 @@ def test_violations_at_length_say_where_and_in_which_request(kept: pathlib.Path)
 def test_violations_as_a_document_have_everything_and_a_number_for_a_count(kept: pathlib.Path) -> None:
     (found,) = json.loads(_list(kept, "json"))
     assert (found["count"], found["request"], found["path"]) == (1, "req-1", "messages[0].content")
+
+
+def test_a_budgets_amounts_are_shown_with_their_currency(kept: pathlib.Path) -> None:
+    out = io.StringIO()
+    run = state.read_run(kept)
+    budget = {
+        "apiVersion": "llmgov.dev/v1alpha1",
+        "kind": "Budget",
+        "metadata": {"name": "all", "namespace": "llm-governance"},
+        "spec": {"target": {"organization": {}}, "limit": "5", "currency": "EUR", "period": "Day"},
+    }
+    state.write_run(kept, msgspec.structs.replace(run, resources=(budget,)))
+    assert get.run("budgets", kept, "", out) == 0
+    heading, row = out.getvalue().splitlines()
+    order = ["NAMESPACE", "NAME", "TARGET", "LIMIT", "SPENT", "HELD", "USED", "RESETS", "STATE", "CURRENCY"]
+    assert heading.split() == order
+    assert row.endswith("EUR")
+
+
+def test_sums_say_their_currency(kept: pathlib.Path) -> None:
+    out = io.StringIO()
+    assert spend.run("model", kept, "", out) == 0
+    assert out.getvalue().splitlines()[-1] == "Amounts are in USD; HELD is set aside for attempts under way."
+
+
+def test_a_search_of_the_audit_without_a_match_says_so(kept: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert audit.run_show(io.StringIO(), state=kept, request="nobody", kind="refused") == 0
+    assert capsys.readouterr().err == "llmgov: no records of kind refused of request nobody\n"

@@ -189,7 +189,7 @@ def test_a_failed_action_says_why_it_was_refused(tmp_path: pathlib.Path) -> None
         ),
         pytest.param(
             f"{REQUEST}\n    expect: {{action: refuse}}",
-            "cases.yaml:4: cases[0].expect.action: must be one of allow, deny, throttle, redact, clamp, require approval",
+            "cases.yaml:4: cases[0].expect.action: must be one of allow, deny, throttle, redact, clamp,",
             id="an unknown action",
         ),
         pytest.param(

@@ -188,9 +188,9 @@ def test_scopes_are_those_of_the_design() -> None:
     assert namespaced == {"LLMPolicy", "Budget", "ProviderCredential"}
 
 
-def test_a_budgets_columns_are_those_of_the_design() -> None:
+def test_a_budgets_columns_are_those_of_the_design_and_the_currency() -> None:
     columns = [column.name.upper() for column in KINDS["Budget"].naming.columns if column.priority == 0]
-    assert columns == ["TARGET", "LIMIT", "SPENT", "HELD", "USED", "RESETS", "STATE"]
+    assert columns == ["TARGET", "LIMIT", "SPENT", "HELD", "USED", "RESETS", "STATE", "CURRENCY"]
 
 
 @pytest.mark.parametrize(
