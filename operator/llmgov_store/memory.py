@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from llmgov.instants import Instant
+from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock, Put, WindowId
 from llmgov.ledger.messages import Epoch, Intent
 from llmgov.ledger.rows import (
@@ -194,6 +195,16 @@ class MemoryStore:
         self._open()
         found = [row for row in self._rows.attempts.values() if row.intent and start <= row.intent.at < end]
         return sorted(found, key=lambda row: (row.intent.at if row.intent else 0, row.id))
+
+    async def balances(self) -> Balances:
+        self._open()
+        rows = self._rows
+        return Balances(
+            windows=tuple(row for _, row in sorted(rows.windows.items())),
+            leases=tuple(row for _, row in sorted(rows.leases.items())),
+            attempts=tuple(row for _, row in sorted(rows.attempts.items())),
+            spends=tuple(row for _, row in sorted(self._spends.items())),
+        )
 
     async def approvals(self) -> list[ApprovalRow]:
         self._open()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from llmgov.instants import Instant
+from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Epoch
 from llmgov.ledger.rows import (
@@ -87,6 +88,9 @@ class SqliteReader:
                 connection, "WHERE at >= ? AND at < ? ORDER BY at, id", start, end
             )
         )
+
+    async def balances(self) -> Balances:
+        return await self._reader.run(sqlite_tables.balances)
 
     async def approvals(self) -> list[ApprovalRow]:
         return await self._reader.run(

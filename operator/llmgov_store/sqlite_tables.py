@@ -7,6 +7,7 @@ import msgspec
 
 from llmgov.instants import Instant
 from llmgov.ledger import rows
+from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock, Put, WindowLock
 from llmgov.ledger.messages import Intent
 from llmgov.money import MicroUsd
@@ -123,6 +124,20 @@ def unfinished(connection: sqlite3.Connection, holder: str) -> list[rows.LeaseRo
     """The holder's leases that have money outstanding, or may still be held from, by id."""
     condition = "WHERE holder = ? AND (state = 'open' OR amount - returned - spent > 0) ORDER BY id"
     return LEASES.select(connection, condition, holder)
+
+
+def balances(connection: sqlite3.Connection) -> Balances:
+    """Everything that money is counted by, in one read transaction."""
+    connection.execute("BEGIN")
+    try:
+        return Balances(
+            windows=tuple(WINDOWS.select(connection, "ORDER BY account, start")),
+            leases=tuple(LEASES.select(connection, "ORDER BY id")),
+            attempts=tuple(ATTEMPTS.select(connection, "ORDER BY id")),
+            spends=tuple(SPENDS.select(connection, "ORDER BY attempt, scope")),
+        )
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def apply(connection: sqlite3.Connection, put: Put) -> None:

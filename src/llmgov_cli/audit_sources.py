@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from llmgov.audit import checkpoint, events, record, retention, sealing, tally
 from llmgov.audit.facts import names_user
+from llmgov.ledger import balances
 from llmgov.ledger.rows import Attempt, AuditRow
 from llmgov.ledger.store import StoreError
 from llmgov.money import MicroUsd
@@ -77,6 +78,10 @@ class State:
     def sums(self) -> tally.Sums:
         """What the ledger's own rows add up to."""
         return ledger_sums(self._runner.run(self._store.attempts(0, _ALWAYS)))
+
+    def unbalanced(self) -> list[str]:
+        """A sentence for each balance that attempts and leases do not add up to: grants are decided by them."""
+        return list(balances.differences(self._runner.run(self._store.balances())))
 
     def _rows(self) -> Iterator[AuditRow]:
         for writer in self._runner.run(self._store.writers()):

@@ -61,8 +61,11 @@ class Verifier:
         """The export itself ends before its end."""
         self._findings.truncated("ExportCut", "", 0, why)
 
-    def report(self, ledger: tally.Sums | None = None) -> Report:
-        """The result, once everything was read; `ledger` are its sums, where they are at hand."""
+    def report(self, ledger: tally.Sums | None = None, unbalanced: Iterable[str] = ()) -> Report:
+        """The result, once everything was read; `ledger` are its sums, where they are at hand.
+
+        `unbalanced` has a sentence for each of the ledger's balances that its own rows do not add up to.
+        """
         for follower in self._followers.values():
             follower.finish()
         followers = self._followers.values()
@@ -72,7 +75,7 @@ class Verifier:
                 "NothingSigned", "", 0, "no checkpoint of a pinned key is there: nothing is proved"
             )
         sums = self._tally.sums()
-        reconciled = None if ledger is None else self._reconcile(ledger, sums)
+        reconciled = None if ledger is None else self._reconcile(ledger, sums, unbalanced)
         erased = self._boxes.finish()
         removed = sum(map(len, self._removed.values()))
         return Report(
@@ -123,7 +126,7 @@ class Verifier:
         removed, anchored = self._removed.get(writer, {}), self._anchored.get(writer)
         return follow.Follower(writer, self._pins, self._findings, removed=removed, anchored=anchored)
 
-    def _reconcile(self, ledger: tally.Sums, audit: tally.Sums) -> bool:
+    def _reconcile(self, ledger: tally.Sums, audit: tally.Sums, unbalanced: Iterable[str]) -> bool:
         before = self._findings.count
         if ledger.attempts != audit.attempts:
             self._differ("settled attempts", str(ledger.attempts), str(audit.attempts))
@@ -133,6 +136,8 @@ class Verifier:
             here, there = ledger.targets.get(target, 0), audit.targets.get(target, 0)
             if here != there:
                 self._differ(target, _usd(here), _usd(there))
+        for sentence in unbalanced:
+            self._findings.tampered("BalanceDiffers", "", 0, sentence)
         return self._findings.count == before
 
     def _differ(self, what: str, ledger: str, audit: str) -> None:

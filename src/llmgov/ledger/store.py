@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from llmgov.instants import Instant
+from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Epoch
 from llmgov.ledger.rows import (
@@ -59,6 +60,10 @@ class Reader(Protocol):
 
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         """Attempts whose intent lies in `[start, end)`, by that time and id; settled ones and others."""
+        ...
+
+    async def balances(self) -> Balances:
+        """Everything that money is counted by, as it was at one moment; for checking it."""
         ...
 
     async def approvals(self) -> list[ApprovalRow]:

@@ -1,0 +1,119 @@
+"""Whether the balances that grants are decided by are what attempts and leases add up to: a check, not a rule.
+
+A window's columns are kept up to date by each change of a lease or an attempt (`moves`, `settling`). Here they are
+added up again from the beginning, so that a column that anybody lowered by hand shows. What it cannot show: a return
+that a lease's row claims and nobody made, since the records say what was spent and not what was lent.
+"""
+
+import collections
+from collections.abc import Iterator
+
+import msgspec
+
+from llmgov import instants, money
+from llmgov.instants import Instant
+from llmgov.ledger import charging
+from llmgov.ledger.book import WindowId
+from llmgov.ledger.messages import Intent
+from llmgov.ledger.rows import Attempt, LeaseRow, LeaseState, Spend, Window
+from llmgov.money import MicroUsd
+
+
+class Balances(msgspec.Struct, frozen=True):
+    """All windows, leases, attempts and spends of a ledger, as they were at one moment."""
+
+    windows: tuple[Window, ...] = ()
+    leases: tuple[LeaseRow, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    spends: tuple[Spend, ...] = ()
+
+
+def differences(given: Balances) -> Iterator[str]:
+    """A sentence for each sum that is not what its parts add up to; none where all is well."""
+    sums = _Sums(given)
+    for window in given.windows:
+        yield from sums.of_window(window)
+    for lease in given.leases:
+        yield from sums.of_lease(lease)
+    yield from sums.of_spends(given.spends)
+
+
+class _Sums:
+    """What settled attempts and leases add up to."""
+
+    def __init__(self, given: Balances) -> None:
+        self._leases = {lease.id: lease for lease in given.leases}
+        self._windows: dict[str, list[Window]] = collections.defaultdict(list)
+        self._scopes = {window.account: window.scope for window in given.windows}
+        for window in given.windows:
+            self._windows[window.scope].append(window)
+        self._known = {_key(window) for window in given.windows}
+        self._spent: dict[WindowId, MicroUsd] = collections.defaultdict(int)
+        self._paid: dict[str, MicroUsd] = collections.defaultdict(int)
+        self._costs: dict[tuple[str, str], MicroUsd] = {}
+        for attempt in given.attempts:
+            if attempt.intent is not None and attempt.settlement is not None:
+                self._add(attempt.intent, attempt.settlement.cost)
+        self._leased = self._outstanding(lost=False)
+        self._unknown = self._outstanding(lost=True)
+
+    def of_window(self, window: Window) -> Iterator[str]:
+        key = _key(window)
+        columns = (
+            ("spent", window.spent, self._spent[key], "settled attempts"),
+            ("leased", window.leased, self._leased[key], "leases"),
+            ("unknown", window.unknown, self._unknown[key], "lost leases"),
+        )
+        for name, here, there, parts in columns:
+            if here != there:
+                yield f"{name} of {window.account} from {_time(window.start)}: {_differ(here, there, parts)}"
+
+    def of_lease(self, lease: LeaseRow) -> Iterator[str]:
+        if lease.spent != self._paid[lease.id]:
+            yield f"spent of lease {lease.id}: {_differ(lease.spent, self._paid[lease.id], 'settled attempts')}"
+        if (lease.account, lease.window_start) not in self._known:
+            yield f"lease {lease.id}: the ledger has no window of {lease.account} from {_time(lease.window_start)}"
+
+    def of_spends(self, spends: tuple[Spend, ...]) -> Iterator[str]:
+        """An account that begins later is filled from these."""
+        found = {(spend.attempt, spend.scope): spend.cost for spend in spends}
+        for attempt, scope in sorted(found.keys() | self._costs.keys()):
+            here, there = found.get((attempt, scope), 0), self._costs.get((attempt, scope), 0)
+            if here != there:
+                yield f"attempt {attempt} for {scope}: {_differ(here, there, 'settlement')}"
+
+    def _add(self, intent: Intent, cost: MicroUsd) -> None:
+        held = set()
+        for lease_id, paid in charging.distribute(intent.charged, cost).items():
+            if lease_id in self._leases:
+                lease = self._leases[lease_id]
+                held.add(lease.account)
+                self._paid[lease_id] += paid
+                self._spent[lease.account, lease.window_start] += paid
+        for scope in dict.fromkeys((*intent.subject.path, *map(self._scope, held))):
+            self._costs[intent.id, scope] = cost
+            for window in self._windows[scope]:
+                if window.account not in held and intent.at in window.span:
+                    self._spent[_key(window)] += cost
+
+    def _scope(self, account: str) -> str:
+        return self._scopes.get(account, account)
+
+    def _outstanding(self, *, lost: bool) -> dict[WindowId, MicroUsd]:
+        found: dict[WindowId, MicroUsd] = collections.defaultdict(int)
+        for lease in self._leases.values():
+            if (lease.state is LeaseState.LOST) is lost:
+                found[lease.account, lease.window_start] += lease.outstanding
+        return found
+
+
+def _key(window: Window) -> WindowId:
+    return window.account, window.start
+
+
+def _time(start: Instant) -> str:
+    return instants.to_rfc3339(start)
+
+
+def _differ(here: MicroUsd, there: MicroUsd, parts: str) -> str:
+    return f"the ledger has ${money.format_amount(here)}, by its {parts} it is ${money.format_amount(there)}"
