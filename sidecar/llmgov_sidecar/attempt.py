@@ -6,7 +6,8 @@ provider, by the usage where that was learnt, and with the hold otherwise.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 
 from llmgov.audit import prompts
 from llmgov.instants import Instant
@@ -40,7 +41,11 @@ from llmgov_sidecar.upstream import Cause, Connection, Pool, UpstreamError
 
 @dataclasses.dataclass(slots=True)
 class Services:
-    """What attempts share. `leasing` and `delivery` are `None` while the hub has not been reached."""
+    """What attempts share. `leasing` and `delivery` are `None` while the hub has not been reached.
+
+    `ids` gives what is on record its numbers, and what never gets there takes none: a number that the audit lacks is a
+    loss. `tickets` tell apart who asks for money.
+    """
 
     settings: Settings
     clock: Callable[[], Instant]
@@ -53,6 +58,7 @@ class Services:
     observer: Observer
     digest_key: bytes
     stopped: Stopped
+    tickets: Iterator[int] = dataclasses.field(default_factory=itertools.count)
     leasing: Leasing | None = None
     delivery: Delivery | None = None
 
@@ -68,15 +74,20 @@ class _Hold:
 
 
 class Attempt:
-    """One dispatch of a decided request. `may_retry` says that a failed answer need not be passed on."""
+    """One dispatch of a decided request. `may_retry` says that a failed answer need not be passed on.
+
+    `id` is empty until the intent is on record.
+    """
 
     def __init__(self, services: Services, passage: Passage, active: Active, decision: Decision, *, may_retry: bool):
-        self.id = services.ids()
+        self.id = ""
         self.may_retry = may_retry
         self._services = services
         self._passage = passage
         self._active = active
         self._decision = decision
+        self._ticket = str(next(services.tickets))
+        self._noticed = list(decision.violations)
         self._hold = _Hold(0)
         self._began: Instant = services.clock()
         self._settled = False
@@ -88,20 +99,25 @@ class Attempt:
         Raises:
             RefusedError: no money, no room on record, or no answer from the provider; the attempt is settled.
         """
-        target = self._target()
-        self._hold = await self._set_aside()
-        self._step("held")
         try:
+            target = self._target()
+            self._hold = await self._set_aside()
+            self._step("held")
             body = self._edited()
             message = headers.upstream(
                 method, target, path, self._passage.exchange.head.headers, self._passage.strip, len(body)
             )
             await self._intend()
             connection = self._connection = await self._services.pool.connect(target.origin)
+        except RefusedError as refused:
+            refused.violations = (*self._noticed, *refused.violations)
+            self._end(Outcome.FREE, 0, {}, 0)
+            raise
         except UpstreamError as error:
             self._end(Outcome.FREE, 0, {}, 0)
             return self._failed(error)
         except BaseException:
+            self._violated()
             self._end(Outcome.FREE, 0, {}, 0)
             raise
         try:
@@ -141,7 +157,7 @@ class Attempt:
         if leasing is None:
             raise NoMoneyError("the ledger is out of reach")
         approval = plan.approval.id if plan.approval is not None else None
-        wish = Wish(self.id, plan.accounts, plan.least, plan.want, self._decision.path, approval)
+        wish = Wish(self._ticket, plan.accounts, plan.least, plan.want, self._decision.path, approval)
         return await leasing.hold(wish)
 
     def _fails_open(self, plan: CostPlan) -> bool:
@@ -156,7 +172,7 @@ class Attempt:
     def _found_over(self, plan: CostPlan, key: str, percent: int) -> None:
         source = next((charge.account.source for charge in plan.accounts if charge.key == key), key)
         message = f"llmgov: {source} is above {percent} % of its limit, which is not enforced"
-        self._violated((Violation(source, Action.DENY, f"threshold:{percent}", message, dry_run=True),))
+        self._noticed.append(Violation(source, Action.DENY, f"threshold:{percent}", message, dry_run=True))
 
     def _edited(self) -> bytes:
         """The body to send: what the client sent, but for redactions, the model's name, the maximum, the usage."""
@@ -177,12 +193,12 @@ class Attempt:
 
     def _clamped(self, clamp: Clamp, does: str) -> None:
         message = f"llmgov: {clamp.policy} {does} at most {clamp.value} output tokens; {clamp.field} was set"
-        self._violated((Violation(clamp.policy, Action.CLAMP, "max_output_tokens", message, path=clamp.field),))
+        self._noticed.append(Violation(clamp.policy, Action.CLAMP, "max_output_tokens", message, path=clamp.field))
 
     async def _intend(self) -> None:
         decision, passage, settings = self._decision, self._passage, self._active.runtime.settings
         intent = Intent(
-            id=self.id,
+            id=self._services.ids(),
             at=self._services.clock(),
             request_id=passage.request_id,
             subject=passage.subject(),
@@ -198,7 +214,9 @@ class Attempt:
             position = self._services.journal.begin(intent)
         except (SpoolFullError, OSError) as error:
             raise RefusedError(refusals.unavailable("the record of requests takes nothing more")) from error
+        self.id = intent.id
         self._step("intent")
+        self._violated()
         if decision.strict_audit or settings.audit is AuditMode.STRICT:
             delivery, seconds = self._services.delivery, self._services.settings.strict_seconds
             if delivery is None or not await delivery.wait(position, seconds):
@@ -294,8 +312,7 @@ class Attempt:
 
     def found(self, violations: tuple[Violation, ...]) -> None:
         """Filters found something in the answer."""
-        if violations:
-            self._violated(violations)
+        self._violated(violations)
 
     def withhold(self, refusal: Refusal) -> None:
         """Tell the client why it does not get the answer."""
@@ -340,8 +357,21 @@ class Attempt:
         if self._settled:
             return cost
         self._settled = True
+        settlement = self._settlement(outcome, cost, usage, status, stop) if self.id else None
+        if settlement is not None:
+            self._record(settlement)
+        if self._hold.leased and self._services.leasing is not None:
+            self._services.leasing.settle(self._ticket, cost)
+        if settlement is not None:
+            self._services.records.settled(self._passage, settlement, self._hold.amount)
+        self._step("settled")
+        return cost
+
+    def _settlement(
+        self, outcome: Outcome, cost: MicroUsd, usage: dict[Dimension, int], status: int, stop: str
+    ) -> Settlement:
         now = self._services.clock()
-        settlement = Settlement(
+        return Settlement(
             id=self.id,
             at=now,
             outcome=outcome,
@@ -353,18 +383,18 @@ class Attempt:
             overrun=cost > self._hold.amount,
             stop=stop,
         )
+
+    def _record(self, settlement: Settlement) -> None:
         try:
             self._services.journal.end_attempt(settlement)
         except OSError as error:
             self._services.log.failure("spool", error)
-        if self._hold.leased and self._services.leasing is not None:
-            self._services.leasing.settle(self.id, cost)
-        self._services.records.settled(self._passage, settlement, self._hold.amount)
-        self._step("settled")
-        return cost
 
-    def _violated(self, violations: tuple[Violation, ...]) -> None:
-        self._services.records.violated(self._passage, self.id, violations)
+    def _violated(self, violations: tuple[Violation, ...] = ()) -> None:
+        """Put on record what was noticed so far, and now."""
+        noticed, self._noticed = (*self._noticed, *violations), []
+        if noticed:
+            self._services.records.violated(self._passage, self.id or None, noticed)
 
     def _step(self, name: str) -> None:
         self._services.observer(name)

@@ -151,8 +151,6 @@ class Proxy:
                 policy = next((one.policy for one in decision.violations if not one.dry_run), None)
                 raise RefusedError(refusals.waited_in_vain(policy), decision.violations)
             attempt = Attempt(self._services, passage, active, decision, may_retry=may_retry)
-            if decision.violations:
-                self._services.records.violated(passage, attempt.id, decision.violations)
             return await attempt.run(request.route.upstream_path, passage.exchange.head.method)
         finally:
             if passage.dispatched:

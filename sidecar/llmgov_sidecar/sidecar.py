@@ -95,7 +95,7 @@ class Sidecar:
         self.port = await self._listener.listen(self.settings.host, self.settings.port)
         if self.settings.admin_port >= 0:
             self.admin_port = await self._admin.listen(self.settings.admin_host, self.settings.admin_port)
-        self._log.info("listening", port=self.port, admin_port=self.admin_port, epoch=self._services.ids())
+        self._log.info("listening", port=self.port, admin_port=self.admin_port, epoch=str(self.epoch))
         return self.port
 
     async def stop(self) -> None:

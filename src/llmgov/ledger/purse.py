@@ -38,7 +38,8 @@ from llmgov.policy.decision import Charge
 class Wish:
     """What an attempt needs: between `least` and `want` micro-USD in each account, the same in all.
 
-    `path` is its charging path; `approval` the id of a request's approval, which the hub consumes with the grant.
+    `attempt` names it in this purse alone: what is not dispatched has no id. `path` is its charging
+    path; `approval` the id of a request's approval, which the hub consumes with the grant.
     """
 
     attempt: str
@@ -108,7 +109,7 @@ class Purse:
         """Set money aside for an attempt, now or when commands of a later call say so.
 
         Raises:
-            ValueError: the attempt holds or waits already; attempts' ids are used once.
+            ValueError: the attempt holds or waits already; attempts' names are used once.
         """
         if wish.attempt in self._held or wish.attempt in self._waits:
             raise ValueError(f"attempt {wish.attempt} already has a hold")
