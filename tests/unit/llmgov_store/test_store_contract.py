@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from llmgov.ledger import rows
+from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.messages import Charged, Epoch
 from llmgov.ledger.rows import (
@@ -105,6 +106,8 @@ async def test_what_a_step_put_is_what_the_next_one_finds(store: Store) -> None:
     assert await store.outbox() == [OUTBOX]
     assert await store.violations(NOW, NOW + 1) == [VIOLATION]
     assert await store.spent("team/payments", NOW, NOW + 1) == 70
+    spend = Spend("a/1", "team/payments", NOW, 70)
+    assert await store.balances() == Balances((WINDOW,), (LEASE,), (ATTEMPT,), (spend,))
 
 
 @on_every_store
