@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from llmgov import instants
-from llmgov.ledger import commands, epochs, grants, messages, recording, replay, returns
+from llmgov.ledger import balances, commands, epochs, grants, messages, recording, replay, returns
 from llmgov.ledger.book import Lock
 from llmgov.ledger.messages import Charged, Event, Intent, LeaseGrant, LeaseRefusal, Outcome
 from llmgov.ledger.purse import Purse, Wish
@@ -270,6 +270,9 @@ class World:
                 assert window.used <= LIMITS[window.account], "the ledger gave more than the limit"
                 assert self.really_spent(key) <= LIMITS[window.account], "more than the limit may really be spent"
 
+    def check_balances(self) -> None:
+        assert list(balances.differences(at_once(self.store.balances()))) == []
+
     def really_spent(self, key: tuple[str, int]) -> int:
         """At worst: what attempts cost, or hold while nobody knows."""
         found = (attempt for attempt in self.truth.values() if key in attempt.windows)
@@ -349,6 +352,7 @@ class LeaseProtocol(RuleBasedStateMachine):
     def nothing_is_overspent(self) -> None:
         if hasattr(self, "world"):
             self.world.check()
+            self.world.check_balances()
 
     def teardown(self) -> None:
         if hasattr(self, "world"):
