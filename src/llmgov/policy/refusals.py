@@ -133,7 +133,7 @@ def approval_denied(policy: str, why: str, denial: Denial) -> Refusal:
 
 def threshold_approval(source: str, percent: int, limit: str, needed: str, approval: str | None) -> Refusal:
     """A budget's threshold that only an approval opens. The amounts are shown ones (`money.show`, `with_tier`)."""
-    why = f"what is spent, held, and needed for this request ({needed}) is more than {percent} % of {limit}"
+    why = f"with {needed} for this request, more than {percent} % of {limit} would be spent or held"
     return approval_required(source, why, approval)
 
 

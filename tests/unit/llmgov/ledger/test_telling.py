@@ -23,7 +23,7 @@ def asking(refusal: LeaseRefusal) -> LeaseRefusal:
 
 BEGINNING = "llmgov: Budget/ns/b has"
 END = "raise the budget, or wait until it resets (resets 1970-01-01T00:00:00Z)"
-COUNTED = "llmgov: Budget/ns/b requires approval: what is spent, held, and needed for this request"
+COUNTED = "llmgov: Budget/ns/b requires approval: with"
 COSTS = "and this request may cost $0.02"
 LESS = "(`service_tier: default` costs less)"
 ASK = "ask an approver to run `llmgov approvals approve apr-1`, then send it again"
@@ -36,12 +36,17 @@ CASES = [
         "",
         f"{BEGINNING} 0.008333 EUR left and this request may cost 0.018519 EUR; {END}",
     ),
-    ("a threshold of dollars", asking(USD), "", f"{COUNTED} ($0.02) is more than 90 % of $5.00; {ASK}"),
+    (
+        "a threshold of dollars",
+        asking(USD),
+        "",
+        f"{COUNTED} $0.02 for this request, more than 90 % of $5.00 would be spent or held; {ASK}",
+    ),
     (
         "a threshold of euros, as it was written",
         asking(EUR),
         "",
-        f"{COUNTED} (0.018519 EUR) is more than 90 % of 5.00 EUR; {ASK}",
+        f"{COUNTED} 0.018519 EUR for this request, more than 90 % of 5.00 EUR would be spent or held; {ASK}",
     ),
     (
         "the dearest tier, and what would cost less",
