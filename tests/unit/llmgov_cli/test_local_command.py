@@ -1,6 +1,7 @@
 """`llmgov local`: wrong arguments end it with one sentence, and what is probably not meant is said."""
 
 import pathlib
+import socket
 
 import pytest
 
@@ -65,3 +66,11 @@ def test_a_hidden_folder_may_hold_state_and_nothing_to_play_is_said(
 def test_the_commands_that_look_name_the_state_folder_where_one_was_given() -> None:
     assert command.looking(None)[0] == "`llmgov get budgets`"
     assert command.looking(pathlib.Path("my state"))[0] == "`llmgov get budgets --state 'my state'`"
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_choose(tmp_path: pathlib.Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        sentence = rf"port {port} for a/b: .*; choose another with --as a/b=0 \(0: any free one\)"
+        with pytest.raises(errors.CommandError, match=sentence):
+            command.run(tmp_path, [f"a/b={port}"], tmp_path / ".state", playing=False, once=True)
