@@ -46,6 +46,7 @@ class Configuration:
 
     def __init__(self, folder: pathlib.Path, clock: Callable[[], Instant]) -> None:
         self.current: Active | None = None
+        self.on_change: Callable[[Active], None] = lambda _: None
         self.stopped = Stopped()
         self._path = folder / "snapshot.json"
         self._clock = clock
@@ -91,6 +92,7 @@ class Configuration:
         self.stopped.list(directory.stopped)
         self.current = Active(runtime, versions, targets)
         self._confirmed = confirmed
+        self.on_change(self.current)
 
     def _target(self, provider: Provider) -> Target | None:
         key = self._keys.get(provider.id)

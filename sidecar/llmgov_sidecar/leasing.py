@@ -7,8 +7,9 @@ Nearly always an attempt is served from memory, and then nothing here waits for 
 import asyncio
 import collections
 import contextlib
+import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import assert_never
 
 from llmgov.instants import Instant
@@ -16,6 +17,7 @@ from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Sen
 from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Recalled
 from llmgov.ledger.purse import Purse, Wish
 from llmgov.money import MicroUsd
+from llmgov.snapshot import Account
 from llmgov_sidecar.calls import Calls
 from llmgov_sidecar.hub import Hub
 from llmgov_sidecar.journal import Journal
@@ -24,6 +26,18 @@ from llmgov_sidecar.tasks import Tasks
 
 class NoMoneyError(Exception):
     """The hub did not answer in time; nothing is held."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Letter:
+    """A message to the hub that waits its turn; `arrived` once the hub has taken it."""
+
+    message: LeaseReturn | Recalled
+    arrived: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+
+    @property
+    def has_money(self) -> bool:
+        return isinstance(self.message, LeaseReturn) and self.message.amount > 0
 
 
 class Leasing:
@@ -42,7 +56,7 @@ class Leasing:
         self._waiters: dict[str, asyncio.Future[Held | LeaseRefusal]] = {}
         self._commands: collections.deque[Command] = collections.deque()
         self._carrying = False
-        self._post: collections.deque[LeaseReturn | Recalled] = collections.deque()
+        self._post: collections.deque[_Letter] = collections.deque()
         self._posted = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -61,6 +75,10 @@ class Leasing:
         self._tasks.spawn("returns", self._send_post())
         self._tasks.spawn("recalls", self._follow_recalls())
         self._tasks.spawn("lease deadlines", self._tick())
+
+    def define(self, definitions: Mapping[str, Account]) -> None:
+        """Other definitions of accounts are in force: nothing is held any more from what was lent under others."""
+        self._carry_out(self._purse.define(definitions, self._clock()))
 
     async def hold(self, wish: Wish) -> Held | LeaseRefusal:
         """Set money aside for an attempt.
@@ -161,9 +179,10 @@ class Leasing:
 
     def _send(self, message: LeaseRequest | LeaseReturn | Recalled) -> None:
         if isinstance(message, LeaseRequest):
-            self._tasks.spawn("lease request", self._ask(message))
+            money = next((letter for letter in reversed(self._post) if letter.has_money), None)
+            self._tasks.spawn("lease request", self._ask(message, money))
         else:
-            self._post.append(message)
+            self._post.append(_Letter(message))
             self._posted.set()
 
     def _answer(self, attempt: str, answer: Held | LeaseRefusal) -> None:
@@ -174,7 +193,12 @@ class Leasing:
             # Who asked has left between the hold and this command: nothing was dispatched.
             self._commands.extend(self._purse.settle(attempt, 0, self._clock()))
 
-    async def _ask(self, request: LeaseRequest) -> None:
+    async def _ask(self, request: LeaseRequest, money: _Letter | None) -> None:
+        """Ask the hub, once it has the `money` that was given back before: what it lends may depend on it."""
+        if money is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._waits.call):
+                    await money.arrived.wait()
         answer = await self._calls.until_answered(lambda: self._hub.lease(request))
         now = self._clock()
         if isinstance(answer, LeaseGrant):
@@ -185,9 +209,10 @@ class Leasing:
     async def _send_post(self) -> None:
         while True:
             while self._post:
-                message = self._post[0]
-                await self._calls.until_answered(functools.partial(self._deliver, message))
+                letter = self._post[0]
+                await self._calls.until_answered(functools.partial(self._deliver, letter.message))
                 self._post.popleft()
+                letter.arrived.set()
             self._posted.clear()
             self._note_idle()
             await self._posted.wait()

@@ -16,7 +16,7 @@ from llmgov_sidecar import server, volume
 from llmgov_sidecar.admin import Admin
 from llmgov_sidecar.attempt import Services
 from llmgov_sidecar.calls import Calls
-from llmgov_sidecar.configuration import Configuration
+from llmgov_sidecar.configuration import Active, Configuration
 from llmgov_sidecar.delivery import Delivery
 from llmgov_sidecar.hub import Hub
 from llmgov_sidecar.journal import Journal
@@ -76,6 +76,7 @@ class Sidecar:
             server.Bounds(connections=32),
             Tasks(self._log.failure),
         )
+        self.configuration.on_change = self._define
         self._stopped = False
         self.port = 0
         self.admin_port = 0
@@ -150,6 +151,11 @@ class Sidecar:
         self.metrics.spool_bytes.value = self._journal.used
         self._services.records.count_evaluations()
 
+    def _define(self, active: Active) -> None:
+        """Tell who holds money which limits are in force, and that they do."""
+        if self._services.leasing is not None:
+            self._services.leasing.define(active.runtime.definitions())
+
     async def _register(self, hub: Hub) -> None:
         """Get an epoch; where the hub does not answer in time, serve without money until it does."""
         task = self._tasks.spawn("registration", self._join(hub))
@@ -168,6 +174,8 @@ class Sidecar:
         leasing = Leasing(epoch, hub, self._journal, self._clock, self._tasks, self._calls)
         delivery = Delivery(hub, self._journal, self._calls)
         services.leasing, services.delivery = leasing, delivery
+        if self.configuration.current is not None:
+            self._define(self.configuration.current)
         leasing.start()
         self._tasks.spawn("delivery", delivery.run())
         self._tasks.spawn("recovery", self._recover(hub, delivery, found, epoch))

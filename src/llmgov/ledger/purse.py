@@ -6,11 +6,16 @@ A state machine without I/O: methods take what happened and the sidecar's clock,
 
 Whoever waits is served in the order of asking among those that share an account. A wait ends by a grant, by money
 that another attempt frees, or by a refusal, which also ends the waits that what remains could not satisfy.
+
+A lease is good only under the definition of its account that was in force here when it was asked for. When another one
+comes into force (`define`), what is idle goes back at once and is asked for anew, so that the ledger decides by the new
+limit; what attempts hold already they keep. A change is published before sidecars are told of it: what is asked for
+after `define` is lent by that definition or a later one.
 """
 
 import bisect
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -32,6 +37,10 @@ from llmgov.ledger.messages import (
 )
 from llmgov.money import MicroUsd
 from llmgov.policy.decision import Charge
+from llmgov.snapshot import Account
+
+_ENDED: Instant = 0
+"""When a lease that is not good any more ended: before every clock."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,9 +66,13 @@ class Wish:
 
 @dataclasses.dataclass(slots=True, eq=False)
 class _Pocket:
-    """One lease in memory. `ends` is its deadline by the sidecar's clock; an overrun may make `free` negative."""
+    """One lease in memory. `ends` is its deadline by the sidecar's clock; an overrun may make `free` negative.
+
+    `account` is the key of its account's definition: that of `lease`, without a user.
+    """
 
     lease: Lease
+    account: str
     ends: Instant
     free: MicroUsd
     holds: int = 0
@@ -82,13 +95,18 @@ class _Wait:
     answered: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class _Asked:
-    """A lease request on its way: since when, for which attempt, and up to which number attempts waited then."""
+    """A lease request on its way: since when, for which attempt, and up to which number attempts waited then.
+
+    `accounts` names the definition behind each account's key; `outdated` that one of them has changed since.
+    """
 
     at: Instant
     attempt: str
     waiting: int
+    accounts: dict[str, str]
+    outdated: bool = False
 
 
 class Purse:
@@ -101,9 +119,22 @@ class Purse:
         self._held: dict[str, tuple[Charged, ...]] = {}
         self._waits: dict[str, _Wait] = {}
         self._asked: dict[int, _Asked] = {}
+        self._definitions: Mapping[str, Account] = {}
         self._numbers = 0
         self._requests = 0
         self._closed: Why | None = None
+
+    def define(self, definitions: Mapping[str, Account], now: Instant) -> tuple[Command, ...]:
+        """Other definitions of accounts are in force, by their keys: give back what was lent under those before."""
+        before, self._definitions = self._definitions, definitions
+        keys = before.keys() | definitions.keys()
+        changed = {key for key in keys if before.get(key) != definitions.get(key)}
+        for asked in self._asked.values():
+            asked.outdated |= not changed.isdisjoint(asked.accounts.values())
+        ended = [pocket for pocket in self._pockets.values() if pocket.account in changed]
+        for pocket in ended:
+            pocket.ends = _ENDED
+        return tuple(self._retire(ended, now))
 
     def hold(self, wish: Wish, now: Instant) -> tuple[Command, ...]:
         """Set money aside for an attempt, now or when commands of a later call say so.
@@ -133,8 +164,8 @@ class Purse:
         for part, pocket in zip(charged, touched, strict=True):
             pocket.free += part.held - paid[part.lease]
             pocket.holds -= 1
-        served = tuple(self._serve(now)) if self._waits else ()
-        return (*served, *self._retire(touched, now))
+        retired = tuple(self._retire(touched, now))
+        return (*retired, *self._serve(now)) if self._waits else retired
 
     def cancel(self, attempt: str, now: Instant) -> tuple[Command, ...]:
         """The attempt gives up waiting; what the hub may still lend for it serves others."""
@@ -147,22 +178,22 @@ class Purse:
             return ()
         asked = self._asked.pop(grant.request)
         # The hub's clock may differ, its durations do not; counted from the asking they never end too late.
-        fresh = [
-            _Pocket(lease, asked.at + min(lease.deadline, lease.window_end) - grant.now, lease.amount)
-            for lease in grant.leases
-        ]
-        for pocket in fresh:
-            self._put(pocket)
+        for lease in grant.leases:
+            ends = asked.at + min(lease.deadline, lease.window_end) - grant.now
+            account = asked.accounts.get(lease.key, lease.key)
+            self._put(_Pocket(lease, account, _ENDED if asked.outdated else ends, lease.amount))
+        fresh = [self._pockets[lease.id] for lease in grant.leases]
         wait = self._waits.get(asked.attempt)
         if wait is not None and wait.asked == grant.request:
             wait.asked, wait.answered = None, True
         writes = (Write(Leased(lease), sync=True) for lease in grant.leases)
-        return (*writes, *self._serve(now), *self._retire(fresh, now))
+        return (*writes, *self._retire(fresh, now), *self._serve(now))
 
     def on_refusal(self, refusal: LeaseRefusal, now: Instant) -> tuple[Command, ...]:
         """End the wait that asked, and those beside it that what remains would not satisfy either.
 
-        A wait that it would satisfy now stays, and asks again: each time more has come back here, so this ends.
+        A wait that it would satisfy now stays, and asks again: each time more has come back here, so this ends. It
+        stays, too, where the refusal may have gone by a definition that is not in force any more.
         """
         if refusal.request not in self._asked:
             return ()
@@ -170,6 +201,10 @@ class Purse:
         if refusal.why is Why.FENCED:
             return self._end(Why.FENCED, now)
         wait = self._waits.get(asked.attempt)
+        if asked.outdated:
+            if wait is not None and wait.asked == refusal.request:
+                wait.asked = None
+            return tuple(self._serve(now))
         ended = self._refused(wait, refusal, now) if wait is not None and wait.asked == refusal.request else ()
         return (*ended, *self._refuse_hopeless(refusal, asked.waiting, now), *self._serve(now))
 
@@ -276,10 +311,12 @@ class Purse:
     def _ask(self, wait: _Wait, now: Instant) -> Send:
         self._requests += 1
         wait.asked = self._requests
-        self._asked[self._requests] = _Asked(now, wait.wish.attempt, self._numbers)
         wish = wait.wish
         needs = tuple(self._needs(wish, now))
-        return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, wish.approval, min(self._asked)))
+        accounts = {need.key: need.account.key for need in needs}
+        self._asked[self._requests] = _Asked(now, wish.attempt, self._numbers, accounts)
+        approval = None if wait.answered else wish.approval  # a grant has consumed it, for this attempt
+        return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, approval, min(self._asked)))
 
     def _needs(self, wish: Wish, now: Instant) -> Iterator[Need]:
         """What is missing, and of each account better as much as all who wait for it want."""

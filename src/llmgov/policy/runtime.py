@@ -4,6 +4,7 @@ Built once for a configuration and replaced whole with the next one. Its caches 
 snapshot, so they change no answer; they are bounded, since clients choose model names.
 """
 
+import msgspec
 import re2
 
 from llmgov.policy import access, duties, limits, match, scanner, terms
@@ -92,6 +93,13 @@ class Runtime:
                 self._plans.clear()
             found = self._plans[key] = self._make(principal, self._provider(format_, model), model)
         return found
+
+    def definitions(self) -> dict[str, Account]:
+        """The accounts by key, each in dry run where nothing may be refused for it."""
+        return {
+            account.key: msgspec.structs.replace(account, dry_run=account.dry_run or self.observes)
+            for account in self.accounts
+        }
 
     def price(self, provider: Provider, model: str) -> ModelPrice | None:
         """The price by exact name or alias: the credential's own, else the known one of the provider's kind."""

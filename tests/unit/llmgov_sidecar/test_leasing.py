@@ -4,6 +4,7 @@ import asyncio
 import pathlib
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from llmgov.ledger.commands import Held
@@ -167,5 +168,35 @@ def test_a_lease_that_is_granted_while_it_stops_is_returned_whole(tmp_path: path
         waiting.cancel()
         await made.stop()
         assert [(message.amount, message.final) for message in hub.returned] == [(1_000_000_000, True)]
+
+    harness.run(main())
+
+
+def test_the_hub_has_what_was_given_back_before_it_is_asked_for_more(tmp_path: pathlib.Path) -> None:
+    class Slow(Lender):
+        def __init__(self) -> None:
+            super().__init__()
+            self.events: list[str] = []
+
+        async def lease(self, request: LeaseRequest) -> LeaseGrant:
+            self.events.append(f"asked {request.request}")
+            return await super().lease(request)
+
+        async def give_back(self, message: LeaseReturn) -> None:
+            await asyncio.sleep(0.03)
+            self.events.append(f"got back from {message.lease}")
+
+    async def main() -> None:
+        hub = Slow()
+        made = Setup(hub, tmp_path)
+        made.leasing.define({ACCOUNT.key: ACCOUNT})
+        first = await made.leasing.hold(wish("1"))
+        assert isinstance(first, Held)
+        made.leasing.settle("1", 0)
+        made.leasing.define({ACCOUNT.key: msgspec.structs.replace(ACCOUNT, limit=1)})
+        second = await made.leasing.hold(wish("2"))
+        assert isinstance(second, Held)
+        assert hub.events == ["asked 1", f"got back from {first.charged[0].lease}", "asked 2"]
+        await made.stop()
 
     harness.run(main())

@@ -1,7 +1,8 @@
 """Both ends of the lease protocol against each other, through a transport that loses, repeats and reorders.
 
 Sidecars crash and restart from their spools (sometimes torn), pods vanish, clocks pass deadlines and windows, idle
-money is recalled. The oracle knows what the ledger cannot: which attempts were dispatched, and what they really cost.
+money is recalled, limits are changed and sidecars hear of it late. The oracle knows what the ledger cannot: which
+attempts were dispatched, and what they really cost.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -37,6 +39,7 @@ ORGANIZATION = ledgers.account(
     thresholds=(Threshold(90, (ThresholdAction.REQUIRE_APPROVAL,)), Threshold(100, (ThresholdAction.BLOCK,))),
 )
 LIMITS = {TEAM.key: 500 * CENT, ORGANIZATION.key: 630 * CENT}
+FIRST = {TEAM.key: TEAM, ORGANIZATION.key: ORGANIZATION}
 
 
 def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -80,6 +83,7 @@ class Pod:
     undelivered: list[Event] = dataclasses.field(default_factory=list)
     torn: bool = False
     recovery: tuple[Any, ...] = ()
+    heard: Counter[str] = dataclasses.field(default_factory=Counter)
 
     @property
     def is_torn(self) -> bool:
@@ -98,6 +102,9 @@ class World:
         self.truth: dict[str, Dispatched] = {}
         self.refused: list[commands.Refused] = []
         self.windows_of_leases: dict[str, tuple[str, int]] = {}
+        self.definitions = dict(FIRST)
+        self.changes: Counter[str] = Counter()
+        self.changes_before_leases: dict[str, int] = {}
         self.faults = faults
         self.overruns = False
         self.delayed: list[Any] = []
@@ -110,7 +117,22 @@ class World:
         epoch = self.step(Lock(holders=(holder,)), lambda book: epochs.register(book, holder))
         pod = Pod(holder, Purse(epoch), spool, len(spool))
         self.pods[holder] = pod
+        self.hear(pod)
         return pod
+
+    def change(self, account: Account, percent: int) -> None:
+        """Somebody limits an account to about so much of what it had at first, and to no amount twice.
+
+        The hub knows at once, sidecars later.
+        """
+        self.changes[account.key] += 1
+        limit = account.limit * percent // 100 - self.changes[account.key]
+        self.definitions[account.key] = msgspec.structs.replace(account, limit=limit)
+
+    def hear(self, pod: Pod) -> None:
+        """A sidecar is told of the limits in force."""
+        pod.heard = self.changes.copy()
+        self.obey(pod, pod.purse.define(dict(self.definitions), self.now))
 
     def step(self, lock: Any, step: Any) -> Any:
         return at_once(self.store.transact(lock, step))
@@ -139,6 +161,8 @@ class World:
     def dispatch(self, pod: Pod, held: commands.Held) -> None:
         durable = {record.lease.id for record in pod.spool[: pod.synced] if isinstance(record, commands.Leased)}
         assert {part.lease for part in held.charged} <= durable, "spent from a lease that is not on disk"
+        for part in held.charged:
+            assert self.changes_before_leases[part.lease] >= pod.heard[part.key], "spent by a limit known to be old"
         intent = ledgers.intent(held.attempt, held.amount, held.charged, self.now, ledgers.subject(path=()))
         self.event(pod, intent)
         pod.flying[held.attempt] = held
@@ -177,13 +201,13 @@ class World:
     def answer(self, message: Any) -> LeaseGrant | LeaseRefusal | None:
         match message:
             case messages.LeaseRequest():
-                lock = grants.lock(message, {}, self.now)
+                lock = grants.lock(message, self.definitions, self.now)
                 reply: LeaseGrant | LeaseRefusal = self.step(
-                    lock, lambda book: grants.grant(book, message, {}, self.now)
+                    lock, lambda book: grants.grant(book, message, self.definitions, self.now)
                 )
                 if isinstance(reply, LeaseGrant):
                     for lease in reply.leases:
-                        self.windows_of_leases[lease.id] = (lease.key, lease.window_start)
+                        self.lent(lease)
                 return reply
             case messages.LeaseReturn():
                 self.step(returns.return_lock(message), lambda book: returns.give_back(book, message, self.now))
@@ -191,6 +215,15 @@ class World:
                 lock = returns.holder_lock(message.epoch.holder)
                 self.step(lock, lambda book: returns.take_inventory(book, message, self.now))
         return None
+
+    def lent(self, lease: messages.Lease) -> None:
+        """What is lent for the first time is within the limit of this moment."""
+        if lease.id in self.windows_of_leases:
+            return
+        self.windows_of_leases[lease.id] = window = (lease.key, lease.window_start)
+        self.changes_before_leases[lease.id] = self.changes[lease.key]
+        limit = self.definitions[lease.key].limit * LIMITS[lease.key] // FIRST[lease.key].limit
+        assert self.store._rows.windows[window].used <= limit, "lent beyond the limit in force"
 
     def report(self, pod: Pod) -> None:
         """One event arrives, perhaps before earlier ones, perhaps again later."""
@@ -329,6 +362,14 @@ class LeaseProtocol(RuleBasedStateMachine):
             chosen, chosen.purse.on_recall(messages.Recall(chosen.purse.epoch, account.key), self.world.now)
         )
 
+    @rule(account=st.sampled_from([TEAM, ORGANIZATION]), percent=st.sampled_from([1, 10, 50, 100]))
+    def change(self, account: Account, percent: int) -> None:
+        self.world.change(account, percent)
+
+    @rule(pod=st.integers(0, 2))
+    def hear(self, pod: int) -> None:
+        self.world.hear(self.pod(pod))
+
     @rule(minutes=st.sampled_from([1, 11, 61]))
     def pass_time(self, minutes: int) -> None:
         self.world.pass_time(minutes * instants.MINUTE)
@@ -365,13 +406,31 @@ TestLeaseProtocol = LeaseProtocol.TestCase
 TestLeaseProtocol.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
 
 
+HAPPENINGS = {
+    "hold": 30,
+    "transmit": 60,
+    "report": 25,
+    "settle": 25,
+    "recall": 6,
+    "time": 2,
+    "late": 4,
+    "cancel": 1,
+    "change": 2,
+    "hear": 4,
+    "crash": 3,
+    "torn": 1,
+    "vanish": 0.3,
+}
+"""What happens, and how often."""
+
+
 def act(world: World) -> None:
     """One random thing happens: mostly traffic, now and then a fault."""
     chance = world.chance
     pod = chance.choice(sorted(world.pods.values(), key=lambda pod: pod.holder))
     happening = chance.choices(
-        ["hold", "transmit", "report", "settle", "recall", "time", "late", "cancel", "crash", "torn", "vanish"],
-        [30, 60, 25, 25, 6, 2, 4, 1, 3, 1, 0.3],
+        [*HAPPENINGS],
+        [*HAPPENINGS.values()],
     )[0]
     match happening:
         case "hold":
@@ -395,6 +454,10 @@ def act(world: World) -> None:
             world.arrive_late()
         case "cancel" if pod.purse._waits:
             world.obey(pod, pod.purse.cancel(next(iter(pod.purse._waits)), world.now))
+        case "change":
+            world.change(chance.choice([TEAM, ORGANIZATION]), chance.choice([1, 10, 50, 100, 100]))
+        case "hear":
+            world.hear(pod)
         case "crash":
             world.crash(pod, torn=False)
         case "torn":

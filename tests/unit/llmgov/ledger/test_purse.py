@@ -1,5 +1,6 @@
 """The purse by conversation: what happens in, commands out."""
 
+import msgspec
 import pytest
 
 from llmgov import instants
@@ -17,12 +18,13 @@ from llmgov.ledger.messages import (
 )
 from llmgov.ledger.purse import Purse, Wish
 from llmgov.policy.decision import Charge
-from llmgov.snapshot import Target, TargetKind
+from llmgov.snapshot import Account, Target, TargetKind, user_account_key
 from tests.support import ledgers
 from tests.support.ledgers import NOW, PATH
 
 TEAM = ledgers.account()
 ORGANIZATION = ledgers.account(Target(TargetKind.ORGANIZATION))
+LOWERED = msgspec.structs.replace(TEAM, limit=TEAM.limit // 2)
 MINUTE = instants.MINUTE
 SKEW = 3 * instants.HOUR
 """The ledger's clock is ahead of the sidecar's."""
@@ -343,6 +345,76 @@ class TestReturning:
     def test_answered_requests_are_named_so_that_the_hub_forgets_them(self) -> None:
         made = with_money(4)
         assert asked(made.hold(only_team("a", 5), NOW)).closed == 2
+
+
+def define(made: Purse, *accounts: Account) -> tuple[Command, ...]:
+    return made.define({account.key: account for account in accounts}, NOW)
+
+
+class TestADefinitionThatChanges:
+    def test_what_was_lent_before_goes_back_at_once_and_is_asked_for_anew(self) -> None:
+        made = with_money(10)
+        assert returned(define(made, LOWERED)) == [("L", 1, 10, True)]
+        assert asked(made.hold(only_team("a", 4), NOW)).needs[0].least == 4
+        assert held(made.on_grant(grant(2, lease("M", 4)), NOW)) == {"a": 4}
+
+    def test_the_same_definitions_again_change_nothing(self) -> None:
+        made = purse()
+        define(made, TEAM, ORGANIZATION)
+        made.hold(only_team("a", 10), NOW)
+        made.on_grant(grant(1, lease("L", 20)), NOW)
+        assert define(made, TEAM, ORGANIZATION) == ()
+        assert define(made, TEAM, msgspec.structs.replace(ORGANIZATION, limit=1)) == ()
+        assert held(made.hold(only_team("b", 10), NOW)) == {"b": 10}
+
+    def test_an_account_that_is_limited_no_more_gives_back_too(self) -> None:
+        made = purse()
+        define(made, TEAM)
+        made.hold(only_team("a", 10), NOW)
+        made.on_grant(grant(1, lease("L", 20)), NOW)
+        assert returned(define(made)) == [("L", 1, 10, False)]
+
+    def test_attempts_keep_what_they_hold_and_its_rest_serves_nobody_here(self) -> None:
+        made = purse()
+        made.hold(only_team("a", 10), NOW)
+        made.on_grant(grant(1, lease("L", 12)), NOW)
+        assert returned(define(made, LOWERED)) == [("L", 1, 2, False)]
+        assert asked(made.hold(only_team("b", 5), NOW)).needs[0].least == 5
+        commands = made.settle("a", 1, NOW)
+        assert returned(commands) == [("L", 2, 9, True)]
+        assert held(commands) == {}
+
+    def test_what_was_on_its_way_goes_back_before_it_is_asked_for_anew(self) -> None:
+        made = purse()
+        made.hold(only_team("a", 5), NOW)
+        define(made, LOWERED)
+        commands = made.on_grant(grant(1, lease("L", 50)), NOW)
+        assert held(commands) == {}
+        assert returned(commands) == [("L", 1, 50, True)]
+        assert asked(commands[-1:]).needs[0].least == 5
+        assert held(made.on_grant(grant(2, lease("M", 5)), NOW)) == {"a": 5}
+
+    def test_a_refusal_on_its_way_is_not_believed(self) -> None:
+        made = purse()
+        made.hold(only_team("a", 5), NOW)
+        made.hold(only_team("b", 5), NOW)
+        define(made, msgspec.structs.replace(TEAM, limit=2 * TEAM.limit))
+        assert asked(made.on_refusal(refusal(1), NOW)).request == 2
+        assert refused(made.on_refusal(refusal(2), NOW)) == ["a", "b"]
+
+    def test_an_approval_that_was_consumed_on_the_way_is_not_asked_for_again(self) -> None:
+        made = purse()
+        request = asked(made.hold(Wish("a", (ledgers.charge(TEAM),), 4, 4, PATH, approval="apr-1"), NOW))
+        assert request.approval == "apr-1"
+        define(made, LOWERED)
+        assert asked(made.on_grant(grant(1, lease("L", 4)), NOW)[-1:]).approval is None
+        assert held(made.on_grant(grant(2, lease("M", 4)), NOW)) == {"a": 4}
+
+    def test_users_own_accounts_follow_the_definition_that_they_share(self) -> None:
+        made, key = purse(), user_account_key(TEAM.key, "jane")
+        made.hold(Wish("a", (Charge(TEAM, key),), 4, 4, PATH), NOW)
+        made.on_grant(grant(1, lease("L", 9, key)), NOW)
+        assert returned(define(made, LOWERED)) == [("L", 1, 5, False)]
 
 
 def test_a_return_is_recorded_before_it_is_sent() -> None:
