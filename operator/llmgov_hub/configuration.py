@@ -1,5 +1,6 @@
 """What is in force: published whole, on record with its time, and known to whoever lends."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 
 from llmgov.audit.events import AuditEvent, InForce
@@ -7,7 +8,7 @@ from llmgov.instants import Instant
 from llmgov.ledger import publishing
 from llmgov.ledger.book import Book
 from llmgov.ledger.publishing import Change
-from llmgov.ledger.store import Store
+from llmgov.ledger.store import Store, StoreError
 from llmgov.snapshot import Part
 from llmgov_hub.leases import Leases
 from llmgov_hub.recorder import Recorder
@@ -39,13 +40,14 @@ class Configuration:
 
         events: list[AuditEvent] = [InForce(now, "", "", actor=actor)]
         changes = await self._store.transact(self._recorder.lock(publishing.LOCK, events), step)
-        self._leases.define({account.key: account for account in publishing.accounts(parts.values())})
+        with contextlib.suppress(StoreError):  # it is in force all the same
+            await self._leases.define({account.key: account for account in publishing.accounts(parts.values())})
         return changes
 
     async def resume(self) -> None:
         """Know the accounts that were in force when this process started."""
         rows = await self._store.accounts()
-        self._leases.define({row.key: row.account for row in rows if row.key == row.account.key})
+        await self._leases.define({row.key: row.account for row in rows if row.key == row.account.key})
 
 
 def _in_force(change: Change, version: str, now: Instant, actor: str | None) -> InForce:

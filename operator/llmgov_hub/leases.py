@@ -4,13 +4,12 @@ Before a request is refused, the hub asks other sidecars for what lies idle with
 overspent nor refused early.
 """
 
-import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from typing import TypeGuard
 
 from llmgov.instants import Instant
 from llmgov.ledger import epochs, grants, returns
-from llmgov.ledger.book import Lock
+from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import (
     Epoch,
     Inventory,
@@ -39,9 +38,28 @@ class Leases:
         self._clock = clock
         self._definitions: Mapping[str, Account] = {}
 
-    def define(self, definitions: Mapping[str, Account]) -> None:
-        """The accounts in force, by key: these decide, whatever a sidecar with an older snapshot believes."""
-        self._definitions = definitions
+    async def define(self, definitions: Mapping[str, Account]) -> None:
+        """The accounts in force, by key: these decide, whatever a sidecar with an older snapshot believes.
+
+        What is lent of an account that is defined anew is asked back, without waiting for it: a sidecar that has not
+        heard of the change yet then asks again, and is answered by the new limit.
+
+        Raises:
+            StoreError: the definitions are in force, but what is lent was not asked back; each sidecar gives it back
+                once it hears of the change.
+        """
+        before, self._definitions = self._definitions, definitions
+        changed = {key for key, account in definitions.items() if before.get(key) != account}
+        if changed:
+            # One after the other: behind this, no grant goes by the definitions before.
+            await self._store.transact(Lock(), lambda _: None)
+            await self._ask_back(changed)
+
+    async def _ask_back(self, changed: Set[str]) -> None:
+        keys = {row.key for row in await self._store.accounts() if row.account.key in changed}
+        for window in await self._store.windows(self._clock()):
+            if window.leased and window.account in keys:
+                self._recalls.send(window.account, await self._store.borrowers(window.account, window.start))
 
     async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
         """Lend on all accounts of a path, or refuse; a repeated request gets the leases that it got before.
@@ -63,7 +81,11 @@ class Leases:
 
     async def _try(self, request: LeaseRequest, *, final: bool = False) -> LeaseGrant | LeaseRefusal:
         now = self._clock()
-        step = functools.partial(grants.grant, request=request, definitions=self._definitions, now=now, final=final)
+
+        def step(book: Book) -> LeaseGrant | LeaseRefusal:
+            # Which definitions are in force is looked up in the transaction: it may have waited for its turn.
+            return grants.grant(book, request, self._definitions, now, final=final)
+
         return await self._store.transact(grants.lock(request, self._definitions, now), step)
 
     async def _try_with_others(self, request: LeaseRequest, key: str) -> LeaseGrant | LeaseRefusal:

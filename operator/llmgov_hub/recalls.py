@@ -69,6 +69,12 @@ class Recalls:
             for epoch in asked:
                 self._answers.pop((epoch, key)).cancel()
 
+    def send(self, key: str, epochs: Iterable[Epoch]) -> None:
+        """Ask those of `epochs` that are connected for idle money of `key`, and wait for nobody."""
+        for epoch in epochs:
+            if epoch in self._connected:
+                self._connected[epoch].put_nowait(Recall(epoch, key))
+
     def _ask(self, epoch: Epoch, key: str) -> "asyncio.Future[MicroUsd]":
         answer: asyncio.Future[MicroUsd] = asyncio.get_running_loop().create_future()
         self._answers[epoch, key] = answer

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.support import ledgers
 from tests.support.ledgers import CENT, NOW, USD, on_every_store
 
 ACCOUNT = ledgers.account()
+LOWERED = ledgers.account(limit=15 * CENT)
 
 
 def hub(store: Store, wait: float = 5.0) -> Hub:
@@ -150,6 +152,69 @@ async def test_the_accounts_in_force_decide_after_a_restart_too(store: Store) ->
     reply = await restarted.lease(request(ledgers.epoch(), 2 * USD))
     assert isinstance(reply, LeaseRefusal)
     assert reply.limit == USD
+
+
+async def publish(services: Hub, *accounts: Account) -> None:
+    await services.configuration.publish({"organization": OrganizationPart("test", accounts=accounts)})
+
+
+@on_every_store
+async def test_a_lowered_limit_calls_in_what_is_idle_at_sidecars_that_have_not_heard_of_it(store: Store) -> None:
+    async with clients(store, 2, actual=10 * CENT) as made:
+        services = made[0].hub
+        await publish(services, ACCOUNT)
+        for client in made:
+            await call(client, "before", 10 * CENT)
+        assert all(client.purse.idle(ACCOUNT.key, NOW) > 0 for client in made)
+        await publish(services, LOWERED)
+        await _until(lambda: not any(client.purse.idle(ACCOUNT.key, NOW) for client in made))
+        for client in made:
+            await call(client, "after", 10 * CENT)
+        outcomes = {name: outcome for client in made for name, outcome in client.outcomes.items()}
+    assert [name for name, outcome in outcomes.items() if isinstance(outcome, commands.Held)] == [
+        "pod-0:1/before",
+        "pod-1:1/before",
+    ]
+    (window,) = await store.windows(NOW)
+    assert (window.spent, window.leased) == (20 * CENT, 0)
+
+
+@on_every_store
+async def test_a_raised_limit_lends_at_once(store: Store) -> None:
+    async with clients(store, 1, actual=10 * CENT) as (client,):
+        await publish(client.hub, LOWERED)
+        await call(client, "refused", 20 * CENT)
+        await publish(client.hub, ACCOUNT)
+        await call(client, "held", 20 * CENT)
+        assert [type(outcome) for outcome in client.outcomes.values()] == [commands.Refused, commands.Held]
+
+
+@on_every_store
+async def test_a_request_that_waits_for_its_turn_is_answered_by_the_limit_in_force_then(store: Store) -> None:
+    services = hub(store)
+    await publish(services, ACCOUNT)
+    transact, turn = store.transact, asyncio.Event()
+
+    async def wait_and_transact(*args: Any) -> Any:
+        await turn.wait()
+        return await transact(*args)
+
+    store.transact = wait_and_transact  # type: ignore[method-assign,assignment]
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(services.lease(request(ledgers.epoch(), 20 * CENT)))
+        await asyncio.sleep(0)
+        store.transact = transact  # type: ignore[method-assign]
+        await publish(services, LOWERED)
+        turn.set()
+    reply = asked.result()
+    assert isinstance(reply, LeaseRefusal)
+    assert reply.limit == LOWERED.limit
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - until others have had their turns
+            await asyncio.sleep(0)
 
 
 @on_every_store
