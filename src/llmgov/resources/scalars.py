@@ -201,9 +201,9 @@ Regex = Annotated[
     str,
     Text(
         code="InvalidRegex",
-        pattern=r"(?s:.+)",
+        pattern=r"[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F]+",
         max_length=1024,
-        message="must not be empty",
+        message=r"must be text without control characters (YAML makes one of \b in double quotes: use single quotes)",
         remedy="see github.com/google/re2/wiki/Syntax; RE2 has no look-around and no back-references",
         check=Check("must be an RE2 pattern that does not match the empty text", faults.no_regex, "!''.matches(self)"),
     ),
