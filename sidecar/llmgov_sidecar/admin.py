@@ -1,6 +1,6 @@
 """Probes and metrics, on a port of their own that the pod's containers and the cluster may reach."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from llmgov_sidecar import http1, server
@@ -10,11 +10,19 @@ _TEXT: Final = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
 
 
 class Admin:
-    """The application of the admin listener. `ready` says whether the proxy's listener lives."""
+    """The application of the admin listener. `ready` says whether the proxy's listener lives, `failing` what does not
+    work behind it: told, and no reason to take the pod out of service, which serves as long as it may."""
 
-    def __init__(self, metrics: Metrics, ready: Callable[[], bool], refresh: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        ready: Callable[[], bool],
+        failing: Callable[[], Sequence[str]],
+        refresh: Callable[[], None],
+    ) -> None:
         self._metrics = metrics
         self._ready = ready
+        self._failing = failing
         self._refresh = refresh
 
     async def serve(self, exchange: server.Exchange) -> None:
@@ -23,7 +31,9 @@ class Admin:
             case "GET" | "HEAD", "/livez":
                 exchange.respond(200, _TEXT, b"ok\n")
             case "GET" | "HEAD", "/readyz" if self._ready():
-                exchange.respond(200, _TEXT, b"ok\n")
+                exchange.respond(
+                    200, _TEXT, "\n".join(["ok", *map("failing: {}".format, self._failing()), ""]).encode()
+                )
             case "GET" | "HEAD", "/readyz":
                 exchange.respond(503, _TEXT, b"the proxy does not listen\n")
             case "GET" | "HEAD", "/metrics":

@@ -22,20 +22,24 @@ class Delivery:
         self._hub = hub
         self._journal = journal
         self._calls = calls
+        self._position: Position | None = None
         self._progress: asyncio.Future[None] | None = None
         self._urgent = asyncio.Event()
         self.delivered = Position(0, 0)
         self.recovered = False
 
     async def run(self) -> None:
-        """Deliver for ever."""
-        position: Position | None = None
+        """Deliver for ever, from where an earlier run got to.
+
+        Raises:
+            OSError: the spool cannot be read or trimmed.
+        """
         while True:
-            events, behind = self._journal.events(position, _BATCH)
+            events, behind = self._journal.events(self._position, _BATCH)
             if events:
                 await self._calls.until_answered(functools.partial(self._hub.deliver, events))
-            if behind != position:
-                position = behind
+            if behind != self._position:
+                self._position = behind
                 self._advance(behind)
             if not events and self._journal.end == behind:
                 await self._wait_for_more()
@@ -55,10 +59,10 @@ class Delivery:
 
     def _advance(self, position: Position) -> None:
         self.delivered = position
-        self._journal.trim(position, recovered=self.recovered)
         if self._progress is not None:
             self._progress.set_result(None)
             self._progress = None
+        self._journal.trim(position, recovered=self.recovered)
 
     async def _wait_for_more(self) -> None:
         """Wait for the next record, and a moment more so that events travel in company; not where somebody waits."""

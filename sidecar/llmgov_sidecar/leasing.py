@@ -56,6 +56,7 @@ class Leasing:
         self._waiters: dict[str, asyncio.Future[Held | LeaseRefusal]] = {}
         self._commands: collections.deque[Command] = collections.deque()
         self._carrying = False
+        self._unsynced = False
         self._post: collections.deque[_Letter] = collections.deque()
         self._posted = asyncio.Event()
         self._idle = asyncio.Event()
@@ -72,9 +73,9 @@ class Leasing:
 
     def start(self) -> None:
         """Begin to follow recalls and deadlines, and to send returns."""
-        self._tasks.spawn("returns", self._send_post())
-        self._tasks.spawn("recalls", self._follow_recalls())
-        self._tasks.spawn("lease deadlines", self._tick())
+        self._tasks.keep("returns", self._send_post)
+        self._tasks.keep("recalls", self._follow_recalls)
+        self._tasks.keep("lease deadlines", self._tick)
 
     def define(self, definitions: Mapping[str, Account]) -> None:
         """Other definitions of accounts are in force: nothing is held any more from what was lent under others."""
@@ -124,32 +125,39 @@ class Leasing:
             self._carry_out(self._purse.cancel(attempt, now))
 
     def _carry_out(self, commands: Iterable[Command]) -> None:
-        """Carry out commands behind those under way; at once where nothing has to be synced."""
+        """Carry out commands behind those under way; at once where nothing has to be synced and the disk obeys."""
         self._commands.extend(commands)
         while self._commands and not self._carrying:
-            if _must_sync(self._commands[0]):
+            if _must_sync(self._commands[0]) or not self._done_at_once():
                 self._carrying = True
-                self._tasks.spawn("lease sync", self._carry_out_slowly())
-            else:
-                self._do(self._commands.popleft())
+                self._tasks.keep("lease sync", self._carry_out_slowly)
         self._note_idle()
 
-    async def _carry_out_slowly(self) -> None:
+    def _done_at_once(self) -> bool:
         try:
-            while self._commands:
-                synced = 0
-                while synced < len(self._commands) and _must_sync(self._commands[synced]):
-                    synced += 1
-                leases = [self._commands.popleft() for _ in range(synced)]
-                for command in leases:
-                    self._do(command)
-                if leases:
-                    await self._journal.sync()
-                else:
-                    self._do(self._commands.popleft())
-        finally:
-            self._carrying = False
-            self._note_idle()
+            self._do_first()
+        except OSError:
+            return False
+        return True
+
+    def _do_first(self) -> None:
+        """Carry out the first command, which stays the first where that fails: no later one may overtake it."""
+        self._do(self._commands[0])
+        self._commands.popleft()
+
+    async def _carry_out_slowly(self) -> None:
+        """Carry out all commands; what fails is begun anew, and what waits for a sync waits for one that succeeds."""
+        while self._commands or self._unsynced:
+            while self._commands and _must_sync(self._commands[0]):
+                self._do_first()
+                self._unsynced = True
+            if self._unsynced:
+                await self._journal.sync()
+                self._unsynced = False
+            else:
+                self._do_first()
+        self._carrying = False
+        self._note_idle()
 
     def _note_idle(self) -> None:
         """Idle is who neither carries out commands, nor waits for the hub's answer, nor has returns to send."""

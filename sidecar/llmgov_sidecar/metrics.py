@@ -139,6 +139,10 @@ class Metrics:
         self.outcomes = Counter("llmgov_attempts_total", "Attempts by how their money ended", ("outcome",))
         self.overruns = Counter("llmgov_overruns_total", "Attempts that cost more than was held", ("provider", "model"))
         self.spool_bytes = Gauge("llmgov_spool_bytes", "Bytes in the spool")
+        self.background_failures = Counter(
+            "llmgov_background_failures_total", "Failures of work beside requests, each begun anew", ("task",)
+        )
+        self.background_failing = Gauge("llmgov_background_failing", "Work beside requests that failed a moment ago")
         self.upstream_failures = Counter("llmgov_upstream_failures_total", "Answers that never came", ("cause",))
 
     def render(self) -> bytes:

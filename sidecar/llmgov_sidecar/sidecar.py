@@ -1,6 +1,7 @@
 """One sidecar, put together: composable into a process of its own or, in local mode, into one with the hub."""
 
 import asyncio
+import collections
 import functools
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import BinaryIO
 from llmgov.instants import Instant
 from llmgov.ledger import replay
 from llmgov.ledger.commands import SpoolRecord
-from llmgov.ledger.messages import Epoch
+from llmgov.ledger.messages import Epoch, Settlement
 from llmgov.policy.decision import Workload
 from llmgov_sidecar import server, volume
 from llmgov_sidecar.admin import Admin
@@ -66,13 +67,13 @@ class Sidecar:
         self.configuration = Configuration(self._volume.folder, clock)
         self._journal = Journal(self._volume.folder / "spool", settings.spool_segment_bytes, settings.spool_bytes)
         self._earlier: list[SpoolRecord] = list(self._journal.earlier())
-        self._tasks = Tasks(self._log.failure)
+        self._tasks = Tasks(self._failed)
         self._calls = Calls(settings.waits(), self._log.failure)
         self._services = self._assemble(observer)
         self._proxy = Proxy(self._services, self.configuration, workload, turns or Turns(clock))
         self._listener = server.Listener(self._proxy, settings.bounds(), Tasks(self._log.failure))
         self._admin = server.Listener(
-            Admin(self.metrics, lambda: not self._listener.draining, self._refresh),
+            Admin(self.metrics, lambda: not self._listener.draining, lambda: self._tasks.failing, self._refresh),
             server.Bounds(connections=32),
             Tasks(self._log.failure),
         )
@@ -90,7 +91,7 @@ class Sidecar:
         if self.configuration.current is None:
             self.configuration.load()
         self._services.pool.start()
-        self._tasks.spawn("floods", self._services.records.run())
+        self._tasks.keep("floods", self._services.records.run)
         if self._hub is not None:
             await self._register(self._hub)
         self.port = await self._listener.listen(self.settings.host, self.settings.port)
@@ -147,7 +148,12 @@ class Sidecar:
     def _next_id(self) -> str:
         return self._services.ids()
 
+    def _failed(self, task: str, error: BaseException) -> None:
+        self._log.failure(task, error)
+        self.metrics.background_failures.add(task)
+
     def _refresh(self) -> None:
+        self.metrics.background_failing.value = len(self._tasks.failing)
         self.metrics.spool_bytes.value = self._journal.used
         self._services.records.count_evaluations()
 
@@ -167,8 +173,7 @@ class Sidecar:
         epoch = await self._calls.until_answered(functools.partial(hub.register, self.settings.holder))
         found = replay.replay(self._earlier, epoch, self._clock(), torn=self._volume.torn)
         self._earlier = []
-        for settlement in found.settlements:
-            self._journal.end_attempt(settlement)
+        await self._tasks.keep("recovered ends", functools.partial(self._put_ends, collections.deque(found.settlements)))
         services = self._services
         services.ids = Sequence(epoch).next
         leasing = Leasing(epoch, hub, self._journal, self._clock, self._tasks, self._calls)
@@ -177,8 +182,14 @@ class Sidecar:
         if self.configuration.current is not None:
             self._define(self.configuration.current)
         leasing.start()
-        self._tasks.spawn("delivery", delivery.run())
-        self._tasks.spawn("recovery", self._recover(hub, delivery, found, epoch))
+        self._tasks.keep("delivery", delivery.run)
+        self._tasks.keep("recovery", functools.partial(self._recover, hub, delivery, found, epoch))
+
+    async def _put_ends(self, settlements: collections.deque[Settlement]) -> None:
+        """Put on record how attempts of earlier boots ended; what the disk refuses is still there for the next try."""
+        while settlements:
+            self._journal.end_attempt(settlements[0])
+            settlements.popleft()
 
     async def _recover(self, hub: Hub, delivery: Delivery, found: replay.Replay, epoch: Epoch) -> None:
         """Close the leases of earlier epochs, once the events that spent from them are delivered."""

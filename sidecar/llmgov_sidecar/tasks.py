@@ -6,7 +6,11 @@ Requests are not started here one by one for safety alone: a task that nobody ho
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
+
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+"""Seconds between two tries of work that fails; it doubles from the first to the longest."""
 
 
 class Tasks:
@@ -15,6 +19,17 @@ class Tasks:
     def __init__(self, on_failure: Callable[[str, BaseException], None]) -> None:
         self._running: set[asyncio.Task[Any]] = set()
         self._on_failure = on_failure
+        self._failed: dict[str, float] = {}
+
+    @property
+    def failing(self) -> list[str]:
+        """The names of kept work that has failed a moment ago, sorted: it may be waiting for its next try."""
+        since = asyncio.get_running_loop().time() - 2 * _LONGEST_PAUSE
+        return sorted(name for name, at in self._failed.items() if at > since)
+
+    def keep(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        """Run `work` until it ends by itself: when it fails, that is reported and it is begun anew after a pause."""
+        return self.spawn(name, self._kept(name, work))
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` until it ends or the set stops; the task's name appears in the log when it fails."""
@@ -38,6 +53,23 @@ class Tasks:
         if self._running:
             await asyncio.wait(list(self._running), timeout=seconds)
         return not self._running
+
+    async def _kept(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        clock = asyncio.get_running_loop().time
+        pause = _FIRST_PAUSE
+        while True:
+            began = clock()
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001 - reported, and what is kept must go on
+                self._failed[name] = clock()
+                self._on_failure(name, error)
+            else:
+                self._failed.pop(name, None)
+                return
+            pause = _FIRST_PAUSE if clock() - began > _LONGEST_PAUSE else pause
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
