@@ -17,7 +17,7 @@ from llmgov.ledger.messages import Charged, Intent, LeaseRefusal, Outcome, Settl
 from llmgov.ledger.purse import Wish
 from llmgov.money import MicroUsd
 from llmgov.policy import cost, refusals
-from llmgov.policy.decision import Action, ApprovalRequest, Clamp, CostPlan, Decision, Violation
+from llmgov.policy.decision import Action, ApprovalRequest, Charge, Clamp, Decision, Violation
 from llmgov.prices.document import CALLS
 from llmgov.snapshot import Approval, Audience, AuditMode, Dimension, OnFailure
 from llmgov.wire import formats, splice
@@ -136,41 +136,40 @@ class Attempt:
 
     async def _set_aside(self) -> _Hold:
         plan = self._decision.plan
-        if plan is None:
-            return _Hold(0)
-        if not plan.accounts and plan.approval is None:
-            return _Hold(plan.want)
+        accounts, least, want = (plan.accounts, plan.least, plan.want) if plan is not None else ((), 0, 0)
+        if not accounts and self._decision.approval is None:
+            return _Hold(want)
         try:
-            answer = await self._lend(plan)
+            answer = await self._lend(accounts, least, want)
         except NoMoneyError as error:
-            if self._fails_open(plan):
-                return _Hold(plan.want)
+            if self._fails_open(accounts):
+                return _Hold(want)
             raise RefusedError(refusals.unavailable(str(error))) from error
         if isinstance(answer, LeaseRefusal):
-            raise _out_of_money(answer, plan, self._decision.approval_request)
+            raise _out_of_money(answer, self._decision)
         for key, percent in answer.over.items():
-            self._found_over(plan, key, percent)
+            self._found_over(accounts, key, percent)
         return _Hold(answer.amount, answer.charged, leased=True, tightest=answer.tightest)
 
-    async def _lend(self, plan: CostPlan) -> Held | LeaseRefusal:
+    async def _lend(self, accounts: tuple[Charge, ...], least: MicroUsd, want: MicroUsd) -> Held | LeaseRefusal:
+        """Money, and the approval with it: also where nothing is charged, an approval is used up at the hub."""
         leasing = self._services.leasing
         if leasing is None:
             raise NoMoneyError("the ledger is out of reach")
-        approval = plan.approval.id if plan.approval is not None else None
-        wish = Wish(self._ticket, plan.accounts, plan.least, plan.want, self._decision.path, approval)
-        return await leasing.hold(wish)
+        approval = self._decision.approval.id if self._decision.approval is not None else None
+        return await leasing.hold(Wish(self._ticket, accounts, least, want, self._decision.path, approval))
 
-    def _fails_open(self, plan: CostPlan) -> bool:
-        settings = self._active.runtime.settings
-        enforced = any(one.enforced for one in plan.accounts)
+    def _fails_open(self, accounts: tuple[Charge, ...]) -> bool:
+        settings, approved = self._active.runtime.settings, self._decision.approval is not None
+        enforced = any(one.enforced for one in accounts)
         # An approval is good for one attempt, and only the ledger knows whether it is still unused.
-        allowed = plan.approval is None and (settings.ledger_unavailable is OnFailure.OPEN or not enforced)
+        allowed = not approved and (settings.ledger_unavailable is OnFailure.OPEN or not enforced)
         if allowed:
             self._services.log.warning("passed without a lease", request_id=self._passage.request_id)
         return allowed
 
-    def _found_over(self, plan: CostPlan, key: str, percent: int) -> None:
-        source = next((charge.account.source for charge in plan.accounts if charge.key == key), key)
+    def _found_over(self, accounts: tuple[Charge, ...], key: str, percent: int) -> None:
+        source = next((charge.account.source for charge in accounts if charge.key == key), key)
         message = f"llmgov: {source} is above {percent} % of its limit, which is not enforced"
         self._noticed.append(Violation(source, Action.DENY, f"threshold:{percent}", message, dry_run=True))
 
@@ -400,16 +399,18 @@ class Attempt:
         self._services.observer(name)
 
 
-def _out_of_money(refusal: LeaseRefusal, plan: CostPlan, asks: ApprovalRequest | None) -> RefusedError:
+def _out_of_money(refusal: LeaseRefusal, decision: Decision) -> RefusedError:
+    plan, approval, asks = decision.plan, decision.approval, decision.approval_request
     match refusal.why:
-        case Why.APPROVAL if plan.approval is not None and asks is not None and refusal.approval == plan.approval.id:
-            return _used_up(plan.approval, asks)
+        case Why.APPROVAL if approval is not None and asks is not None and refusal.approval == approval.id:
+            return _used_up(approval, asks)
         case Why.APPROVAL:
             action, reason = Action.REQUIRE_APPROVAL, f"threshold:{refusal.threshold}"
         case Why.EXHAUSTED:
             action, reason = Action.DENY, "budget_exhausted"
         case _:
             return RefusedError(refusals.unavailable("this sidecar's place at the ledger was taken by a newer one"))
+    assert plan is not None, "no account refuses what charges none"
     told = telling.told(refusal, plan)
     return RefusedError(told, (Violation(told.policy or refusal.source, action, reason, told.message),))
 

@@ -38,9 +38,8 @@ def check(
 ) -> Outcome:
     """Whether a request needs an approval that it does not have.
 
-    `worst_case` is what it may cost; `None` is not known. That counts as above every bound, and no approval opens it:
-    the ledger uses an approval up together with the money, and there is no amount to hold. `cheaper` is what the client
-    could ask for to get a lower one (`CostPlan.cheaper`).
+    `worst_case` is what it may cost; `None` is not known, which counts as above every bound. `cheaper` is what the
+    client could ask for to get a lower one (`CostPlan.cheaper`).
     """
     verdict = Verdict()
     approval: Approval | None = None
@@ -53,9 +52,6 @@ def check(
             continue
         mark = mark or digest(request, principal, plan)
         held = _open(directory, mark, now)
-        if held is not None and worst_case is None:
-            verdict.refuse(rule, "unknown_price", refusals.approval_unpriced(rule.id, f"{plan.kind}/{plan.model}"))
-            continue
         reason, sentence = why
         if rule.acts and asks is None:
             asks = ApprovalRequest(mark, rule.id, _summary(principal, plan, sentence))

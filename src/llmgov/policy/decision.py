@@ -116,7 +116,6 @@ class CostPlan(Struct, frozen=True):
     accounts: tuple["Charge", ...]
     field: str | None
     asked: int | None
-    approval: Approval | None = None
     policy: str = ""
     cheaper: str = ""
     """What the client could ask for to be bounded at the list price; empty where it is already."""
@@ -149,9 +148,10 @@ class Decision(Struct, frozen=True):
     `path` is the charging path as target names, for settlement and reports. `rate_keys` are opaque: give them to
     `State.release` when the request ends, or to `State.cancel` when it is never dispatched. Where `queued`, one more
     request at once is too many: it may go when `State.release` names it, and is refused at `throttle_until`.
-    `approval` is the open approval that this request uses up; `approval_request` is what to ask for where it needs one
-    that is not open, or that turns out to be used. `retries` and `fallback_models` are what a policy allows
-    after a failed attempt; each further attempt is decided anew.
+    `approval` is the open approval that this request uses up, at the hub, before it is dispatched and whatever it may
+    cost; `approval_request` is what to ask for where it needs one that is not open, or that turns out to be used.
+    `retries` and `fallback_models` are what a policy allows after a failed attempt; each further attempt is decided
+    anew.
     """
 
     action: Action

@@ -9,8 +9,6 @@ is counted in the rate windows.
 import re
 from typing import Any
 
-import msgspec
-
 from llmgov.instants import Duration, Instant
 from llmgov.policy import compliance, content, cost, limits, rate, refusals
 from llmgov.policy.decision import Action, ApprovalRequest, Decision, Evaluation, Principal, Violation
@@ -115,9 +113,6 @@ class _Draft:
         """The decision of a request that may go, now or later; counts it."""
         keys = rate.commit(admission, state)
         waits = admission.queued or admission.at > now
-        plan = costs.plan
-        if plan is not None and needs.approval is not None:
-            plan = msgspec.structs.replace(plan, approval=needs.approval)
         edits: tuple[Edit, ...] = (*self._alias(), *redactions, *costs.edits)
         return self._decision(
             self._action(waits, redactions, costs),
@@ -127,7 +122,7 @@ class _Draft:
             edits=edits,
             output=self._plan.output,
             clamp=costs.clamp,
-            plan=plan,
+            plan=costs.plan,
             approval=needs.approval,
             approval_request=needs.asks if needs.approval is not None else None,
             rate_headers=rate.headers(self._plan.limits, state, now),

@@ -137,15 +137,6 @@ def threshold_approval(source: str, percent: int, limit: str, needed: str, appro
     return approval_required(source, why, approval)
 
 
-def approval_unpriced(policy: str, model: str) -> Refusal:
-    """An approved request to a model without a price: nothing can be held for it, so the approval cannot be used up."""
-    return _denied(
-        policy,
-        f"policy {policy} requires approval and model {model} has no known price, so that no approval can be used for"
-        " it; ask for prices on the ProviderCredential or a fallbackPrice on a costLimit",
-    )
-
-
 def approval_used(policy: str, approval: str) -> Refusal:
     """An approval that another request has used up, before this sidecar heard of it; it is asked for anew."""
     why = "the approval of exactly this request was used already and covers only one"

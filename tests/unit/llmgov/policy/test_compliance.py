@@ -52,8 +52,6 @@ def test_an_approval_opens_exactly_the_request_it_was_asked_for() -> None:
     assert found.refusal is None
     assert found.approval == approval
     assert found.approval_request == asked
-    assert found.plan is not None
-    assert found.plan.approval == approval
     others = [
         decide(configured, wanted, now=1000),
         decide(configured, request("texT", model="o3", asked=100)),
@@ -80,15 +78,13 @@ def test_a_denial_is_told_with_its_reason_until_it_expires() -> None:
         assert "was denied" not in refusal.message
 
 
-def test_no_approval_opens_what_no_money_can_be_held_for() -> None:
+def test_an_approval_opens_also_what_no_money_can_be_held_for() -> None:
     wanted = request(model="gpt-9")
     asked = decide(configure(policy(DEAR)), wanted).approval_request
     assert asked is not None
-    approved = configure(policy(DEAR), directory=Directory(approvals=(Approval("a-1", asked.digest, expires=1000),)))
-    refusal = decide(approved, wanted).refusal
-    assert refusal is not None
-    assert refusal.reason is Reason.DENIED
-    assert "has no known price" in refusal.message
+    approval = Approval("a-1", asked.digest, expires=1000)
+    found = decide(configure(policy(DEAR), directory=Directory(approvals=(approval,))), wanted)
+    assert (found.refusal, found.plan, found.approval) == (None, None, approval)
 
 
 def test_what_costs_nothing_needs_no_approval() -> None:

@@ -230,7 +230,6 @@ CALLS: list[tuple[Callable[..., Refusal], tuple[object, ...]]] = [
     (refusals.content_in_answer, ("ns/p", "ssn", "choices[0]")),
     (refusals.approval_required, ("ns/p", "why", "a-1")),
     (refusals.threshold_approval, ("Budget/ns/b", 90, "$5.00", "$0.01", "a-1")),
-    (refusals.approval_unpriced, ("ns/p", "openai/m")),
     (refusals.approval_used, ("ns/p", "a-1")),
     (refusals.approval_denied, ("ns/p", "why", Denial("a-1", "d", 9, "because"))),
     (refusals.approval_denied, ("ns/p", "why", Denial("a-1", "d", 9))),

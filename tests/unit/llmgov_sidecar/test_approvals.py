@@ -1,0 +1,99 @@
+"""An approval is good for one attempt: also where nothing is charged, where the hub is away, and for two at once."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from llmgov.ledger.messages import Intent, Refused
+from llmgov.ledger.rows import ApprovalState
+from llmgov.snapshot import Account, Compliance, OnFailure, Policy, Settings
+from tests.unit.llmgov_sidecar import harness, world
+
+ANSWER = harness.whole(world.chat_answer())
+FAILING_OPEN = Settings(ledger_unavailable=OnFailure.OPEN)
+SENSITIVE = [Policy("root/risk", 1, Compliance(sensitive_models=("openai/*",)))]
+
+CHARGED = [
+    ("a model without a price and no account", "gpt-unknown", []),
+    ("a priced model and no account", "gpt-4o", []),
+    ("a priced model and an account", "gpt-4o", [world.budget("50")]),
+]
+each_charge = pytest.mark.parametrize(
+    ("model", "accounts"), [case[1:] for case in CHARGED], ids=[case[0] for case in CHARGED]
+)
+
+
+@contextlib.asynccontextmanager
+async def approved(body: bytes, accounts: Sequence[Account]) -> AsyncIterator[tuple[world.World, str]]:
+    """A world whose sidecar knows of an approval of `body`, and goes on knowing it; and the approval's id."""
+    async with world.world(harness.says(ANSWER), SENSITIVE, accounts, FAILING_OPEN, lease_seconds=0.1) as made:
+        client = await made.client()
+        assert (await client.ask(world.CHAT, body)).status == 403
+        await made.on_record()
+        (pending,) = await made.hub.approvals.list()
+        await made.hub.approvals.approve(pending.id, "admin")
+        known = world.Directory(approvals=await made.hub.approvals.for_directory())
+        document = world.document(made.provider.url, SENSITIVE, accounts, FAILING_OPEN)
+        await made.sidecar.configuration.apply(document, known, world.KEYS)
+        await client.close()
+        yield made, pending.id
+
+
+@each_charge
+def test_the_approved_request_passes_once(model: str, accounts: Sequence[Account]) -> None:
+    body = world.chat(model=model)
+
+    async def main() -> None:
+        async with approved(body, accounts) as (made, approval):
+            client = await made.client()
+            replies = [await client.ask(world.CHAT, body) for _ in range(3)]
+            assert [reply.status for reply in replies] == [200, 403, 403]
+            assert json.loads(replies[1].body)["error"]["code"] == "approval_required"
+            assert len(made.provider.seen) == 1
+            intent = await made.only(Intent)
+            assert intent.approval == approval
+            (row,) = await made.hub.approvals.list()
+            assert row.state is ApprovalState.PENDING, "what was used is asked for anew"
+            await client.close()
+
+    harness.run(main())
+
+
+@each_charge
+def test_of_two_at_once_one_passes(model: str, accounts: Sequence[Account]) -> None:
+    body = world.chat(model=model)
+
+    async def main() -> None:
+        async with approved(body, accounts) as (made, _):
+            clients = [await made.client() for _ in range(4)]
+            replies = await asyncio.gather(*(client.ask(world.CHAT, body) for client in clients))
+            assert sorted(reply.status for reply in replies) == [200, 403, 403, 403]
+            assert len(made.provider.seen) == 1
+            for client in clients:
+                await client.close()
+
+    harness.run(main())
+
+
+@each_charge
+def test_while_the_hub_is_away_it_is_refused_even_where_money_fails_open(
+    model: str, accounts: Sequence[Account]
+) -> None:
+    body = world.chat(model=model)
+
+    async def main() -> None:
+        async with approved(body, accounts) as (made, _):
+            client = await made.client()
+            made.away = True
+            reply = await client.ask(world.CHAT, body)
+            assert (reply.status, json.loads(reply.body)["error"]["code"]) == (503, "governance_unavailable")
+            assert made.provider.seen == []
+            made.away = False
+            await made.on_record()
+            assert [one.reason for one in made.events if isinstance(one, Refused)][1:] == ["governance_unavailable"]
+            await client.close()
+
+    harness.run(main())
