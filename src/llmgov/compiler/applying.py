@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from llmgov import problems, resources, snapshot
-from llmgov.compiler import codes, spaces
+from llmgov.compiler import codes, naming, spaces
 from llmgov.compiler.world import World
 from llmgov.resources import policy
 
@@ -43,18 +43,24 @@ def problems_of(given: resources.LLMPolicy, world: World) -> Iterator[problems.P
     """What `appliesTo` names that does not exist, or that only the root namespace may name."""
     applies = given.spec.applies_to or policy.AppliesTo()
     if not world.is_root(given):
-        yield from _beyond_own_namespace(given, applies)
+        yield from _beyond_own_namespace(given, applies, world.root)
     yield from spaces.unknown(applies.namespaces, world.spaces, given.ref, f"{FIELD}.namespaces")
     for index, team in enumerate(applies.teams or ()):
         if team not in world.teams.by_name:
-            yield codes.UNKNOWN_TEAM.at(given.ref, f"{FIELD}.teams[{index}]", f"there is no Team {team}")
+            yield codes.UNKNOWN_TEAM.at(
+                given.ref, f"{FIELD}.teams[{index}]", naming.missing("Team", team, world.teams.by_name)
+            )
     for index, role in enumerate(applies.roles or ()):
         if role not in world.role_names:
-            yield codes.UNKNOWN_ROLE.at(given.ref, f"{FIELD}.roles[{index}]", f"there is no LLMRole {role}")
+            yield codes.UNKNOWN_ROLE.at(
+                given.ref, f"{FIELD}.roles[{index}]", naming.missing("LLMRole", role, world.role_names)
+            )
 
 
-def _beyond_own_namespace(given: resources.LLMPolicy, applies: policy.AppliesTo) -> Iterator[problems.Problem]:
-    message = "may be named in the root namespace only"
+def _beyond_own_namespace(
+    given: resources.LLMPolicy, applies: policy.AppliesTo, root: str
+) -> Iterator[problems.Problem]:
+    message = f"may be given in the root namespace {root} only: elsewhere a policy is for its own namespace without it"
     if applies.namespaces is not None:
         yield codes.ROOT_ONLY_TARGET.at(given.ref, f"{FIELD}.namespaces", message)
     if applies.teams is not None:

@@ -48,7 +48,7 @@ TEMPLATE_INVALID = Code("InvalidFromTemplate", "correct the template's body, or 
 
 ROOT_ONLY_TARGET = Code(
     "RootNamespaceOnly",
-    "move the resource to the root namespace, or leave the field out: it governs its own namespace",
+    "move the resource to the root namespace, or let it govern its own namespace only",
 )
 ROOT_ONLY_LOOSENING = Code(
     "OnlyRootMayLoosen", "leave the field out, or ask for this in the root namespace: elsewhere rules only tighten"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from llmgov import money, problems, resources, snapshot
-from llmgov.compiler import accounts, applying, codes, fragments
+from llmgov.compiler import accounts, applying, codes, fragments, naming
 from llmgov.compiler.world import World
 from llmgov.resources import bodies, budget, limits
 from llmgov.snapshot import Match, Target, TargetKind
@@ -153,10 +153,15 @@ def _target_problems(given: resources.Budget, world: World) -> Iterator[problems
     target, own = given.spec.target, given.metadata.namespace
     named = _named(target)
     if not world.is_root(given) and target.each_user is None and not _is_inside(named, own):
-        message = f"a Budget of the namespace {own} limits that namespace, its workloads and their users only"
+        message = (
+            f"a Budget of the namespace {own} limits that namespace, its workloads and their users only; others are"
+            f" limited in the root namespace {world.root}"
+        )
         yield codes.ROOT_ONLY_TARGET.at(given.ref, "spec.target", message)
     elif target.team is not None and target.team not in world.teams.by_name:
-        yield codes.UNKNOWN_TEAM.at(given.ref, "spec.target.team", f"there is no Team {target.team}")
+        yield codes.UNKNOWN_TEAM.at(
+            given.ref, "spec.target.team", naming.missing("Team", target.team, world.teams.by_name)
+        )
     elif target.each_user is None and named.kind in _IN_A_NAMESPACE:
         yield from _unknown_namespace(given, named, world)
 

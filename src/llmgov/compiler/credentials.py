@@ -4,7 +4,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 
 from llmgov import money, problems, resources, snapshot
-from llmgov.compiler import codes, contracts, fragments, inputs, spaces
+from llmgov.compiler import codes, contracts, fragments, inputs, naming, spaces
 from llmgov.compiler.world import World
 from llmgov.resources import prices
 from llmgov.resources.vocabulary import ProviderKind
@@ -67,11 +67,12 @@ def _secret(given: resources.ProviderCredential, world: World) -> Iterator[probl
         return
     secret = world.secrets.get((namespace, wanted.name))
     if secret is None:
-        message = f"there is no Secret {wanted.name} in the namespace {namespace}"
+        others = (name for where, name in world.secrets if where == namespace)
+        message = naming.missing("Secret", wanted.name, others, f" in the namespace {namespace}")
         yield codes.SECRET_NOT_FOUND.at(given.ref, "spec.secretRef.name", message)
         return
     if wanted.key not in secret.keys:
-        message = f"the Secret {wanted.name} has no entry {wanted.key}"
+        message = f"the Secret {wanted.name} has no entry {wanted.key}{naming.meant(wanted.key, secret.keys)}"
         yield codes.SECRET_KEY_MISSING.at(given.ref, "spec.secretRef.key", message)
     if not world.is_root(given) and secret.type != inputs.PROVIDER_KEY_TYPE:
         message = f"the Secret {wanted.name} is of type {secret.type}"
@@ -80,7 +81,7 @@ def _secret(given: resources.ProviderCredential, world: World) -> Iterator[probl
 
 def _delegation(given: resources.ProviderCredential, world: World) -> Iterator[problems.Problem]:
     if given.spec.allowed_namespaces is not None:
-        message = "may be given in the root namespace only: others use their own credentials themselves"
+        message = f"may be given in the root namespace {world.root} only: others use their own credentials themselves"
         yield codes.ROOT_ONLY_TARGET.at(given.ref, "spec.allowedNamespaces", message)
     yield from _host(given, world)
     yield from _aliases(given, world)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from llmgov import problems, resources, snapshot
-from llmgov.compiler import codes, graph
+from llmgov.compiler import codes, graph, naming
 
 
 def resolve(roles: Sequence[resources.LLMRole]) -> tuple[tuple[snapshot.Role, ...], tuple[problems.Problem, ...]]:
@@ -29,6 +29,8 @@ def _problems(
     for name, role in by_name.items():
         for index, parent in enumerate(inherits[name]):
             if parent not in by_name:
-                yield codes.UNKNOWN_ROLE.at(role.ref, f"spec.inherits[{index}]", f"there is no LLMRole {parent}")
+                yield codes.UNKNOWN_ROLE.at(
+                    role.ref, f"spec.inherits[{index}]", naming.missing("LLMRole", parent, by_name)
+                )
         if name in circle:
             yield codes.ROLE_CYCLE.at(role.ref, "spec.inherits", f"the role {name} inherits from itself")

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from llmgov import problems, resources, snapshot
-from llmgov.compiler import codes, graph, spaces
+from llmgov.compiler import codes, graph, naming, spaces
 from llmgov.resources import settings
 from llmgov.resources.vocabulary import InheritanceMode
 
@@ -62,7 +62,7 @@ def _parents(teams: Sequence[resources.Team], found: list[problems.Problem]) -> 
     for team in teams:
         parent, name = team.spec.parent, team.metadata.name
         if parent is not None and parent not in names:
-            found.append(codes.UNKNOWN_TEAM.at(team.ref, "spec.parent", f"there is no Team {parent}"))
+            found.append(codes.UNKNOWN_TEAM.at(team.ref, "spec.parent", naming.missing("Team", parent, names)))
         if name in circle:
             above = " > ".join([name, *graph.above(name, claimed)])
             found.append(codes.TEAM_CYCLE.at(team.ref, "spec.parent", f"the team stands above itself: {above}"))
@@ -80,7 +80,7 @@ def _members(team: resources.Team, roles: frozenset[str], found: list[problems.P
     for index, member in enumerate(team.spec.members or ()):
         if member.role not in roles:
             field = f"spec.members[{index}].role"
-            found.append(codes.UNKNOWN_ROLE.at(team.ref, field, f"there is no LLMRole {member.role}"))
+            found.append(codes.UNKNOWN_ROLE.at(team.ref, field, naming.missing("LLMRole", member.role, roles)))
     return {member.user: (member.role,) for member in team.spec.members or () if member.role in roles}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmgov import money, problems, resources
-from llmgov.compiler import codes, parameters
+from llmgov.compiler import codes, naming, parameters
 from llmgov.resources import policy
 from llmgov.resources.template import ParameterType
 
@@ -23,8 +23,11 @@ def check(given: resources.PolicyTemplate) -> Iterator[problems.Problem]:
     """What is wrong with a template, whoever uses it: undeclared parameters, defaults of another type."""
     declared = given.spec.parameters or ()
     _, body = given.spec.body.filled()
-    for name in sorted(parameters.names(body) - {parameter.name for parameter in declared}):
-        yield codes.UNKNOWN_PARAMETER.at(given.ref, "spec.body", f"uses the parameter {name}, which is not declared")
+    known = {parameter.name for parameter in declared}
+    for name in sorted(parameters.names(body) - known):
+        yield codes.UNKNOWN_PARAMETER.at(
+            given.ref, "spec.body", f"uses the parameter {name}, which is not declared{naming.meant(name, known)}"
+        )
     for index, parameter in enumerate(declared):
         if parameter.default is not None and typed(parameter.default, parameter.type) is None:
             field = f"spec.parameters[{index}].default"
@@ -60,7 +63,8 @@ def expand(
     """The spec with the template's body in place of `fromTemplate`, or why there is none."""
     found = known.get(use.name)
     if found is None:
-        return [codes.UNKNOWN_TEMPLATE.at(given.ref, f"{FIELD}.name", f"there is no PolicyTemplate {use.name}")]
+        message = naming.missing("PolicyTemplate", use.name, known)
+        return [codes.UNKNOWN_TEMPLATE.at(given.ref, f"{FIELD}.name", message)]
     if any(check(found)):
         return [
             codes.TEMPLATE_INVALID.at(given.ref, f"{FIELD}.name", f"the PolicyTemplate {use.name} is in error itself")
@@ -79,7 +83,7 @@ def _misuses(
     for name, value in values.items():
         field = f"{FIELD}.parameters.{name}"
         if name not in declared:
-            message = f"the PolicyTemplate {use.name} declares no parameter {name}"
+            message = f"the PolicyTemplate {use.name} declares no parameter {name}{naming.meant(name, declared)}"
             yield codes.UNKNOWN_PARAMETER.at(given.ref, field, message)
         elif typed(value, declared[name].type) is None:
             yield codes.WRONG_PARAMETER_TYPE.at(given.ref, field, f"must be {_WORDS[declared[name].type]}")
