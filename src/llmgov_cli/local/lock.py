@@ -27,7 +27,7 @@ async def held(folder: pathlib.Path) -> AsyncIterator[None]:
     Raises:
         CommandError: another process serves it, or the file cannot be locked.
     """
-    with _opened(folder) as descriptor:
+    with _opened(folder, os.O_RDWR | os.O_CREAT) as descriptor:
         for _ in range(_TRIES):
             if _taken(descriptor, fcntl.LOCK_EX, folder):
                 break
@@ -40,22 +40,22 @@ async def held(folder: pathlib.Path) -> AsyncIterator[None]:
 
 
 def served(folder: pathlib.Path) -> bool:
-    """Whether a process serves the folder now.
+    """Whether a process serves the folder now; looking needs no right to write there.
 
     Raises:
         CommandError: the file cannot be locked.
     """
     if not (folder / FILE).exists():
         return False
-    with _opened(folder) as descriptor:
+    with _opened(folder, os.O_RDONLY) as descriptor:
         return not _taken(descriptor, fcntl.LOCK_SH, folder)
 
 
 @contextlib.contextmanager
-def _opened(folder: pathlib.Path) -> Iterator[int]:
+def _opened(folder: pathlib.Path, flags: int) -> Iterator[int]:
     """The file, open; closing it is what gives the lock up. No child process inherits it."""
     try:
-        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(folder / FILE, flags | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise errors.CommandError(f"{folder / FILE} cannot be opened: {error.strerror}") from error
     try:

@@ -54,3 +54,12 @@ def test_another_process_is_named_and_a_killed_one_has_it_no_more(tmp_path: path
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.CommandError, match=r"ghost/lock cannot be opened: No such file"):
         _take(tmp_path / "ghost")
+
+
+def test_to_look_leaves_the_folder_as_it_is(tmp_path: pathlib.Path) -> None:
+    assert not lock.served(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    _take(tmp_path)
+    before = (tmp_path / lock.FILE).stat()
+    assert not lock.served(tmp_path)
+    assert (tmp_path / lock.FILE).stat().st_mtime_ns == before.st_mtime_ns
