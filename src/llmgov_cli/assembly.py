@@ -110,7 +110,7 @@ def compile_files(
     faults = [*unreadable, *wrong]
     findings = {
         *faults,
-        *echoes.without(located(declared, compiled.problems), faults),
+        *echoes.without(located(declared, compiled.problems), faults, manifests.whatever_is_in),
         *absences.nothing(places, found, faults),
         *absences.namespaces(found, declared, workloads, root=ROOT_NAMESPACE, complete=complete),
     }

@@ -1,9 +1,11 @@
 """Problems that only echo another: to the compiler a resource that could not be read is not there. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import pathlib
+import re
+from collections.abc import Callable, Iterable, Iterator
 
 from llmgov.compiler import codes
-from llmgov.problems import Severity
+from llmgov.problems import Problem, ResourceRef, Severity
 from llmgov_cli.manifests import Finding
 
 _ECHOES = {
@@ -17,10 +19,38 @@ _ECHOES = {
 """Problems that may only say that a resource of that kind could not be read."""
 
 
-def without(crossed: Iterable[Finding], faults: Sequence[Finding]) -> Iterator[Finding]:
-    """What the compiler found, but for what may follow from `faults`, the findings of reading."""
-    unread = {fault.problem.resource.kind for fault in faults if fault.problem.severity is Severity.ERROR}
+def without(
+    crossed: Iterable[Finding], faults: Iterable[Finding], text: Callable[[pathlib.Path], str]
+) -> Iterator[Finding]:
+    """What the compiler found, but for what only follows from `faults`, the findings of reading.
+
+    That is what misses a resource that a faulty document declares. Of a file that could not be read as YAML `text`
+    gives whatever is in it: what is named there may be declared there.
+    """
+    wrong = [fault for fault in faults if fault.problem.severity is Severity.ERROR]
+    declared = {fault.problem.resource for fault in wrong}
+    unread = "\n".join(
+        text(file) for file in sorted({fault.file for fault in wrong if not fault.problem.resource.kind})
+    )
     for finding in crossed:
-        kind = _ECHOES.get(finding.problem.code)
-        if kind is None or not unread & {kind, ""}:
+        missed = _missed(finding.problem)
+        if missed is None or not (_is_among(missed, declared) or _is_named(missed, unread)):
             yield finding
+
+
+def _missed(problem: Problem) -> ResourceRef | None:
+    """The resource that the problem may miss; without a name where there is only one of its kind."""
+    kind = _ECHOES.get(problem.code)
+    if kind is None:
+        return None
+    name = re.search(rf"\b{kind} (\S+)", problem.message)
+    return ResourceRef(kind, "" if name is None else name[1])
+
+
+def _is_among(missed: ResourceRef, declared: Iterable[ResourceRef]) -> bool:
+    return any(each.kind == missed.kind and missed.name in ("", each.name) for each in declared)
+
+
+def _is_named(missed: ResourceRef, unread: str) -> bool:
+    words = filter(None, (missed.kind, missed.name))
+    return all(re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w.-])", unread) for word in words)

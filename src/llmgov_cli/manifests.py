@@ -112,6 +112,15 @@ def located(manifest: Manifest, problem: Problem) -> Finding:
     return Finding(manifest.file, manifest.line(problem.field), problem)
 
 
+def whatever_is_in(file: pathlib.Path) -> str:
+    """A file's text, however wrong; empty where it cannot be had."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(MAX_BYTES)
+    except OSError:
+        return ""
+
+
 def _files(paths: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
     seen: set[pathlib.Path] = set()
     for path in paths:
