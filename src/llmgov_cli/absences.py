@@ -9,7 +9,8 @@ from llmgov.resources import base
 from llmgov_cli import manifests
 from llmgov_cli.manifests import Declared, Finding, Manifest
 
-CODES = ("NoResources",)
+NO_RESOURCES = "NoResources"
+CODES = (NO_RESOURCES,)
 """The codes of findings made here and nowhere else."""
 
 _ALWAYS = "default"
@@ -21,7 +22,7 @@ def nothing(places: Sequence[pathlib.Path], found: Iterable[Manifest], faults: S
     if places and not faults and not any(each.ours for each in found):
         message = "holds no resource, so nothing is governed"
         remedy = f"add one with apiVersion: {base.API_VERSION}, or correct the path"
-        problem = Problem("NoResources", ResourceRef("", ""), "", message, remedy, Severity.WARNING)
+        problem = Problem(NO_RESOURCES, ResourceRef("", ""), "", message, remedy, Severity.WARNING)
         yield Finding(places[0], 1, problem)
 
 

@@ -5,18 +5,32 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from llmgov.compiler import codes
-from llmgov_cli import assembly, prices
+from llmgov_cli import absences, assembly, errors, prices
 
 
 def run(paths: Iterable[pathlib.Path], out: TextIO) -> int:
     """Write one line a problem, `file:line: kind/name field: message; remedy [Code]`, and a last one that counts them.
 
     Returns 1 where there is an error; warnings alone are no failure.
+
+    Raises:
+        CommandError: there is nothing to validate: a path is misspelt, or a folder is the wrong one.
     """
-    checked = assembly.compile_files(paths, prices.prices())
+    places = list(paths)
+    checked = assembly.compile_files(places, prices.prices())
     out.writelines(f"{finding}\n" for finding in checked.findings)
     out.write(f"{_summary(checked)}\n")
+    if _is_nothing(checked):
+        raise errors.CommandError(f"no resource found in {', '.join(map(str, places))}")
     return 1 if checked.errors else 0
+
+
+def _is_nothing(checked: assembly.Checked) -> bool:
+    """Whether no file has anything that was meant for us, nor a fault of its own."""
+    ours = any(each.ours for each in checked.documents)
+    return not ours and all(
+        each.problem.code == absences.NO_RESOURCES or not each.file.exists() for each in checked.findings
+    )
 
 
 def _summary(checked: assembly.Checked) -> str:

@@ -3,6 +3,7 @@
 After a change of a sentence: `LLMGOV_UPDATE_GOLDEN=1 pytest tests/unit/llmgov_cli/test_validate.py`, and read the diff.
 """
 
+import contextlib
 import io
 import os
 import pathlib
@@ -10,7 +11,7 @@ import pathlib
 import pytest
 
 from llmgov.resources import KINDS, outline, parsing, scalars, text, translate
-from llmgov_cli import absences, assembly, manifests, prices, validate
+from llmgov_cli import absences, assembly, errors, manifests, prices, validate
 
 FOLDER = pathlib.Path(__file__).parents[2] / "golden" / "invalid"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -22,7 +23,11 @@ IN_CODE_ONLY = {"NotAnObject", "NotJson"}
 def _output(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     monkeypatch.chdir(FOLDER)
     out = io.StringIO()
-    code = validate.run([pathlib.Path(name)], out)
+    try:
+        code = validate.run([pathlib.Path(name)], out)
+    except errors.CommandError as error:
+        code = 2
+        assert str(error) == f"no resource found in {name}"
     return code, out.getvalue()
 
 
@@ -35,7 +40,7 @@ def test_an_invalid_file_is_explained_in_exactly_these_words(
     if os.environ.get("LLMGOV_UPDATE_GOLDEN"):
         beside.write_text(output)
     assert output == beside.read_text()
-    assert code == (0 if ", 0 errors," in output else 1)
+    assert code == (2 if "[NoResources]" in output else 0 if ", 0 errors," in output else 1)
 
 
 def test_every_code_has_an_invalid_file() -> None:
@@ -113,7 +118,8 @@ def test_a_resource_that_is_there_twice_is_told_at_the_second_place(tmp_path: pa
 @pytest.mark.parametrize("file", sorted(COMPILER.glob("*/input.yaml")), ids=lambda file: file.parent.name)
 def test_the_compilers_cases_are_all_told_with_a_line(file: pathlib.Path) -> None:
     out = io.StringIO()
-    validate.run([file], out)
+    with contextlib.suppress(errors.CommandError):
+        validate.run([file], out)
     assert all(line.startswith(f"{file}:") for line in out.getvalue().splitlines()[:-1])
 
 
@@ -184,7 +190,8 @@ def test_a_policy_in_a_namespace_that_does_not_exist_governs_nobody(
 
 def test_a_folder_without_resources_is_warned_of(tmp_path: pathlib.Path) -> None:
     out = io.StringIO()
-    assert validate.run([tmp_path], out) == 0
+    with pytest.raises(errors.CommandError, match=f"no resource found in {tmp_path}"):
+        validate.run([tmp_path], out)
     assert out.getvalue().startswith(f"{tmp_path}:1: warning: holds no resource, so nothing is governed; ")
     assert out.getvalue().endswith("0 valid resources, 0 errors, 1 warning\n")
 
@@ -193,3 +200,42 @@ def test_a_resource_with_an_error_across_resources_is_not_valid(tmp_path: pathli
     budget = HEAD + "kind: Budget\nmetadata: {name: b, namespace: llm-governance}\n"
     _, output = _validated(tmp_path, budget + 'spec: {target: {team: ghosts}, limit: "5", period: Day}\n')
     assert output.endswith("\n0 valid resources, 1 error, 0 warnings\n")
+
+
+@pytest.mark.parametrize("path", ["nothing/*.yaml", "/dev/null", "empty"], ids=["a wrong glob", "no file", "a folder"])
+def test_where_nothing_is_found_nothing_was_validated(
+    path: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("empty").mkdir()
+    with pytest.raises(errors.CommandError, match="no resource found in "):
+        validate.run([pathlib.Path(path)], io.StringIO())
+
+
+def test_a_missing_file_beside_others_is_an_error_among_theirs(tmp_path: pathlib.Path) -> None:
+    team = tmp_path / "team.yaml"
+    team.write_text(_TEAM)
+    assert validate.run([team, tmp_path / "missing.yaml"], io.StringIO()) == 1
+
+
+_TEAM = "apiVersion: llmgov.dev/v1alpha1\nkind: Team\nmetadata: {name: payments}\nspec: {}\n"
+_BUDGETS = "".join(
+    f"apiVersion: llmgov.dev/v1alpha1\nkind: Budget\nmetadata: {{name: {team}, namespace: llm-governance}}\n"
+    f'spec: {{target: {{team: {team}}}, limit: "5", period: Month}}\n---\n'
+    for team in ("payments", "paymentz")
+)
+
+
+@pytest.mark.parametrize(
+    "team",
+    [_TEAM.replace("{}", "{membres: []}"), _TEAM + "  - [", _TEAM + _TEAM, None],
+    ids=["a schema error", "no YAML", "a key twice", "nobody declares it"],
+)
+def test_only_what_a_faulty_document_declares_is_not_missed(tmp_path: pathlib.Path, team: str | None) -> None:
+    """The other team is unknown, whatever else is wrong; and so is this one where no document declares it."""
+    (tmp_path / "budgets.yaml").write_text(_BUDGETS)
+    (tmp_path / "team.yaml").write_text(team or "apiVersion: llmgov.dev/v1alpha1\nkind: Team\nmetadata: {name: x}\n")
+    out = io.StringIO()
+    assert validate.run([tmp_path], out) == 1
+    assert "there is no Team paymentz; create the Team, or correct the name" in out.getvalue()
+    assert ("there is no Team payments;" in out.getvalue()) is (team is None)
