@@ -173,7 +173,9 @@ class Sidecar:
         epoch = await self._calls.until_answered(functools.partial(hub.register, self.settings.holder))
         found = replay.replay(self._earlier, epoch, self._clock(), torn=self._volume.torn)
         self._earlier = []
-        await self._tasks.keep("recovered ends", functools.partial(self._put_ends, collections.deque(found.settlements)))
+        await self._tasks.keep(
+            "recovered ends", functools.partial(self._put_ends, collections.deque(found.settlements))
+        )
         services = self._services
         services.ids = Sequence(epoch).next
         leasing = Leasing(epoch, hub, self._journal, self._clock, self._tasks, self._calls)
