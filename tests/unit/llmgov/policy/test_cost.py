@@ -1,5 +1,6 @@
 """What is held, how the output maximum is chosen, and what cannot be bounded."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -336,3 +337,9 @@ def test_accounts_in_dry_run_or_observed_are_charged_and_not_enforced() -> None:
     observed = decide(configure(accounts=(ORGANIZATION,), settings=Settings(kill_switch=True)), principal=JANE)
     assert [charge.enforced for charge in plan_of(observed).accounts] == [False]
     assert plan_of(observed).field is None
+
+
+def test_what_is_lent_while_nothing_is_enforced_is_lent_under_another_definition() -> None:
+    enforcing, observing = configure(accounts=(ORGANIZATION,)), configure(accounts=(ORGANIZATION,), observe=True)
+    assert enforcing.definitions() == {ORGANIZATION.key: ORGANIZATION}
+    assert observing.definitions() == {ORGANIZATION.key: msgspec.structs.replace(ORGANIZATION, dry_run=True)}
