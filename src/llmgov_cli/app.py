@@ -51,7 +51,14 @@ def local(
             "Default: default/default=4010.",
         ),
     ] = None,
-    state: State = None,
+    state: Annotated[
+        Optional[pathlib.Path],  # noqa: UP045
+        typer.Option(
+            "--state",
+            help="The folder to keep ledger and audit in, and to go on from; default: a new one in .llmgov/.",
+            show_default=False,
+        ),
+    ] = None,
     play: Annotated[
         bool, typer.Option("--play", help="Play FOLDER/traffic.yaml and print the tables, then serve.")
     ] = False,
@@ -63,10 +70,14 @@ def local(
             "expectation held.",
         ),
     ] = False,
+    api: Annotated[Optional[int], typer.Option("--api", hidden=True)] = None,  # noqa: UP045
 ) -> None:
     """Serve a folder of YAML: hub, sidecars and a mock provider in one process."""
+    from llmgov_cli import later
     from llmgov_cli.local import command
 
+    if api is not None:
+        raise later.missing("local --api")
     raise typer.Exit(command.run(folder, as_ or [], state, playing=play or once, once=once))
 
 
@@ -284,6 +295,20 @@ def crds(
     from llmgov_cli import crds as implementation
 
     raise typer.Exit(implementation.run(out, sys.stdout, check=check))
+
+
+def _later(command: str) -> None:
+    """Let a command that is to come say so, without being listed."""
+
+    @app.command(command, hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+    def say() -> None:
+        from llmgov_cli import later
+
+        raise later.missing(command)
+
+
+for _command in ("operator", "webhook", "hub", "api", "inject", "doctor"):
+    _later(_command)
 
 
 @app.command()
