@@ -137,13 +137,16 @@ class Attempt:
     async def _set_aside(self) -> _Hold:
         plan = self._decision.plan
         accounts, least, want = (plan.accounts, plan.least, plan.want) if plan is not None else ((), 0, 0)
+        if not any(one.enforced for one in accounts):
+            # Nobody's limit keeps a client's own maximum within what the ledger's columns can sum.
+            least, want = min(least, billing.MAX_COST), min(want, billing.MAX_COST)
         if not accounts and self._decision.approval is None:
             return _Hold(want)
         try:
             answer = await self._lend(accounts, least, want)
         except NoMoneyError as error:
             if self._fails_open(accounts):
-                return _Hold(want)
+                return _Hold(min(want, billing.MAX_COST))
             raise RefusedError(refusals.unavailable(str(error))) from error
         if isinstance(answer, LeaseRefusal):
             raise _out_of_money(answer, self._decision)

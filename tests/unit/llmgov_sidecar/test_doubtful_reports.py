@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from llmgov.ledger.messages import Outcome, Settlement, Violated
+from llmgov.ledger import billing
+from llmgov.ledger.messages import Intent, Outcome, Settlement, Violated
 from llmgov_sidecar.sidecar import system_clock
 from tests.unit.llmgov_sidecar import harness, world
 
@@ -68,6 +69,20 @@ def test_usage_that_cannot_be_read_costs_the_hold_and_the_next_request_goes(usag
                 assert (attempt.settlement.outcome, attempt.settlement.stop) == (Outcome.UNKNOWN, "")
                 assert attempt.settlement.cost == attempt.intent.hold > 0
             assert await made.hub.approvals.list() == []
+            await client.close()
+
+    harness.run(main())
+
+
+@pytest.mark.parametrize("asked", [10**15, 10**18, 10**30])
+@pytest.mark.parametrize("usage", [FINE, {}], ids=["reported", "not reported"])
+def test_a_clients_own_maximum_that_nobody_limits_holds_what_the_ledger_can_sum(asked: int, usage: Any) -> None:
+    async def main() -> None:
+        async with world.world(harness.says(answer(usage)), accounts=()) as made:
+            client = await made.client()
+            assert (await client.ask(world.CHAT, world.chat(max_tokens=asked))).status == 200
+            assert (await made.only(Intent)).hold == billing.MAX_COST
+            assert (await made.only(Settlement)).cost == (75 if usage else billing.MAX_COST)
             await client.close()
 
     harness.run(main())
