@@ -9,6 +9,8 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from llmgov.audit import prompts
 from llmgov.instants import Instant
 from llmgov.ledger import billing, telling
@@ -16,7 +18,7 @@ from llmgov.ledger.commands import Held
 from llmgov.ledger.messages import Charged, Intent, LeaseRefusal, Outcome, Settlement, Why
 from llmgov.ledger.purse import Wish
 from llmgov.money import MicroUsd
-from llmgov.policy import cost, refusals
+from llmgov.policy import cost, refusals, rules
 from llmgov.policy.decision import Action, ApprovalRequest, Charge, Clamp, Decision, Violation
 from llmgov.prices.document import CALLS
 from llmgov.snapshot import Approval, Audience, AuditMode, Dimension, OnFailure
@@ -63,8 +65,7 @@ class Services:
     delivery: Delivery | None = None
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class _Hold:
+class _Hold(msgspec.Struct, frozen=True):
     """What is set aside: nothing is charged where no account is limited or none can be reached and that is allowed."""
 
     amount: MicroUsd
@@ -207,7 +208,7 @@ class Attempt:
             hold=self._hold.amount,
             charged=self._hold.charged,
             snapshot=self._active.versions,
-            policies=tuple(dict.fromkeys(one.policy for one in decision.evaluations if one.applied)),
+            policies=rules.applied(decision.evaluations),
             prompt=self._prompt(passage.request) if passage.request is not None else None,
             retention_days=decision.retention_days or settings.retention_days,
             approval=decision.approval.id if decision.approval is not None else None,

@@ -4,7 +4,6 @@ A whole answer is held until it is read, filtered and paid for; a stream goes on
 left, reading goes on for a bounded time, because the provider bills what it has produced.
 """
 
-import dataclasses
 from typing import Protocol
 
 import msgspec
@@ -32,8 +31,7 @@ KEY_REFUSED = 401
 _BAD_GATEWAYS = frozenset({502, 504})
 
 
-@dataclasses.dataclass(slots=True, frozen=True)
-class Learnt:
+class Learnt(msgspec.Struct, frozen=True):
     """What an answer says of its price: the reported usage, or that it is free, or neither (then it is unknown)."""
 
     usage: Usage | None = None

@@ -78,7 +78,7 @@ def about(
 
 def _visible(value: str) -> bytes:
     if value.isascii() and value.isprintable():
-        return value.encode("ascii")
+        return value.encode()
     return "".join(character if " " <= character <= "~" else "?" for character in value).encode("ascii")
 
 

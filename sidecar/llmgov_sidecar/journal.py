@@ -30,6 +30,8 @@ _DECODER: Final = msgspec.msgpack.Decoder(
     Leased | Returned | Carried | Intent | Settlement | Refused | Violated | _Copy
 )
 
+_EVENTS: Final = (Intent, Settlement, Refused, Violated)
+
 REFUSALS_SHARE: Final = 0.5
 """Refusals may fill half of the spool, new attempts nine tenths; what is left is for the ends of attempts."""
 
@@ -135,7 +137,7 @@ class Journal:
         """The next events from `position` (`None`: the beginning), and the position behind them."""
         raw, behind = self._spool.read(position or self._spool.first, limit)
         records = map(_DECODER.decode, raw)
-        return tuple(r for r in records if isinstance(r, Intent | Settlement | Refused | Violated)), behind
+        return tuple([record for record in records if isinstance(record, _EVENTS)]), behind
 
     def trim(self, delivered: Position, *, recovered: bool) -> None:
         """Remove segments whose events are delivered; those of earlier boots only once all of that is `recovered`."""

@@ -4,6 +4,7 @@ Lines are gathered for a moment and written together, since a write for each req
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
@@ -53,8 +54,8 @@ class Log:
             self._size = 0
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        time = instants.to_rfc3339(self._clock())
-        line = _ENCODER.encode({"time": time, "level": level, "event": event, **self._always, **fields}) + b"\n"
+        whole = {"time": _time(self._clock()), "level": level, "event": event, **self._always, **fields}
+        line = _ENCODER.encode(whole) + b"\n"
         self._lines.append(line)
         self._size += len(line)
         if self._size >= _FLUSH_BYTES or level != "info":
@@ -64,6 +65,17 @@ class Log:
                 self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
             except RuntimeError:  # no loop yet, or none any more
                 self.flush()
+
+
+def _time(now: Instant) -> str:
+    seconds, micros = divmod(now, instants.SECOND)
+    return f"{_second(seconds)}.{micros:06d}Z" if micros else f"{_second(seconds)}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    """Lines come many to the second."""
+    return instants.to_rfc3339(seconds * instants.SECOND).removesuffix("Z")
 
 
 def _at(error: BaseException) -> str:

@@ -1,7 +1,8 @@
 """One request on its way through the proxy: what is known of it, phase by phase, and what the phases share."""
 
-import dataclasses
 from collections.abc import Callable
+
+import msgspec
 
 from llmgov.instants import Instant
 from llmgov.ledger.messages import Subject
@@ -29,8 +30,7 @@ class RefusedError(Exception):
         self.asks = asks
 
 
-@dataclasses.dataclass(slots=True)
-class Passage:
+class Passage(msgspec.Struct):
     """What is known of one request; later phases fill in later fields."""
 
     exchange: Exchange
@@ -45,7 +45,7 @@ class Passage:
     decision: Decision | None = None
     strip: tuple[str, ...] = ()
     clamp: Clamp | None = None
-    violations: list[Violation] = dataclasses.field(default_factory=list)
+    violations: list[Violation] = msgspec.field(default_factory=list)
     status: int = 0
     cost: int = 0
     attempts: int = 0

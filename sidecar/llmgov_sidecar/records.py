@@ -5,6 +5,7 @@ and recorded as one event with that count, so that no flood fills the spool.
 """
 
 import asyncio
+import collections
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 
 from llmgov.instants import Instant
 from llmgov.ledger.messages import Epoch, Refused, Settlement, Subject, Violated
-from llmgov.policy.decision import ApprovalRequest, Violation
+from llmgov.policy.decision import ApprovalRequest, Evaluation, Violation
 from llmgov.wire.events import Refusal
 from llmgov_sidecar.journal import Journal
 from llmgov_sidecar.logs import Log
@@ -27,8 +28,8 @@ KINDS = 256
 """Kinds of refusals that are told apart in a second; beyond them all count as one."""
 
 
-SENTENCES = 1024
-"""Different outcomes that are gathered before they are brought down to words."""
+SENTENCES = 128
+"""Different ways to fare among the policies that are gathered before they are brought down to words."""
 
 
 class Sequence:
@@ -58,7 +59,7 @@ class Records:
         self._kinds: dict[tuple[str, ...], int] = {}
         self._floods: dict[tuple[str, ...], Refused] = {}
         self._lost = 0
-        self._evaluations: dict[tuple[str, str, str], int] = {}
+        self._evaluations: collections.Counter[tuple[Evaluation, ...]] = collections.Counter()
 
     def refused(self, passage: Passage, refused: RefusedError, status: int) -> None:
         """A request that was not dispatched."""
@@ -89,22 +90,19 @@ class Records:
             )
 
     def evaluated(self, passage: Passage) -> None:
-        """Policies were looked at: counted by the sentence, and by a bounded word of it when somebody asks."""
-        decision = passage.decision
-        if decision is None:
+        """Policies were looked at: counted together, since most requests fare alike; singly when somebody asks."""
+        if passage.decision is None:
             return
-        counts = self._evaluations
-        for one in decision.evaluations:
-            if one.applied:
-                key = (one.policy, one.kind, one.outcome)
-                counts[key] = counts.get(key, 0) + 1
-        if len(counts) > SENTENCES:
+        self._evaluations[passage.decision.evaluations] += 1
+        if len(self._evaluations) > SENTENCES:
             self.count_evaluations()
 
     def count_evaluations(self) -> None:
         """Bring the metric up to date."""
-        for (policy, kind, outcome), amount in self._evaluations.items():
-            self._metrics.evaluations.add(policy, kind, _outcome(outcome), amount=amount)
+        for evaluations, amount in self._evaluations.items():
+            for one in evaluations:
+                if one.applied:
+                    self._metrics.evaluations.add(one.policy, one.kind, _outcome(one.outcome), amount=amount)
         self._evaluations.clear()
 
     def count_violations(self, violations: tuple[Violation, ...]) -> None:

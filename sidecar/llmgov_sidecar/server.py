@@ -5,6 +5,7 @@ answers through the `Exchange`. Deadlines are looked at by one sweep of all conn
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol, cast
 
@@ -235,7 +236,7 @@ class Connection(asyncio.Protocol):
         return 0 < unsent != before
 
     def _wait(self, seconds: float) -> None:
-        self.deadline = asyncio.get_running_loop().time() + seconds
+        self.deadline = time.monotonic() + seconds
 
     def _receive_head(self, data: bytes) -> None:
         if not self._buffer:
@@ -344,14 +345,20 @@ class Listener:
 
     def start(self, exchange: Exchange) -> None:
         """Let the application answer, and cut the connection where it did not."""
-        task = self._work.spawn("request", self.application.serve(exchange))
-        task.add_done_callback(lambda _: None if exchange.ended else exchange.cut())
+        self._work.spawn("request", self._serve(exchange))
+
+    async def _serve(self, exchange: Exchange) -> None:
+        try:
+            await self.application.serve(exchange)
+        finally:
+            if not exchange.ended:
+                exchange.cut()
 
     def _schedule_sweep(self) -> None:
         self._sweep = asyncio.get_running_loop().call_later(self.bounds.sweep_seconds, self._look_at_deadlines)
 
     def _look_at_deadlines(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         for connection in [one for one in self._connections if one.deadline <= now]:
             connection.expire()
         self._schedule_sweep()

@@ -10,6 +10,7 @@ import collections
 import enum
 import select
 import ssl
+import time
 from typing import Final, cast
 from urllib import parse
 
@@ -259,7 +260,7 @@ class Connection(asyncio.Protocol):
             self._wake = None
 
     def _wait(self, seconds: float) -> None:
-        self.deadline = asyncio.get_running_loop().time() + seconds
+        self.deadline = time.monotonic() + seconds
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -341,8 +342,7 @@ class Pool:
         return self._context
 
     def _look_at_deadlines(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        loop, now = asyncio.get_running_loop(), time.monotonic()
         for connection in [one for one in self._all if one.deadline <= now]:
             connection.expire()
         for idle in self._idle.values():

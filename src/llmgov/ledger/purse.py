@@ -43,8 +43,7 @@ _ENDED: Instant = 0
 """When a lease that is not good any more ended: before every clock."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(msgspec.Struct, frozen=True):
     """What an attempt needs: between `least` and `want` micro-USD in each account, the same in all.
 
     `attempt` names it in this purse alone: what is not dispatched has no id. `path` is its charging
@@ -61,6 +60,8 @@ class Wish:
     @property
     def keys(self) -> tuple[str, ...]:
         """The accounts' keys, each once."""
+        if len(self.charges) == 1:
+            return (self.charges[0].key,)
         return tuple(dict.fromkeys(charge.key for charge in self.charges))
 
 
@@ -237,7 +238,10 @@ class Purse:
 
     def idle(self, key: str, now: Instant) -> MicroUsd:
         """What could be held of an account at once."""
-        return sum(pocket.usable(now) for pocket in self._of.get(key, ()))
+        amount = 0
+        for pocket in self._of.get(key, ()):
+            amount += pocket.usable(now)
+        return amount
 
     @property
     def waiting(self) -> int:
@@ -283,14 +287,14 @@ class Purse:
 
     def _take(self, wait: _Wait, now: Instant) -> Held | None:
         """Hold as much as is wanted, or, where the hub was asked, as much as there is."""
-        wish = wait.wish
-        amount, tightest = min(((self.idle(key, now), key) for key in wish.keys), default=(wish.want, ""))
+        wish, keys = wait.wish, wait.wish.keys
+        amount, tightest = min([(self.idle(key, now), key) for key in keys], default=(wish.want, ""))
         enough = wish.least if wait.answered else wish.want
         if amount < enough or (wish.approval is not None and not wait.answered):
             return None
         if amount >= wish.want:
             amount, tightest = wish.want, ""
-        charged = tuple(part for key in wish.keys for part in self._set_aside(key, amount, now))
+        charged = tuple([part for key in keys for part in self._set_aside(key, amount, now)])
         self._held[wish.attempt] = charged
         return Held(wish.attempt, amount, charged, self._over(charged), tightest)
 
@@ -305,7 +309,7 @@ class Purse:
                 yield Charged(pocket.lease.id, key, part)
 
     def _over(self, charged: Iterable[Charged]) -> dict[str, int]:
-        leases = (self._pockets[part.lease].lease for part in charged)
+        leases = [self._pockets[part.lease].lease for part in charged]
         return {lease.key: lease.over for lease in leases if lease.over is not None}
 
     def _ask(self, wait: _Wait, now: Instant) -> Send:

@@ -50,7 +50,7 @@ def check(
     """
     verdict = Verdict()
     if not _held_back(limits, tokens, state, now):
-        for rule, _ in _by_rule(limits):
+        for rule in {limit.rule.id: limit.rule for limit in limits}.values():
             verdict.passed(rule, "within its limits")
         return Admission(verdict, limits, tokens, now)
     counted: list[Limit] = []
@@ -94,15 +94,12 @@ def headers(limits: tuple[Limit, ...], state: State, now: Instant) -> tuple[tupl
         remaining = max(0, limit.limit - window.total)
         if name not in least or remaining < least[name][0]:
             least[name] = remaining, limit, window
-    return tuple(
-        header
-        for name, (remaining, limit, window) in least.items()
-        for header in (
-            (f"x-ratelimit-limit-{name}", str(limit.limit)),
-            (f"x-ratelimit-remaining-{name}", str(remaining)),
-            (f"x-ratelimit-reset-{name}", duration(window.idle(limit.length, now))),
-        )
-    )
+    found: list[tuple[str, str]] = []
+    for name, (remaining, limit, window) in least.items():
+        found.append((f"x-ratelimit-limit-{name}", str(limit.limit)))
+        found.append((f"x-ratelimit-remaining-{name}", str(remaining)))
+        found.append((f"x-ratelimit-reset-{name}", duration(window.idle(limit.length, now))))
+    return tuple(found)
 
 
 def duration(amount: Duration) -> str:
@@ -116,7 +113,7 @@ def duration(amount: Duration) -> str:
 
 
 def _held_back(limits: tuple[Limit, ...], tokens: int, state: State, now: Instant) -> bool:
-    for limit in limits:
+    for limit in limits:  # noqa: SIM110 - a generator would cost as much as what it goes over
         if state.slot(limit, tokens, now) != now if limit.length else state.full(limit):
             return True
     return False

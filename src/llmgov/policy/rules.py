@@ -45,6 +45,12 @@ def _evaluation(policy: str, kind: str, outcome: str, acts: bool) -> Evaluation:
     return Evaluation(policy, kind, True, outcome if acts else f"{outcome} (not enforced)")
 
 
+@functools.lru_cache(maxsize=128)
+def applied(evaluations: tuple[Evaluation, ...]) -> tuple[str, ...]:
+    """The policies that were looked at; most requests have the same."""
+    return tuple(dict.fromkeys(one.policy for one in evaluations if one.applied))
+
+
 def of_kind(policies: Iterable[tuple[Policy, bool]], kind: type[K]) -> tuple[Rule[K], ...]:
     """The rules of one kind, in the order given, from policies and whether they act."""
     return tuple(Rule(policy, policy.body, acts) for policy, acts in policies if isinstance(policy.body, kind))
