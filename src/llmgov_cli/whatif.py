@@ -4,10 +4,10 @@ import dataclasses
 
 from llmgov import compiler
 from llmgov.instants import Duration, Instant
+from llmgov.ledger import telling
 from llmgov.ledger.commands import Held
-from llmgov.ledger.messages import LeaseRefusal, Why
-from llmgov.policy import cost, engine, identity, refusals
-from llmgov.policy.decision import Action, Clamp, CostPlan, Decision, Principal, Violation, Workload
+from llmgov.policy import cost, engine, identity
+from llmgov.policy.decision import Action, Clamp, Decision, Principal, Violation, Workload
 from llmgov.policy.output import OutputScanner
 from llmgov.policy.runtime import Runtime
 from llmgov.policy.state import State
@@ -106,7 +106,7 @@ def _settled(request: Request, decision: Decision, situation: cases.Situation) -
     accounts = till.standings(plan, situation.spent, now)
     answer = till.hold(decision, plan, accounts, now, approved=situation.approved)
     if not isinstance(answer, Held):
-        return _outcome(request, decision, (), refusal=_refusal(answer.refusal, plan), accounts=accounts)
+        return _outcome(request, decision, (), refusal=telling.told(answer.refusal, plan), accounts=accounts)
     lowered = cost.lower(plan, answer.amount, answer.tightest)
     return _outcome(
         request,
@@ -153,11 +153,3 @@ def _action(decision: Decision, refusal: Refusal | None, clamp: Clamp | None) ->
     if clamp is not None and decision.action in (Action.ALLOW, Action.FLAG):
         return Action.CLAMP
     return decision.action
-
-
-def _refusal(refused: LeaseRefusal, plan: CostPlan) -> Refusal:
-    """The ledger's no as the client hears it."""
-    if refused.why is Why.APPROVAL:
-        return refusals.threshold_approval(refused.source, refused.threshold, refused.limit, refused.approval)
-    fitting = cost.fitting(plan, refused.remaining)
-    return refusals.budget_exhausted(refused.source, plan.least, refused.remaining, refused.window_end, fitting)
