@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Sequence
 
+from llmgov.audit import facts
 from llmgov.instants import Instant
 from llmgov.ledger import recording
 from llmgov.ledger.book import Book
-from llmgov.ledger.messages import Event
+from llmgov.ledger.messages import Event, Settlement, Subject, Violated
 from llmgov.ledger.store import Store
+from llmgov.policy.decision import Action, Violation
+from llmgov.snapshot import Audience
 from llmgov_hub.recorder import Recorder
 
 MAX_BATCH = 256
 """Events that share a transaction at most: it bounds how long others wait for their turn."""
+
+_NOBODY = Subject("", "", None, (), (), "", "", "")
 
 
 class Events:
@@ -31,6 +36,37 @@ class Events:
             await self._take(events[start : start + MAX_BATCH])
 
     async def _take(self, events: Sequence[Event]) -> None:
+        """Take them together; where one cannot be taken for what it says, that one is put aside and the rest taken."""
+        try:
+            await self._put(events)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the store makes of its content
+            if len(events) > 1:
+                for event in events:
+                    await self._take([event])
+            else:
+                await self._put_aside(events[0], error)
+
+    async def _put_aside(self, event: Event, error: Exception) -> None:
+        """Put on record that an event could not be, and tell the administrators. Its money stays lent.
+
+        Raises:
+            Exception: `error`, where not even that can be recorded: then it is not the event's fault.
+        """
+        kind = facts.kind(event)
+        message = f"llmgov: {kind} {event.id} could not be put on record ({type(error).__name__}); its money stays held"
+        violation = Violation("", Action.FLAG, "event_refused", message, notify=(Audience.ADMINS,))
+        subject = _NOBODY if isinstance(event, Settlement) else event.subject
+        told = Violated(f"{event.id}/refused", self._clock(), "", event.id, subject, (violation,))
+        try:
+            await self._put([told])
+        except OSError:
+            raise
+        except Exception:  # noqa: BLE001 - the first error says more
+            raise error from None
+
+    async def _put(self, events: Sequence[Event]) -> None:
         now = self._clock()
 
         def step(book: Book) -> None:
