@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
     admin_host: str = "0.0.0.0"  # noqa: S104 - kubelet and Prometheus come from outside the pod
     """Where probes and metrics are served: the pod's address."""
     admin_port: int = 4011
-    """The port of probes and metrics; -1 serves none (local mode)."""
+    """The port of probes and metrics; -1 serves none."""
     volume: pathlib.Path = pathlib.Path("/var/lib/llmgov")
     """The folder of spool and last good snapshot: on disk, never `medium: Memory`, and kept for the pod's life."""
     spool_segment_bytes: int = 4 * 1024 * 1024

@@ -4,6 +4,7 @@ import json
 import pathlib
 import threading
 import time
+import urllib.request
 
 import openai
 import pytest
@@ -150,6 +151,18 @@ def test_a_signal_ends_it_with_everything_on_record(folder: pathlib.Path, tmp_pa
         assert "settled attempts: 3" in verified.stdout
         held = localmode.command("get", "budgets", "--state", local.state_folder, "-o", "json")
         assert [each["status"]["held"] for each in json.loads(held.stdout)["items"]] == ["0.00", "0.00"]
+
+
+def test_each_sidecar_shows_its_own_metrics_on_a_port_of_loopback(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with localmode.serving(folder, tmp_path / "state", "payments/checkout", "batch/reports") as local:
+        with _client(local.port("payments/checkout")) as client:
+            _ask(client)
+        counted = {}
+        for workload, address in local.run().metrics.items():
+            assert address.startswith("http://127.0.0.1:")
+            with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310 - an address of ours
+                counted[workload] = 'model="gpt-4o-mini"' in answer.read().decode()
+    assert counted == {"payments/checkout": True, "batch/reports": False}
 
 
 def test_a_folder_that_is_not_valid_does_not_start(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:

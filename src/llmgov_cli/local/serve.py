@@ -151,7 +151,8 @@ class Serving:
             pod=f"local-{namespace}-{account}",
             host=HOST,
             port=port,
-            admin_port=-1,
+            admin_host=HOST,
+            admin_port=0,
             volume=volume,
         )
         identity = Workload(namespace, account, pod=chosen.pod)
@@ -215,6 +216,11 @@ class Serving:
         """What of the configuration in force is probably not meant, as sentences."""
         return () if self._loaded is None else self._loaded.warnings
 
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Where each workload's sidecar shows its metrics, for Prometheus and curl."""
+        return {name: f"http://{HOST}:{each.admin_port}/metrics" for name, each in self._sidecars.items()}
+
     async def follow_approvals(self) -> None:
         """Hand decisions on, whoever took them; runs until cancelled."""
         while True:
@@ -267,6 +273,7 @@ class Serving:
             folder=str(self.place),
             since=self._since,
             sidecars=dict(self.ports),
+            metrics=self.metrics,
             enforcing=dict(self._enforcing),
             resources=self._loaded.documents,
             problems=tuple(each.problem for each in self._loaded.findings),

@@ -1,7 +1,7 @@
 """Local mode's state folder: what the serving process writes, and the commands that look at it read.
 
     ledger.db        ledger, audit, outbox, approvals (SQLite)
-    run.json         the serving process: pid, folder, sidecars' ports, resources in force and problems (`Run`)
+    run.json         the serving process: pid, folder, sidecars' ports and metrics, resources, problems (`Run`)
     signing.key      the audit's signing key, mode 0600;  signing.pub  what `audit verify` pins
     anchors.jsonl    checkpoints written outside the database
     sidecars/<namespace>.<serviceAccount>/  each sidecar's own volume: spool and last good snapshot
@@ -44,9 +44,9 @@ class Facts(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True):
     """What the serving process says of itself.
 
-    `resources` are the documents in force, as YAML has them; `sidecars` maps a workload to its port, `enforcing` to
-    whether it runs the version in force; `rejected` has a sentence for each reason why the newest state of the folder
-    is not in force: the last good one stays.
+    `resources` are the documents in force, as YAML has them; `sidecars` maps a workload to its port, `metrics` to
+    where its sidecar shows them, `enforcing` to whether it runs the version in force; `rejected` has a sentence for
+    each reason why the newest state of the folder is not in force: the last good one stays.
     """
 
     pid: int
@@ -58,6 +58,7 @@ class Run(msgspec.Struct, frozen=True):
     problems: tuple[problems.Problem, ...]
     facts: Facts
     rejected: tuple[str, ...] = ()
+    metrics: dict[str, str] = {}
 
 
 def fresh(moment: datetime.datetime, base: pathlib.Path = BASE) -> pathlib.Path:
