@@ -222,11 +222,11 @@ def unbounded_request(source: str, why: str) -> Refusal:
 
 
 def model_stopped(source: str, model: str) -> Refusal:
-    """A model that cost more than its hold, or nobody can tell what; under cost limits it waits for an administrator."""
+    """A model that cost more than its hold, or nobody knows what; under cost limits it waits for an administrator."""
     return _denied(
         source,
-        f"model {model} is stopped under {_source(source)}, since what it was billed is above its known price or has none,"
-        " until an administrator acknowledges it; use another model",
+        f"model {model} is stopped under {_source(source)}, since what it was billed is above its known price or has"
+        " none, until an administrator acknowledges it; use another model",
     )
 
 
