@@ -56,6 +56,11 @@ generate: .venv/.setup ## Write crds/ and docs/resources.md from the models
 	@$(BIN)/llmgov crds
 	@$(BIN)/python -m llmgov_cli.reference
 
+bench: .venv/.setup-dev ## Measure compiler, content filter and proxy (docs/benchmarks.md); ends within six minutes
+	@timeout 60 $(BIN)/python -m tests.bench.bench_compiler
+	@timeout 60 $(BIN)/python -m tests.bench.bench_content
+	@timeout 240 $(BIN)/python -m tests.bench.bench_proxy $(or $(ROUNDS),2)
+
 lock: | $(UV) ## Make the lock files anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header --extra local pyproject.toml -o requirements.lock
