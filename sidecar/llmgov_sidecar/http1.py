@@ -278,7 +278,7 @@ class ChunkedBody:
         self._content: list[bytes] = []
         self._overhead = 0
         self._started = False
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._parser.feed_data(_CHUNKED_REQUEST)
 
     def feed(self, data: bytes) -> bytes:
@@ -287,13 +287,15 @@ class ChunkedBody:
         Raises:
             MessageError: broken chunks, or framing much larger than the content it carries.
         """
-        if self.done:
+        if self._parser is None:
             self.excess = self.excess or bool(data)
             return b""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._stumbled(error)
+        if self.done:
+            self._parser = None  # it leads back here, and would wait for the collector
         content = b"".join(self._content)
         self._content.clear()
         self._overhead = max(0, self._overhead + len(data) - 8 * len(content))

@@ -105,15 +105,24 @@ async def nginx(upstream: int, folder: str, cores: set[int]) -> AsyncIterator[Su
         yield Subject("nginx", started, port)
 
 
-async def cold_start(folder: str, cores: set[int]) -> float:
-    """Seconds from starting `llmgov sidecar` until its port answers."""
+async def cold_start(folder: pathlib.Path, number: int, cores: set[int]) -> tuple[float, float]:
+    """Seconds, and of them CPU seconds, from starting `llmgov sidecar` until its port answers.
+
+    Bytecode is kept from one start to the next, as an image has it.
+    """
     port = free_port()
-    environment = {"LLMGOV_PORT": str(port), "LLMGOV_ADMIN_PORT": "-1", "LLMGOV_VOLUME": folder}
+    environment = {
+        "LLMGOV_PORT": str(port),
+        "LLMGOV_ADMIN_PORT": "-1",
+        "LLMGOV_VOLUME": str(folder / str(number)),
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+    }
     command = str(pathlib.Path(sys.executable).with_name("llmgov"))
     began = time.perf_counter()
-    async with process((command, "sidecar"), cores, **environment):
+    async with process((command, "sidecar"), cores, **environment) as started:
         await listening(port)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, Subject("start", started, port).cpu_seconds()
 
 
 async def listening(port: int) -> None:
