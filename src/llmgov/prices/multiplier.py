@@ -8,8 +8,9 @@ ONE = PARTS_PER_MILLION
 STANDARD_TIERS = frozenset({"default", "standard"})
 """The provider's words for its list price, asked for and echoed."""
 
-UNASKED = "priority"
-"""The one tier above the list price that a project or account can be set to; `fast` and others come by request only."""
+UNASKED = ("priority", "flex")
+"""The tiers that a project or account can be set to; `fast` and others come by request only. `flex` is below the list
+price today, and counts all the same: a bound must not rest on that."""
 
 
 def of_tier(price: ModelPrice, tier: str | None) -> int | None:
@@ -31,7 +32,7 @@ def dearest_tier(price: ModelPrice, asked: str | None) -> int | None:
     capacity may be served as the standard one, so no request is bounded below the list price.
     """
     if asked in (None, "auto"):
-        return max(ONE, price.service_tiers.get(UNASKED, ONE))
+        return max(ONE, *(price.service_tiers.get(tier, ONE) for tier in UNASKED))
     multiplier = of_tier(price, asked)
     return None if multiplier is None else max(ONE, multiplier)
 

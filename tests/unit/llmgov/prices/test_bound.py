@@ -81,6 +81,11 @@ def test_the_dearest_tier_and_region_that_can_be_got(tier: str | None, pico: int
     assert prices.per_output_token(facts(service_tier=tier), TIERED) * 5 == pico
 
 
+def test_a_flex_tier_above_the_list_price_is_bounded_too() -> None:
+    dear = msgspec.structs.replace(PRICE, service_tiers={"flex": 3_000_000})
+    assert prices.base(facts(), dear) == 3 * prices.base(facts(), PRICE)
+
+
 def test_a_context_tier_counts_as_soon_as_it_can_be_reached() -> None:
     tiered = msgspec.structs.replace(PRICE, context_tiers=(ContextTier(100, {IN: 20, OUT: 300}),))
     assert prices.base(facts(text_bytes=100), tiered) == 1000
