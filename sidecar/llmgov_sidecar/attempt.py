@@ -84,6 +84,7 @@ class Attempt:
         self.id = ""
         self.may_retry = may_retry
         self._services = services
+        self._step = services.observer
         self._passage = passage
         self._active = active
         self._decision = decision
@@ -398,9 +399,6 @@ class Attempt:
         noticed, self._noticed = (*self._noticed, *violations), []
         if noticed:
             self._services.records.violated(self._passage, self.id or None, noticed)
-
-    def _step(self, name: str) -> None:
-        self._services.observer(name)
 
 
 def _out_of_money(refusal: LeaseRefusal, decision: Decision) -> RefusedError:

@@ -24,6 +24,8 @@ _HOST: Final = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]+(?::[0-9]{1,5})?|\[[0-9
 _LENGTH: Final = re.compile(rb"[0-9]{1,15}")
 _TARGET: Final = re.compile(rb"/[!$-~]*")  # visible ASCII without quote and fragment sign
 _CHUNKED_REQUEST: Final = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+_Framing = dict[bytes, list[bytes]]
+_DECISIVE: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"})
 _NO_TOKENS: Final[frozenset[bytes]] = frozenset()
 _CHUNK_OVERHEAD: Final = 16 * 1024
 
@@ -68,15 +70,19 @@ class ReplyHead(msgspec.Struct, frozen=True):
 
 
 class _Headers:
-    """Collects what llhttp finds in one head."""
+    """Collects what llhttp finds in one head; `framing` are the values, by name, that decide how it is understood."""
 
-    __slots__ = ("found",)
+    __slots__ = ("found", "framing")
 
     def __init__(self) -> None:
         self.found: list[Header] = []
+        self.framing: _Framing = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.found.append((name.lower(), value.rstrip(b" \t")))
+        name, value = name.lower(), value.rstrip(b" \t")
+        self.found.append((name, value))
+        if name in _DECISIVE:
+            self.framing.setdefault(name, []).append(value)
 
 
 def header(headers: tuple[Header, ...], name: bytes) -> bytes | None:
@@ -110,17 +116,18 @@ def parse_head(raw: bytes, limits: Limits) -> Head:
     method, target = _request_line(raw[: raw.index(b"\r\n")])
     parser = _Headers()
     headers = _parse(httptools.HttpRequestParser(parser), parser, raw, limits)
-    _check_host(headers)
-    expect = header(headers, b"expect")
-    if expect is not None and expect.lower() != b"100-continue":
+    framing = parser.framing
+    _check_host(framing)
+    expects = b"expect" in framing
+    if expects and framing[b"expect"][0].lower() != b"100-continue":
         raise MessageError(417, "the only expectation served is 100-continue")
     return Head(
         method=method.decode(),
         target=target.decode(),
         headers=headers,
-        length=_body_length(headers, default=0),
-        keep_alive=b"close" not in connection_tokens(headers),
-        expects_continue=expect is not None,
+        length=_body_length(framing, default=0),
+        keep_alive=b"close" not in _tokens(framing.get(b"connection")),
+        expects_continue=expects,
     )
 
 
@@ -135,7 +142,8 @@ def parse_reply_head(raw: bytes, method: str, limits: Limits) -> ReplyHead:
         version, status, reason = _status_line(raw[: raw.index(b"\r\n")])
         parser = _Headers()
         headers = _parse(httptools.HttpResponseParser(parser), parser, raw, limits)
-        length = 0 if method == "HEAD" or status < 200 or status in (204, 304) else _body_length(headers, default=-1)
+        bodiless = method == "HEAD" or status < 200 or status in (204, 304)
+        length = 0 if bodiless else _body_length(parser.framing, default=-1)
     except MessageError as fault:
         raise MessageError(502, fault.words) from fault
     return ReplyHead(
@@ -144,7 +152,9 @@ def parse_reply_head(raw: bytes, method: str, limits: Limits) -> ReplyHead:
         headers=headers,
         length=None if length == -1 else length,
         until_close=length == -1,
-        keep_alive=version == b"HTTP/1.1" and length != -1 and b"close" not in connection_tokens(headers),
+        keep_alive=version == b"HTTP/1.1"
+        and length != -1
+        and b"close" not in _tokens(parser.framing.get(b"connection")),
     )
 
 
@@ -194,15 +204,14 @@ def _parse(
     return tuple(into.found)
 
 
-def _check_host(headers: tuple[Header, ...]) -> None:
-    hosts = [value for name, value in headers if name == b"host"]
+def _check_host(framing: _Framing) -> None:
+    hosts = framing.get(b"host") or []
     if len(hosts) != 1 or _HOST.fullmatch(hosts[0]) is None:
         raise MessageError(400, "exactly one valid Host header is required")
 
 
-def _body_length(headers: tuple[Header, ...], default: int) -> int | None:
-    lengths = [value for name, value in headers if name == b"content-length"]
-    codings = [value for name, value in headers if name == b"transfer-encoding"]
+def _body_length(framing: _Framing, default: int) -> int | None:
+    lengths, codings = framing.get(b"content-length") or [], framing.get(b"transfer-encoding") or []
     if not lengths and not codings:
         return default
     if len(lengths) + len(codings) != 1:
@@ -218,7 +227,10 @@ def _body_length(headers: tuple[Header, ...], default: int) -> int | None:
 
 def connection_tokens(headers: tuple[Header, ...]) -> frozenset[bytes]:
     """The lower-case names that `Connection` lists: `close`, and headers of this hop alone."""
-    values = [value for name, value in headers if name == b"connection"]
+    return _tokens([value for name, value in headers if name == b"connection"])
+
+
+def _tokens(values: list[bytes] | None) -> frozenset[bytes]:
     if not values:
         return _NO_TOKENS
     return frozenset(token.strip().lower() for value in values for token in value.split(b","))

@@ -114,6 +114,10 @@ class StreamScanner:
     def _advance(self, decided: int) -> Piece:
         """Everything that begins before `decided` is known; send what no match that may still come can touch."""
         fresh = self._search(decided)
+        if not fresh and not self._hits:  # nearly always
+            plain = self._data[self._sent : decided]
+            self._forget(min(decided, len(self._data)))
+            return Piece(plain.decode("utf-8", "surrogatepass"))
         violations, refusal, blocked_at = self._judge(fresh)
         until = min(decided, len(self._data))
         if blocked_at is not None:

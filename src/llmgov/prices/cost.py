@@ -25,7 +25,7 @@ def cost(usage: Usage, price: ModelPrice) -> MicroUsd:
     Raises:
         UnpricedError: it reports something that this price does not cover.
     """
-    rates = rates_for(price, sum(count for dimension, count in usage.counts.items() if dimension in INPUTS))
+    rates = rates_for(price, _read(usage)) if price.context_tiers else price.rates
     tier = multiplier.of_tier(price, usage.service_tier)
     missing = [dimension.value for dimension, count in usage.counts.items() if count and dimension not in rates]
     if tier is None:
@@ -38,6 +38,10 @@ def cost(usage: Usage, price: ModelPrice) -> MicroUsd:
         calls, tokens = (calls + amount, tokens) if dimension in CALLS else (calls, tokens + amount)
     factor = tier * multiplier.of_region(price, usage.region)
     return -(-(tokens * factor + calls * multiplier.ONE**2) // (multiplier.ONE**2 * money.PICO_PER_MICRO))
+
+
+def _read(usage: Usage) -> int:
+    return sum(count for dimension, count in usage.counts.items() if dimension in INPUTS)
 
 
 def rates_for(price: ModelPrice, input_tokens: int) -> dict[Dimension, PicoUsd]:

@@ -53,14 +53,14 @@ class Walker:
         if value is None:
             return
         match kind:
+            case Kind.CONTROL:  # most fields are
+                pass
             case Kind.CONTENT:
                 self._content(value, path, role)
             case Kind.JSON:
                 self._json(value, path, role)
             case Kind.PROTECTED:
                 self._json(value, path, TextRole.PROTECTED)
-            case Kind.CONTROL:
-                pass
             case Kind.REFERENCE:
                 self.findings.opaque = True
                 self._json(value, path, TextRole.PROTECTED)
