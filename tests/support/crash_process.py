@@ -178,16 +178,28 @@ def _wrap(owner: type, name: str, first: Callable[[Any], None]) -> None:
 
 def _note_syncs(synced: pathlib.Path) -> None:
     """Put on record how much of which segment would have survived the death of the machine."""
-    original = spool.Spool.sync
+    sync, syncing = spool.Spool.sync, spool.Spool.syncing
 
-    def sync(self: spool.Spool) -> None:
-        end = self.end
-        original(self)
-        line = f"{self._folder / f'{end.segment:012d}.spool'}\t{end.offset}\n"
+    def note(self: spool.Spool, end: spool.Position) -> None:
         with synced.open("a") as file:
-            file.write(line)
+            file.write(f"{self._folder / f'{end.segment:012d}.spool'}\t{end.offset}\n")
 
-    spool.Spool.sync = sync  # type: ignore[method-assign]  # the point of this process
+    def noted_sync(self: spool.Spool) -> None:
+        end = self.end
+        sync(self)
+        note(self, end)
+
+    def noted_syncing(self: spool.Spool) -> Callable[[], None]:
+        end, wait = self.end, syncing(self)
+
+        def noted() -> None:
+            wait()
+            note(self, end)
+
+        return noted
+
+    spool.Spool.sync = noted_sync  # type: ignore[method-assign]  # the point of this process
+    spool.Spool.syncing = noted_syncing  # type: ignore[method-assign]
 
 
 async def _serve(boot: Boot, bomb: Bomb) -> None:
