@@ -25,6 +25,7 @@ class Log:
         self._stream = stream
         self._clock = clock
         self._always = always
+        self._heads: dict[tuple[str, str], bytes] = {}
         self._lines: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -54,8 +55,8 @@ class Log:
             self._size = 0
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        whole = {"time": _time(self._clock()), "level": level, "event": event, **self._always, **fields}
-        line = _ENCODER.encode(whole) + b"\n"
+        rest = b"," + _ENCODER.encode(fields)[1:] if fields else b"}"
+        line = b'{"time":"%b",%b%b\n' % (_time(self._clock()), self._head(level, event), rest)
         self._lines.append(line)
         self._size += len(line)
         if self._size >= _FLUSH_BYTES or level != "info":
@@ -66,16 +67,23 @@ class Log:
             except RuntimeError:  # no loop yet, or none any more
                 self.flush()
 
+    def _head(self, level: str, event: str) -> bytes:
+        """What all lines of an event have in common, without the braces."""
+        head = self._heads.get((level, event))
+        if head is None:
+            head = self._heads[level, event] = _ENCODER.encode({"level": level, "event": event, **self._always})[1:-1]
+        return head
 
-def _time(now: Instant) -> str:
+
+def _time(now: Instant) -> bytes:
     seconds, micros = divmod(now, instants.SECOND)
-    return f"{_second(seconds)}.{micros:06d}Z" if micros else f"{_second(seconds)}Z"
+    return b"%b.%06dZ" % (_second(seconds), micros) if micros else _second(seconds) + b"Z"
 
 
 @functools.lru_cache(maxsize=2)
-def _second(seconds: int) -> str:
+def _second(seconds: int) -> bytes:
     """Lines come many to the second."""
-    return instants.to_rfc3339(seconds * instants.SECOND).removesuffix("Z")
+    return instants.to_rfc3339(seconds * instants.SECOND).removesuffix("Z").encode()
 
 
 def _at(error: BaseException) -> str:

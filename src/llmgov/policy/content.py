@@ -9,12 +9,15 @@ import dataclasses
 from collections.abc import Sequence
 
 from llmgov.policy import escapes, refusals, scanner
+from llmgov.policy import verdict as verdicts
 from llmgov.policy.decision import Action
 from llmgov.policy.rules import Rule
 from llmgov.policy.scanner import Hit, Scanner
 from llmgov.policy.verdict import Verdict
 from llmgov.snapshot import ContentFilter, OnDetect
 from llmgov.wire.events import ReplaceText, Text, TextRole
+
+_NOTHING = "nothing found"
 
 
 @dataclasses.dataclass(slots=True)
@@ -26,16 +29,20 @@ class _Finding:
     count: int
 
 
+def clean(rules: Sequence[Rule[ContentFilter]]) -> Verdict:
+    """What is said of a request in which nothing is found."""
+    return verdicts.passing(rules, _NOTHING)
+
+
 def check(
-    rules: Sequence[Rule[ContentFilter]], finder: Scanner, texts: Sequence[Text]
+    rules: Sequence[Rule[ContentFilter]], finder: Scanner, texts: Sequence[Text], unopposed: Verdict | None = None
 ) -> tuple[Verdict, tuple[ReplaceText, ...]]:
     """Scan the texts for all rules at once; `finder` was made of the rules' filters, in their order.
 
-    The edits are due only if nothing refuses.
+    The edits are due only if nothing refuses. `unopposed` is `clean` of the rules, where it is at hand.
     """
-    verdict = Verdict()
     if not rules:
-        return verdict, ()
+        return Verdict(), ()
     findings: dict[tuple[int, str], _Finding] = {}
     edits: list[ReplaceText] = []
     for text in texts:
@@ -48,6 +55,9 @@ def check(
         if due:
             plain = scanner.redact(data, scanner.merge(due, finder.items))
             edits.append(ReplaceText(text.path, plain.decode("utf-8", "surrogatepass")))
+    if not findings:
+        return unopposed or clean(rules), ()
+    verdict = Verdict()
     _judge(rules, findings, verdict)
     return verdict, tuple(edits)
 
@@ -89,14 +99,10 @@ def _record(findings: dict[tuple[int, str], _Finding], finder: Scanner, hits: Se
 
 
 def _judge(rules: Sequence[Rule[ContentFilter]], findings: dict[tuple[int, str], _Finding], verdict: Verdict) -> None:
-    if not findings:
-        for rule in rules:
-            verdict.passed(rule, "nothing found")
-        return
     for owner, rule in enumerate(rules):
         own = {name: found for (index, name), found in findings.items() if index == owner}
         if not own:
-            verdict.passed(rule, "nothing found")
+            verdict.passed(rule, _NOTHING)
         for name, found in own.items():
             _object(rule, name, found, verdict)
 

@@ -48,10 +48,10 @@ def decide(
     if draft.add(plan.access) or draft.unknown_parts(request):
         return draft.refused()
     tokens = limits.estimate(request.cost, request.output_limit)
-    admission = rate.check(plan.limits, tokens, state, now, patience)
+    admission = rate.check(plan.limits, tokens, state, now, patience, plan.within)
     if draft.add(admission.verdict):
         return draft.refused()
-    found, redactions = content.check(plan.filters, plan.finder, request.texts)
+    found, redactions = content.check(plan.filters, plan.finder, request.texts, plan.clean)
     if draft.add(found):
         return draft.refused()
     if request.route.operation in METERED:

@@ -17,7 +17,8 @@ class Plan:
     """Remembered, so that a request pays for none of it.
 
     `kind` is the provider's (`openai`), empty where none serves the request. `asked` is the client's name of the model,
-    `model` what it is after aliases; each tuple of rules is in order of priority; `path` names the targets that the
+    `model` what it is after aliases; each tuple of rules is in order of priority; `within` and `clean` are what rate
+    limits and content filters say of a request that none of them objects to; `path` names the targets that the
     request is counted for, nearest first.
     """
 
@@ -30,8 +31,10 @@ class Plan:
     retries: int
     fallback_models: tuple[str, ...]
     limits: tuple[Limit, ...]
+    within: Verdict
     filters: tuple[Rule[ContentFilter], ...]
     finder: Scanner
+    clean: Verdict
     output: tuple[OutputFilter, ...]
     compliance: tuple[Rule[Compliance], ...]
     duties: Duties

@@ -6,12 +6,14 @@ several limits concern is counted in all of them or in none. Every policy counts
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 
 import msgspec
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
 from llmgov.policy import refusals
+from llmgov.policy import verdict as verdicts
 from llmgov.policy.decision import Action
 from llmgov.policy.limits import Limit
 from llmgov.policy.rules import Rule
@@ -41,18 +43,27 @@ class _Finding:
     slot: Instant | None
 
 
+def within(rules: Sequence[Rule[RateLimit]]) -> Verdict:
+    """What is said of a request that nothing holds back."""
+    return verdicts.passing(rules, "within its limits")
+
+
 def check(
-    limits: tuple[Limit, ...], tokens: int, state: State, now: Instant, patience: Duration | None = None
+    limits: tuple[Limit, ...],
+    tokens: int,
+    state: State,
+    now: Instant,
+    patience: Duration | None = None,
+    unopposed: Verdict | None = None,
 ) -> Admission:
     """Whether, and when, a request of so many tokens may go. Counts nothing.
 
-    `patience` is how long the client waits for an answer: no throttling outlasts it.
+    `patience` is how long the client waits for an answer: no throttling outlasts it. `unopposed` is `within` of the
+    limits' rules, where it is at hand.
     """
-    verdict = Verdict()
     if not _held_back(limits, tokens, state, now):
-        for rule in {limit.rule.id: limit.rule for limit in limits}.values():
-            verdict.passed(rule, "within its limits")
-        return Admission(verdict, limits, tokens, now)
+        return Admission(unopposed or within([rule for rule, _ in _by_rule(limits)]), limits, tokens, now)
+    verdict = Verdict()
     counted: list[Limit] = []
     at, queued, max_wait = now, False, 0
     findings = {rule.id: (rule, own, _worst(own, tokens, state, now)) for rule, own in _by_rule(limits)}

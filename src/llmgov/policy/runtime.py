@@ -7,7 +7,7 @@ snapshot, so they change no answer; they are bounded, since clients choose model
 import msgspec
 import re2
 
-from llmgov.policy import access, duties, limits, match, scanner, terms
+from llmgov.policy import access, content, duties, limits, match, rate, scanner, terms
 from llmgov.policy.decision import Charge, Evaluation, OutputFilter, Principal
 from llmgov.policy.output import OutputScanner
 from llmgov.policy.plan import Plan
@@ -140,9 +140,10 @@ class Runtime:
                 outcome = f"does not apply: appliesTo.{field}"
                 skipped.append(Evaluation(policy.id, KINDS[type(policy.body)], False, outcome))
         charges = self._charges(principal, kind, model)
-        content, compliance = of_kind(rules, ContentFilter), of_kind(rules, Compliance)
-        filters = tuple(rule for rule in content if Direction.REQUEST in rule.body.directions)
+        contents, compliance = of_kind(rules, ContentFilter), of_kind(rules, Compliance)
+        filters = tuple(rule for rule in contents if Direction.REQUEST in rule.body.directions)
         models, costs = of_kind(rules, ModelAccess), of_kind(rules, CostLimit)
+        rates = of_kind(rules, RateLimit)
         return Plan(
             provider=provider,
             kind=kind,
@@ -152,12 +153,14 @@ class Runtime:
             access=access.check(models, kind, model, principal, self.permissions),
             retries=access.retries(models),
             fallback_models=access.fallback_models(models),
-            limits=limits.of(of_kind(rules, RateLimit), principal),
+            limits=limits.of(rates, principal),
+            within=rate.within(rates),
             filters=filters,
             finder=self._scanner(filters),
+            clean=content.clean(filters),
             output=tuple(
                 OutputFilter(rule.id, rule.body, not rule.acts)
-                for rule in content
+                for rule in contents
                 if Direction.RESPONSE in rule.body.directions
             ),
             compliance=compliance,

@@ -58,7 +58,8 @@ class State:
 
     def slot(self, limit: Limit, tokens: int, now: Instant) -> Instant | None:
         """When a window has room for a request of so many tokens, `None` if it never has."""
-        return self.window(limit).slot(limit.amount(tokens), limit.limit, limit.length, now)
+        amount = tokens if limit.counts_tokens else 1
+        return self.window(limit).slot(amount, limit.limit, limit.length, now)
 
     def full(self, limit: Limit) -> bool:
         """Whether as many requests run as a `concurrent` limit allows at once.

@@ -28,7 +28,8 @@ class Window:
 
     def slot(self, amount: int, limit: int, length: Duration, now: Instant) -> Instant | None:
         """The earliest instant, not before `now`, at which `amount` more fits; `None` if it never does."""
-        self._forget(now - length)
+        if self._times and self._times[0] <= now - length:
+            self._forget(now - length)
         excess = self.total + amount - limit
         if excess <= 0:
             return now
@@ -72,7 +73,7 @@ class Window:
         return len(self._times)
 
     def _forget(self, until: Instant) -> None:
-        if self._times and self._times[0] <= until:
-            index = bisect.bisect_right(self._times, until)
+        index = bisect.bisect_right(self._times, until)
+        if index:
             self.total -= sum(self._amounts[:index])
             del self._times[:index], self._amounts[:index]
