@@ -29,19 +29,25 @@ def _replace(owner: object, name: str, value: object) -> None:
 
 def _intent_after_dispatch() -> None:
     """The intent is written when the answer begins, since 'that is early enough'."""
-    intend, step = attempt.Attempt._intend, attempt.Attempt._step
+    begin, intend = attempt.Attempt.__init__, attempt.Attempt._intend
 
     async def later(self: attempt.Attempt) -> None:
         pass
 
-    def late(self: attempt.Attempt, name: str) -> None:
-        if name == "first_byte":
-            with contextlib.suppress(StopIteration):
-                intend(self).send(None)
-        step(self, name)
+    def begun(self: attempt.Attempt, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        step = self._step
+
+        def late(name: str) -> None:
+            if name == "first_byte":
+                with contextlib.suppress(StopIteration):
+                    intend(self).send(None)
+            step(name)
+
+        self._step = late
 
     _replace(attempt.Attempt, "_intend", later)
-    _replace(attempt.Attempt, "_step", late)
+    _replace(attempt.Attempt, "__init__", begun)
 
 
 def _lease_never_synced() -> None:
