@@ -16,7 +16,6 @@ from llmgov.ledger import charging
 from llmgov.ledger.commands import Carried, Leased, Returned, SpoolRecord
 from llmgov.ledger.messages import Event, Intent, LeaseReturn, Refused, Settlement, Violated
 from llmgov.money import MicroUsd
-from llmgov_sidecar.fresh import Fresh
 from llmgov_sidecar.spool import Position, Spool, SpoolFullError
 
 
@@ -30,9 +29,6 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(
     Leased | Returned | Carried | Intent | Settlement | Refused | Violated | _Copy
 )
-
-_FRESH_BYTES: Final = 256 * 1024
-"""Records of events that are kept in memory until they are delivered: those of some hundred requests."""
 
 _EVENTS: Final = (Intent, Settlement, Refused, Violated)
 
@@ -59,7 +55,6 @@ class Journal:
         self._intents: dict[str, Intent] = {}
         self._returns: dict[tuple[str, int], Returned] = {}
         self._spool = Spool(folder, segment_bytes, capacity, self._carry)
-        self._fresh = Fresh(_FRESH_BYTES)
         self.first_own = self._spool.end.segment
         self.wake = asyncio.Event()
 
@@ -140,12 +135,7 @@ class Journal:
 
     def events(self, position: Position | None, limit: int) -> tuple[tuple[Event, ...], Position]:
         """The next events from `position` (`None`: the beginning), and the position behind them."""
-        fresh = self._fresh.take(position, self._spool.end)
-        if fresh is not None:
-            return fresh, self._spool.end
         raw, behind = self._spool.read(position or self._spool.first, limit)
-        if behind == self._spool.end:
-            self._fresh.begin(behind)
         records = map(_DECODER.decode, raw)
         return tuple([record for record in records if isinstance(record, _EVENTS)]), behind
 
@@ -159,10 +149,7 @@ class Journal:
         self._spool.close()
 
     def _append(self, record: SpoolRecord) -> Position:
-        payload = _ENCODER.encode(record)
-        position = self._spool.append(payload)
-        if isinstance(record, _EVENTS):
-            self._fresh.add(record, len(payload))
+        position = self._spool.append(_ENCODER.encode(record))
         self.wake.set()
         return position
 
