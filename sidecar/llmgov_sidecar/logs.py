@@ -1,6 +1,6 @@
 """Logs as JSON lines: one for each request and each event worth knowing; never a prompt, an answer or a key.
 
-Lines are gathered for a moment and written together, since a write for each request would be a tenth of its cost.
+Lines are gathered for a moment, encoded and written together: one by one they would be a tenth of a request's cost.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from llmgov.instants import Instant
 
 _ENCODER: Final = msgspec.json.Encoder()
 _FLUSH_SECONDS: Final = 0.2
-_FLUSH_BYTES: Final = 64 * 1024
+_FLUSH_LINES: Final = 256
 
 
 class Log:
@@ -26,8 +26,7 @@ class Log:
         self._clock = clock
         self._always = always
         self._heads: dict[tuple[str, str], bytes] = {}
-        self._lines: list[bytes] = []
-        self._size = 0
+        self._lines: list[tuple[Instant, str, str, dict[str, Any]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def info(self, event: str, **fields: Any) -> None:
@@ -49,23 +48,23 @@ class Log:
             self._timer.cancel()
             self._timer = None
         if self._lines:
-            self._stream.write(b"".join(self._lines))
+            lines, self._lines = self._lines, []
+            self._stream.write(b"".join([self._line(*line) for line in lines]))
             self._stream.flush()
-            self._lines.clear()
-            self._size = 0
 
     def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        rest = b"," + _ENCODER.encode(fields)[1:] if fields else b"}"
-        line = b'{"time":"%b",%b%b\n' % (_time(self._clock()), self._head(level, event), rest)
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size >= _FLUSH_BYTES or level != "info":
+        self._lines.append((self._clock(), level, event, fields))
+        if len(self._lines) >= _FLUSH_LINES or level != "info":
             self.flush()
         elif self._timer is None:
             try:
                 self._timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self.flush)
             except RuntimeError:  # no loop yet, or none any more
                 self.flush()
+
+    def _line(self, now: Instant, level: str, event: str, fields: dict[str, Any]) -> bytes:
+        rest = b"," + _ENCODER.encode(fields)[1:] if fields else b"}"
+        return b'{"time":"%b",%b%b\n' % (_time(now), self._head(level, event), rest)
 
     def _head(self, level: str, event: str) -> bytes:
         """What all lines of an event have in common, without the braces."""

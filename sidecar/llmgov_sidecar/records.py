@@ -5,7 +5,6 @@ and recorded as one event with that count, so that no flood fills the spool.
 """
 
 import asyncio
-import collections
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -14,22 +13,19 @@ import msgspec
 
 from llmgov.instants import Instant
 from llmgov.ledger.messages import Epoch, Refused, Settlement, Subject, Violated
-from llmgov.policy.decision import ApprovalRequest, Evaluation, Violation
+from llmgov.policy.decision import ApprovalRequest, Violation
 from llmgov.wire.events import Refusal
 from llmgov_sidecar.journal import Journal
 from llmgov_sidecar.logs import Log
 from llmgov_sidecar.metrics import Metrics
 from llmgov_sidecar.passage import Passage, RefusedError
+from llmgov_sidecar.tally import Ended, Settled, Tally
 
 SINGLY = 20
 """Refusals of one kind that are recorded one by one in a second."""
 
 KINDS = 256
 """Kinds of refusals that are told apart in a second; beyond them all count as one."""
-
-
-SENTENCES = 128
-"""Different ways to fare among the policies that are gathered before they are brought down to words."""
 
 
 class Sequence:
@@ -59,7 +55,7 @@ class Records:
         self._kinds: dict[tuple[str, ...], int] = {}
         self._floods: dict[tuple[str, ...], Refused] = {}
         self._lost = 0
-        self._evaluations: collections.Counter[tuple[Evaluation, ...]] = collections.Counter()
+        self._tally = Tally(metrics)
 
     def refused(self, passage: Passage, refused: RefusedError, status: int) -> None:
         """A request that was not dispatched."""
@@ -81,8 +77,7 @@ class Records:
         """An attempt has ended."""
         subject = passage.subject()
         passage.cost += settlement.cost
-        self._metrics.outcomes.add(settlement.outcome.value)
-        self._metrics.llm_cost.observe(settlement.cost, subject.provider, subject.model)
+        self._tally.settled(Settled(settlement.outcome, settlement.cost, subject.provider, subject.model))
         if settlement.overrun:
             self._metrics.overruns.add(subject.provider, subject.model)
             self._log.warning(
@@ -90,20 +85,13 @@ class Records:
             )
 
     def evaluated(self, passage: Passage) -> None:
-        """Policies were looked at: counted together, since most requests fare alike; singly when somebody asks."""
-        if passage.decision is None:
-            return
-        self._evaluations[passage.decision.evaluations] += 1
-        if len(self._evaluations) > SENTENCES:
-            self.count_evaluations()
+        """Policies were looked at."""
+        if passage.decision is not None:
+            self._tally.evaluated(passage.decision.evaluations)
 
-    def count_evaluations(self) -> None:
-        """Bring the metric up to date."""
-        for evaluations, amount in self._evaluations.items():
-            for one in evaluations:
-                if one.applied:
-                    self._metrics.evaluations.add(one.policy, one.kind, _outcome(one.outcome), amount=amount)
-        self._evaluations.clear()
+    def count(self) -> None:
+        """Bring the metrics up to date."""
+        self._tally.count()
 
     def count_violations(self, violations: tuple[Violation, ...]) -> None:
         """For the metrics."""
@@ -116,19 +104,15 @@ class Records:
         subject = passage.subject()
         duration = self._clock() - passage.began
         exchange = passage.exchange
-        operation = passage.operation or "none"
-        self._metrics.http_requests.add(operation, str(passage.status))
-        self._metrics.http_duration.observe(duration, operation)
-        self._metrics.http_size.observe(exchange.bytes_out, operation)
-        if passage.operation:
-            self._metrics.llm_requests.add(subject.provider, subject.model, passage.operation, decision)
+        operation, status, provider, model = passage.operation, passage.status, subject.provider, subject.model
+        self._tally.ended(Ended(operation, status, decision, provider, model, duration, exchange.bytes_out))
         fields: dict[str, Any] = {
             "request_id": passage.request_id,
-            "operation": operation,
-            "provider": subject.provider,
-            "model": subject.model,
+            "operation": operation or "none",
+            "provider": provider,
+            "model": model,
             "user": subject.user,
-            "status": passage.status,
+            "status": status,
             "decision": decision,
             "duration_us": duration,
             "cost_microusd": passage.cost,
@@ -201,8 +185,3 @@ class Records:
             noted = False
         if not noted:
             self._lost += 1
-
-
-def _outcome(outcome: str) -> str:
-    """A bounded word: what follows a colon names the case."""
-    return outcome.partition(":")[0][:40]

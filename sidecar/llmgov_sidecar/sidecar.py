@@ -155,7 +155,7 @@ class Sidecar:
     def _refresh(self) -> None:
         self.metrics.background_failing.value = len(self._tasks.failing)
         self.metrics.spool_bytes.value = self._journal.used
-        self._services.records.count_evaluations()
+        self._services.records.count()
 
     def _define(self, active: Active) -> None:
         """Tell who holds money which limits are in force, and that they do."""
