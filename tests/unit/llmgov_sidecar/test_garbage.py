@@ -28,14 +28,20 @@ def test_a_request_leaves_no_cycles_behind(script: tuple[bytes, ...], body: byte
             client = await w.client()
             assert (await client.ask(world.CHAT, body)).status == status
             await w.on_record()
-            gc.collect()
             gc.disable()
             try:
-                for _ in range(20):
-                    assert (await client.ask(world.CHAT, body)).status == status
-                assert gc.collect() < 20
+                # Timers of the surroundings leave some now and then; what requests leave, they leave each time.
+                found = [await _garbage_of_twenty(client, body, status) for _ in range(3)]
+                assert min(found) < 20
             finally:
                 gc.enable()
                 await client.close()
 
     harness.run(test())
+
+
+async def _garbage_of_twenty(client: harness.Client, body: bytes, status: int) -> int:
+    gc.collect()
+    for _ in range(20):
+        assert (await client.ask(world.CHAT, body)).status == status
+    return gc.collect()
