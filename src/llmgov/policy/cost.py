@@ -194,8 +194,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
             refusal = refusals.unbounded_request(plan.terms.concerned, str(error))
             _refuse(plan, verdict, "unbounded_cost", refusal)
         return Outcome(verdict)
-    cheaper = _cheaper(request, price)
-    within = _within_request_cost(plan, base, per_token, output, verdict, cheaper)
+    within = _within_request_cost(plan, base, per_token, output, verdict, _cheaper(request, price))
     if within is None:
         return Outcome(verdict)
     most, policy = within
@@ -214,7 +213,7 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
         field=limit.field if limit is not None and sets else None,
         asked=limit.value if limit is not None else None,
         policy=policy or plan.terms.limiting or "",
-        cheaper=cheaper,
+        cheaper=_cheaper(request, price),
     )
     if limit is None or not clamped:
         return Outcome(verdict, built, worst_case=built.want)

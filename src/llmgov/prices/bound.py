@@ -31,8 +31,7 @@ def base(facts: CostFacts, price: ModelPrice) -> PicoUsd:
         BoundError: the price lacks a rate, a context window or a tier that the facts ask for.
     """
     text = _text(facts, price)
-    reachable = _reachable(price, (text + facts.audio_tokens) * facts.iterations)
-    return _multiplied(_input(facts, text, reachable), _factor(facts, price)) + _calls(facts, price)
+    return _base(facts, price, text, _reachable(price, (text + facts.audio_tokens) * facts.iterations))
 
 
 def per_output_token(facts: CostFacts, price: ModelPrice) -> PicoUsd:
@@ -44,28 +43,28 @@ def per_output_token(facts: CostFacts, price: ModelPrice) -> PicoUsd:
     if not facts.produces_output:
         return 0
     reachable = _reachable(price, (_text(facts, price) + facts.audio_tokens) * facts.iterations)
-    return _multiplied(_output_rate(reachable) * facts.choices, _factor(facts, price))
+    return _per_output_token(facts, price, reachable)
 
 
 def both(facts: CostFacts, price: ModelPrice) -> tuple[PicoUsd, PicoUsd]:
     """`base` and `per_output_token`, for the work of little more than one of them."""
     text = _text(facts, price)
     reachable = _reachable(price, (text + facts.audio_tokens) * facts.iterations)
-    amount, each = _input(facts, text, reachable), 0
-    factor = _factor(facts, price)
-    if facts.produces_output:
-        each = _multiplied(_output_rate(reachable) * facts.choices, factor)
-    return _multiplied(amount, factor) + _calls(facts, price), each
+    each = _per_output_token(facts, price, reachable) if facts.produces_output else 0
+    return _base(facts, price, text, reachable), each
 
 
-def _input(facts: CostFacts, text: int, reachable: list[_Rates]) -> PicoUsd:
-    """All but the answer's own tokens and the calls, at the list price."""
+def _base(facts: CostFacts, price: ModelPrice, text: int, reachable: list[_Rates]) -> PicoUsd:
     sound, possible = facts.audio_tokens, _UNSEEN if facts.opaque_context else _READ
     inputs = text * _dearest(reachable, (Dimension.INPUT, *facts.cache_writes), possible)
     if sound:
         inputs += sound * _dearest(reachable, (Dimension.INPUT_AUDIO,), (Dimension.CACHED_INPUT_AUDIO,))
     extra = facts.extra_output_tokens * _output_rate(reachable) * facts.choices if facts.extra_output_tokens else 0
-    return inputs * facts.iterations + extra
+    return _multiplied(inputs * facts.iterations + extra, facts, price) + _calls(facts, price)
+
+
+def _per_output_token(facts: CostFacts, price: ModelPrice, reachable: list[_Rates]) -> PicoUsd:
+    return _multiplied(_output_rate(reachable) * facts.choices, facts, price)
 
 
 def _text(facts: CostFacts, price: ModelPrice) -> int:
@@ -96,7 +95,7 @@ def _dearest(reachable: list[_Rates], needed: Collection[Dimension], possible: C
     missing = [dimension.value for dimension in needed if dimension not in reachable[0]]
     if missing:
         raise BoundError(f"the model has no price for {', '.join(sorted(missing))}")
-    return max([rates[dimension] for rates in reachable for dimension in (*needed, *possible) if dimension in rates])
+    return max(rates[dimension] for rates in reachable for dimension in (*needed, *possible) if dimension in rates)
 
 
 def _output_rate(reachable: list[_Rates]) -> PicoUsd:
@@ -112,13 +111,8 @@ def _calls(facts: CostFacts, price: ModelPrice) -> PicoUsd:
     return sum(count * price.rates[dimension] for dimension, count in facts.calls.items())
 
 
-def _multiplied(amount: PicoUsd, factor: int) -> PicoUsd:
-    return -(-amount * factor // multiplier.ONE**2)
-
-
-def _factor(facts: CostFacts, price: ModelPrice) -> int:
-    """The dearest tier and region, in parts per million of a million."""
+def _multiplied(amount: PicoUsd, facts: CostFacts, price: ModelPrice) -> PicoUsd:
     tier = multiplier.dearest_tier(price, facts.service_tier)
     if tier is None:
         raise BoundError(f"the model has no price for the service tier {facts.service_tier}")
-    return tier * multiplier.dearest_region(price)
+    return -(-amount * tier * multiplier.dearest_region(price) // multiplier.ONE**2)

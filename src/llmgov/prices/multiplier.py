@@ -32,7 +32,7 @@ def dearest_tier(price: ModelPrice, asked: str | None) -> int | None:
     capacity may be served as the standard one, so no request is bounded below the list price.
     """
     if asked in (None, "auto"):
-        return max([ONE, *[price.service_tiers.get(tier, ONE) for tier in UNASKED]])
+        return max(ONE, *(price.service_tiers.get(tier, ONE) for tier in UNASKED))
     multiplier = of_tier(price, asked)
     return None if multiplier is None else max(ONE, multiplier)
 

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgov import money, prices
-from llmgov.prices import bound
 from llmgov.snapshot import ContextTier, Dimension, ModelPrice
 from llmgov.wire.events import CostFacts, Usage
 
@@ -201,14 +200,6 @@ def attempts(draw: st.DrawFn) -> tuple[CostFacts, ModelPrice, int, Usage]:
     echoes = [None, "default", "flex", "priority"] if asked in (None, "auto") else [None, "default", asked]
     usage = Usage(counts, service_tier=draw(st.sampled_from(echoes)), region=draw(st.sampled_from([None, "us", "eu"])))
     return given_facts, price, maximum, usage
-
-
-@settings(max_examples=60)
-@given(attempts())
-def test_both_halves_at_once_are_the_halves(attempt: tuple[CostFacts, ModelPrice, int, Usage]) -> None:
-    given_facts, price, _, _ = attempt
-    halves = prices.base(given_facts, price), prices.per_output_token(given_facts, price)
-    assert bound.both(given_facts, price) == halves
 
 
 @settings(max_examples=150)
