@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from llmgov.wire import lenient, reports, sse
+from llmgov.wire import reports, sse, stream
 from llmgov.wire.anthropic import answer, usage
 from llmgov.wire.events import Delta, DeltaKind, Frame, Text, TextRole, Usage
 
@@ -16,34 +16,17 @@ _DELTAS = {
 _CONTROLS = frozenset({"type", "signature", "encrypted_content"})
 
 
-class MessageReader:
+class MessageReader(stream.Reader):
     """Reads one stream."""
 
     def __init__(self) -> None:
-        self._splitter = sse.Splitter()
+        super().__init__()
         self._open: dict[int, dict[str, None]] = {}
         self._report: dict[str, Any] = {}
         self._output_told = False
         self._model: str | None = None
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete with these bytes.
-
-        Raises:
-            sse.StreamError: a frame is too long to buffer.
-        """
-        return [self._frame(event) for event in self._splitter.feed(data)]
-
-    def end(self) -> list[Frame]:
-        """What the stream left unfinished."""
-        return [self._frame(event) for event in self._splitter.end()]
-
-    def _frame(self, event: sse.Event) -> Frame:
-        if event.data is None:
-            return Frame(event.raw)
-        parsed = lenient.decode_object(event.data)
-        if parsed is None:
-            return Frame(event.raw, full=lenient.unreadable(event.data))
+    def _object(self, event: sse.Event, parsed: dict[str, Any]) -> Frame:
         return self._event(event.raw, parsed, str(parsed.get("type", event.name)))
 
     def _event(self, raw: bytes, parsed: dict[str, Any], type_: str) -> Frame:

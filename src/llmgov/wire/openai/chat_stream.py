@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from llmgov.wire import lenient, sse
+from llmgov.wire import sse, stream
 from llmgov.wire.events import Delta, DeltaKind, Frame, Request
 from llmgov.wire.openai import usage
 
@@ -11,7 +11,7 @@ _CONTROLS = frozenset({"role", "id", "type", "name"})
 _DONE = b"[DONE]"
 
 
-class ChatReader:
+class ChatReader(stream.Reader):
     """Reads one stream. A chunk that only the proxy asked for (`include_usage`) is marked `hidden`.
 
     A choice is closed by the chunk that finishes it, or, where that still says something (as some compatible servers'
@@ -19,31 +19,15 @@ class ChatReader:
     """
 
     def __init__(self, request: Request) -> None:
-        self._splitter = sse.Splitter()
+        super().__init__()
         self._hide_usage = not request.wants_usage
         self._open: dict[int, dict[str, None]] = {}
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete with these bytes.
+    def _mark(self, raw: bytes, data: bytes) -> Frame | None:
+        return Frame(raw, closes=self._close_all(), terminal=True) if data.startswith(_DONE) else None
 
-        Raises:
-            sse.StreamError: a frame is too long to buffer.
-        """
-        return [self._frame(event) for event in self._splitter.feed(data)]
-
-    def end(self) -> list[Frame]:
-        """What the stream left unfinished."""
-        return [self._frame(event) for event in self._splitter.end()]
-
-    def _frame(self, event: sse.Event) -> Frame:
-        if event.data is None:
-            return Frame(event.raw)
-        if event.data.startswith(_DONE):
-            return Frame(event.raw, closes=self._close_all(), terminal=True)
-        chunk = lenient.decode_object(event.data)
-        if chunk is None:
-            return Frame(event.raw, full=lenient.unreadable(event.data))
-        return self._chunk(event.raw, chunk)
+    def _object(self, event: sse.Event, parsed: dict[str, Any]) -> Frame:
+        return self._chunk(event.raw, parsed)
 
     def _chunk(self, raw: bytes, chunk: dict[str, Any]) -> Frame:
         choices = chunk.get("choices")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from llmgov.wire import lenient, sse
+from llmgov.wire import sse, stream
 from llmgov.wire.events import Delta, DeltaKind, Frame, Text, TextRole
 from llmgov.wire.openai import answer, usage
 
@@ -39,33 +39,17 @@ _CONTROLS = frozenset(
 )
 
 
-class ResponsesReader:
+class ResponsesReader(stream.Reader):
     """Reads one stream."""
 
     def __init__(self) -> None:
-        self._splitter = sse.Splitter()
+        super().__init__()
         self._open: dict[str, None] = {}
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete with these bytes.
+    def _mark(self, raw: bytes, data: bytes) -> Frame | None:
+        return Frame(raw, closes=self._close_all()) if data.startswith(b"[DONE]") else None
 
-        Raises:
-            sse.StreamError: a frame is too long to buffer.
-        """
-        return [self._frame(event) for event in self._splitter.feed(data)]
-
-    def end(self) -> list[Frame]:
-        """What the stream left unfinished."""
-        return [self._frame(event) for event in self._splitter.end()]
-
-    def _frame(self, event: sse.Event) -> Frame:
-        if event.data is None:
-            return Frame(event.raw)
-        if event.data.startswith(b"[DONE]"):
-            return Frame(event.raw, closes=self._close_all())
-        parsed = lenient.decode_object(event.data)
-        if parsed is None:
-            return Frame(event.raw, full=lenient.unreadable(event.data))
+    def _object(self, event: sse.Event, parsed: dict[str, Any]) -> Frame:
         return self._event(event.raw, parsed, str(parsed.get("type", event.name)))
 
     def _event(self, raw: bytes, parsed: dict[str, Any], type_: str) -> Frame:
