@@ -51,13 +51,22 @@ def format_amount(amount: MicroUsd) -> str:
     return f"{sign}{units}.{decimals}"
 
 
+def in_usd(units: int, nano_usd: int) -> MicroUsd:
+    """Millionths of a currency in micro-USD, rounded down, so that a limit never grows on the way."""
+    return units * nano_usd // NANO_PER_UNIT
+
+
+def in_currency(amount: MicroUsd, nano_usd: int) -> int:
+    """Micro-USD in millionths of a currency, rounded down."""
+    return amount * NANO_PER_UNIT // nano_usd
+
+
 def show(amount: MicroUsd, currency: str = "USD", nano_usd: int = NANO_PER_UNIT, *, up: bool = False) -> str:
     """Micro-USD as people read it: `$5.00`, `4.60 EUR`; `nano_usd` is what one unit of the currency is worth in
     billionths of a USD. Rounded down to millionths, or `up`, as a cost is."""
     if currency == "USD":
         return f"${format_amount(amount)}"
-    converted = -(-amount * NANO_PER_UNIT // nano_usd) if up else amount * NANO_PER_UNIT // nano_usd
-    return show_units(converted, currency)
+    return show_units(-in_currency(-amount, nano_usd) if up else in_currency(amount, nano_usd), currency)
 
 
 def show_units(units: int, currency: str) -> str:

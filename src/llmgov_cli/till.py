@@ -14,7 +14,6 @@ from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, Window,
 from llmgov.policy.decision import Charge, CostPlan, Decision
 
 _ATTEMPT = "attempt"
-_NANO_PER_UNIT = 1_000_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ def _standing(charge: Charge, spent: Mapping[str, str], now: Instant) -> Standin
         start=span.start,
         end=span.end,
         nano_usd=account.nano_usd,
-        spent=money.parse_amount(amount) * account.nano_usd // _NANO_PER_UNIT,
+        spent=money.in_usd(money.parse_amount(amount), account.nano_usd),
     )
     return Standing(charge, window, ceilings.limit(account, account.nano_usd))
 

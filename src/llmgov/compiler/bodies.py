@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from llmgov import instants, snapshot
+from llmgov import instants, money, snapshot
 from llmgov.compiler import currencies
 from llmgov.resources import bodies, durations, prices, settings
 
@@ -96,9 +96,7 @@ def _compliance(body: bodies.Compliance, compliance_days: int) -> snapshot.Compl
     approval = body.require_approval_for or bodies.RequireApprovalFor()
     return snapshot.Compliance(
         require_audit=bool(body.require_audit),
-        approve_cost_above=None
-        if approval.cost_above is None
-        else currencies.micro_usd(approval.cost_above, currencies.NANO_USD),
+        approve_cost_above=None if approval.cost_above is None else money.parse_amount(approval.cost_above),
         sensitive_models=approval.sensitive_models or (),
         retention_days=_retention(body, compliance_days),
         log_all_requests=bool(body.log_all_requests),

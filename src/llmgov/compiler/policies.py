@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Iterator
 
-from llmgov import problems, resources, snapshot
-from llmgov.compiler import applying, bodies, codes, costs, currencies, fragments, templates
+from llmgov import money, problems, resources, snapshot
+from llmgov.compiler import applying, bodies, codes, costs, fragments, templates
 from llmgov.compiler.world import World
 from llmgov.resources import bodies as written
 from llmgov.resources import policy
@@ -55,7 +55,7 @@ def _name(body: written.Body) -> str:
 def _fragment(source: Source, world: World) -> fragments.Fragment:
     given, body = source.resource, source.body
     reach = applying.reach(given, world)
-    nano_usd = world.rates[body.currency] if isinstance(body, written.CostLimit) else currencies.NANO_USD
+    nano_usd = world.rates[body.currency] if isinstance(body, written.CostLimit) else money.NANO_PER_UNIT
     return fragments.Fragment(
         where=reach.where,
         policy=snapshot.Policy(

@@ -24,7 +24,7 @@ class Ceiling(NamedTuple):
 
 def limit(account: Account, nano_usd: int) -> MicroUsd:
     """The account's limit in micro-USD at a window's rate, rounded down."""
-    return account.limit * nano_usd // money.NANO_PER_UNIT
+    return money.in_usd(account.limit, nano_usd)
 
 
 def ceiling(account: Account, window: Window, opened: frozenset[int]) -> Ceiling:

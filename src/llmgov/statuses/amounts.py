@@ -7,8 +7,6 @@ from llmgov.instants import Instant
 from llmgov.ledger import ceilings, rows, windows
 from llmgov.money import MicroUsd
 
-_NANO = 1_000_000_000
-
 
 def of_window(account: snapshot.Account, window: rows.Window, opened: frozenset[int], now: Instant) -> dict[str, Any]:
     """`spent`, `held`, `remaining`, `percent`, `used`, `forecast`, `window`, `state` and `target` of `AccountStatus`.
@@ -65,4 +63,4 @@ def _forecast(window: rows.Window, now: Instant) -> MicroUsd:
 
 def _shown(amount: MicroUsd, window: rows.Window) -> str:
     """Micro-USD in the account's currency, at the rate that the window began with."""
-    return money.format_amount(amount * _NANO // window.nano_usd)
+    return money.format_amount(money.in_currency(amount, window.nano_usd))

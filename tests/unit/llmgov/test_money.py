@@ -57,3 +57,10 @@ def test_a_sum_of_prices_is_rounded_up_and_only_once(pico: int) -> None:
 def test_a_threshold_is_never_reached_late(amount: int, percent: int) -> None:
     exact = decimal.Decimal(amount) * percent / 100
     assert exact - 1 < money.share(amount, percent) <= exact
+
+
+@hypothesis.given(st.integers(0, money.MAX_AMOUNT), st.integers(1, 10**12))
+def test_neither_way_between_currencies_makes_money(amount: int, nano_usd: int) -> None:
+    exact = decimal.Decimal(amount) * nano_usd / 10**9
+    assert exact - 1 < money.in_usd(amount, nano_usd) <= exact
+    assert money.in_usd(money.in_currency(amount, nano_usd), nano_usd) <= amount
