@@ -8,7 +8,7 @@ from llmgov.ledger import approvals
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.rows import ApprovalRow
 from llmgov.ledger.store import Store
-from llmgov.snapshot import Approval, Denial
+from llmgov.snapshot import Directory
 from llmgov_hub.recorder import Recorder
 
 
@@ -53,14 +53,11 @@ class Approvals:
 
         return await self._store.transact(self._recorder.lock(Lock(approvals=(id_,)), [shape]), step)
 
-    async def for_directory(self) -> tuple[Approval, ...]:
-        """The approvals of requests that may be used now."""
-        return approvals.for_directory(await self._store.approvals(), self._clock())
-
-    async def denials(self) -> tuple[Denial, ...]:
-        """What was denied lately, so that who asks again learns it."""
-        return approvals.denials(await self._store.approvals(), self._clock())
-
-    async def stopped_models(self) -> frozenset[str]:
-        """Models (`provider/model`) that cost more than was held and wait for an acknowledgement."""
-        return approvals.stopped_models(await self._store.approvals())
+    async def directory(self) -> Directory:
+        """What sidecars have to know: approvals that may be used, late denials, stopped models."""
+        rows, now = await self._store.approvals(), self._clock()
+        return Directory(
+            approvals=approvals.for_directory(rows, now),
+            denials=approvals.denials(rows, now),
+            stopped=tuple(sorted(approvals.stopped_models(rows))),
+        )

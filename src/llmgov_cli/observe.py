@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import datetime
 import pathlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
@@ -91,6 +92,4 @@ def _by_namespace(workloads: Iterable[str]) -> dict[str, int]:
 
 def now() -> Instant:
     """The machine's clock, for commands that only look."""
-    import datetime
-
     return instants.from_datetime(datetime.datetime.now(datetime.UTC))

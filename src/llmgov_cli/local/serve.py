@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from llmgov import snapshot
+from llmgov.ledger.rows import ApprovalState
 from llmgov.ledger.store import StoreError
 from llmgov.policy.decision import Workload
 from llmgov_cli import audit_keys, audit_sources, errors, prices
@@ -106,7 +107,7 @@ class Serving:
         if loaded.rejected:
             raise errors.CommandError("the folder is not valid:\n  " + "\n  ".join(loaded.rejected))
         self._prepare_sidecars()
-        self._directory = await self._current_directory()
+        self._directory = await self._hub.approvals.directory()
         await self._put_in_force(loaded)
         await self._start_sidecars()
         self._write_run(())
@@ -229,23 +230,15 @@ class Serving:
 
     async def refresh_approvals(self) -> None:
         """Take up the approvals of requests and the stopped models that are in the ledger now."""
-        directory = await self._current_directory()
+        directory = await self._hub.approvals.directory()
         if directory != self._directory:
             self._directory = directory
             await self._hand_out()
 
-    async def _current_directory(self) -> snapshot.Directory:
-        approvals = self._hub.approvals
-        return snapshot.Directory(
-            approvals=await approvals.for_directory(),
-            denials=await approvals.denials(),
-            stopped=tuple(sorted(await approvals.stopped_models())),
-        )
-
     async def approve_all(self) -> int:
         """Approve all that is pending; how many there were."""
         await self.delivered()
-        pending = [row for row in await self._hub.approvals.list() if row.state.value == "pending"]
+        pending = [row for row in await self._hub.approvals.list() if row.state is ApprovalState.PENDING]
         for row in pending:
             await self._hub.approvals.approve(row.id, ACTOR, "approved by the traffic file")
         await self.refresh_approvals()

@@ -103,16 +103,16 @@ async def test_a_requests_approval_is_asked_for_granted_and_used_once(store: Sto
     (pending,) = await services.approvals.list()
     assert (pending.kind, pending.state, pending.digest) == (ApprovalKind.REQUEST, ApprovalState.PENDING, "digest")
     assert (pending.requested_by, pending.summary) == ("jane", "gpt-4o for $3")
-    assert await services.approvals.for_directory() == ()
+    assert (await services.approvals.directory()).approvals == ()
 
     await services.approvals.approve(pending.id, "root", "fine")
-    (open_one,) = await services.approvals.for_directory()
+    (open_one,) = (await services.approvals.directory()).approvals
     assert (open_one.id, open_one.digest) == (pending.id, "digest")
     assert (await records(store))[-1].kind == "approvalDecided"
 
     lent = await services.lease(LeaseRequest(ledgers.epoch(), 1, (), (), pending.id))
     assert isinstance(lent, LeaseGrant)
-    assert await services.approvals.for_directory() == ()
+    assert (await services.approvals.directory()).approvals == ()
     again = await services.lease(LeaseRequest(ledgers.epoch(), 2, (), (), pending.id))
     assert not isinstance(again, LeaseGrant)
     await services.deliver([refused("a/3", "digest")])
@@ -145,12 +145,12 @@ async def test_the_latest_denials_are_told_in_one_line_until_they_expire(store: 
         await services.approvals.deny(approval_id(f"digest{number}"), "root", reason)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(approvals, "MAX_DENIALS", 2)
-        first, second = await services.approvals.denials()
+        first, second = (await services.approvals.directory()).denials
     assert (first.id, first.digest) == (approval_id("digest2"), "digest2")
     assert first.reason == ("not this month " + 300 * "x")[:200]
     assert (second.digest, second.reason) == ("digest1", "")
     assert first.expires == NOW + approvals.PENDING_LIFE
-    assert await hub(store, first.expires).approvals.denials() == ()
+    assert (await hub(store, first.expires).approvals.directory()).denials == ()
 
 
 @on_every_store
@@ -167,13 +167,13 @@ async def test_a_model_that_overran_is_stopped_until_acknowledged(store: Store) 
     services = hub(store)
     overrun = msgspec.structs.replace(ledgers.settlement("a/1", 2 * USD), overrun=True)
     await services.deliver([ledgers.intent("a/1", USD), overrun])
-    assert await services.approvals.stopped_models() == {"openai/gpt-4o"}
+    assert frozenset((await services.approvals.directory()).stopped) == {"openai/gpt-4o"}
     (row,) = await services.approvals.list()
     await services.approvals.approve(row.id, "root")
-    assert await services.approvals.stopped_models() == frozenset()
+    assert frozenset((await services.approvals.directory()).stopped) == frozenset()
     again = msgspec.structs.replace(overrun, id="a/2")
     await services.deliver([ledgers.intent("a/2", USD), again])
-    assert await services.approvals.stopped_models() == {"openai/gpt-4o"}
+    assert frozenset((await services.approvals.directory()).stopped) == {"openai/gpt-4o"}
 
 
 @on_every_store

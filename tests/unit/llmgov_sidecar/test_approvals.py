@@ -35,7 +35,7 @@ async def approved(body: bytes, accounts: Sequence[Account]) -> AsyncIterator[tu
         await made.on_record()
         (pending,) = await made.hub.approvals.list()
         await made.hub.approvals.approve(pending.id, "admin")
-        known = world.Directory(approvals=await made.hub.approvals.for_directory())
+        known = world.Directory(approvals=(await made.hub.approvals.directory()).approvals)
         document = world.document(made.provider.url, SENSITIVE, accounts, FAILING_OPEN)
         await made.sidecar.configuration.apply(document, known, world.KEYS)
         await client.close()

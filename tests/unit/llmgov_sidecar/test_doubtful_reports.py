@@ -43,11 +43,11 @@ def test_what_cannot_be_billed_costs_the_hold_and_stops_the_model_until_approved
             (violation,) = (await made.only(Violated)).violations
             assert settlement.stop in violation.message
             assert (await client.ask(world.CHAT, world.chat())).status == 403
-            assert await made.hub.approvals.stopped_models() == {"openai/gpt-4o"}
+            assert frozenset((await made.hub.approvals.directory()).stopped) == {"openai/gpt-4o"}
             (approval,) = await made.hub.approvals.list()
             assert settlement.stop in approval.summary
             await made.hub.approvals.approve(approval.id, "root")
-            assert await made.hub.approvals.stopped_models() == frozenset()
+            assert frozenset((await made.hub.approvals.directory()).stopped) == frozenset()
             await client.close()
 
     harness.run(main())

@@ -534,7 +534,7 @@ def test_an_approval_that_was_used_already_is_asked_for_anew_at_once() -> None:
             (pending,) = await made.hub.approvals.list()
             assert f"`llmgov approvals approve {pending.id}`" in json.loads(first.body)["error"]["message"]
             await made.hub.approvals.approve(pending.id, "admin")
-            opened = world.Directory(approvals=await made.hub.approvals.for_directory())
+            opened = world.Directory(approvals=(await made.hub.approvals.directory()).approvals)
             await made.sidecar.configuration.apply(world.document(made.provider.url, [sensitive]), opened, world.KEYS)
             assert (await client.ask(world.CHAT, world.chat())).status == 200
             stale = await client.ask(world.CHAT, world.chat())
