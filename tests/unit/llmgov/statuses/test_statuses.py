@@ -150,6 +150,7 @@ def test_a_resource_with_an_error_is_neither_accepted_nor_ready_and_says_what_to
     assert _conditions(status)["Accepted"] == ("False", "UnknownTeam")
     assert _conditions(status)["Ready"] == ("False", "UnknownTeam")
     assert status["conditions"][0]["message"] == "spec.target.team: names no Team; create it"
+    assert status["conditions"][1]["message"] == "spec.target.team: names no Team; create it"
 
 
 @pytest.mark.parametrize(("running", "enforced", "reason"), [(2, "False", "InProgress"), (3, "True", "Enforced")])
@@ -166,6 +167,52 @@ def test_a_policy_is_enforced_where_every_concerned_sidecar_runs_it(running: int
     assert (status["sidecarsEnforcing"], status["sidecars"]) == (running, 3)
     assert _conditions(status)["Enforced"] == (enforced, reason)
     assert _conditions(status)["Ready"][0] == enforced
+
+
+WARNED = problems.Problem(
+    "PatternSlow", problems.ResourceRef("LLMPolicy", "models", "root"), "", "", "", problems.Severity.WARNING
+)
+BROKEN = problems.Problem("UnknownModel", problems.ResourceRef("LLMPolicy", "models", "root"), "spec", "is", "mend it")
+
+
+@pytest.mark.parametrize(
+    ("found", "running", "ready", "message"),
+    [
+        pytest.param(
+            (), 0, ("False", "InProgress"), "0 of 3 sidecars enforce generation 4; waiting for 3", id="on no sidecar"
+        ),
+        pytest.param(
+            (), 2, ("False", "InProgress"), "2 of 3 sidecars enforce generation 4; waiting for 1", id="on most of them"
+        ),
+        pytest.param((), 3, ("True", "Ready"), "", id="on all of them"),
+        pytest.param(
+            (WARNED,),
+            2,
+            ("False", "InProgress"),
+            "2 of 3 sidecars enforce generation 4; waiting for 1",
+            id="a warning is not what is awaited",
+        ),
+        pytest.param((WARNED,), 3, ("True", "Ready"), "", id="a warning holds nothing up"),
+        pytest.param((BROKEN,), 2, ("False", "UnknownModel"), "spec: is; mend it", id="an error comes before the rest"),
+    ],
+)
+def test_ready_says_by_itself_what_is_awaited(
+    found: tuple[problems.Problem, ...], running: int, ready: tuple[str, str], message: str
+) -> None:
+    policy = POLICY.model_copy(update={"metadata": POLICY.metadata.model_copy(update={"generation": 4})})
+    observed = Observed(
+        NOON_10TH,
+        START,
+        problems=found,
+        sidecars={"a": 3},
+        enforcing={"a": running},
+        concerned={"root/models": frozenset({"a"})},
+    )
+    status = kinds.status(policy, observed)
+    condition = next(each for each in status["conditions"] if each["type"] == "Ready")
+    assert (condition["status"], condition["reason"]) == ready
+    assert condition["message"] == message
+    assert {each["observedGeneration"] for each in status["conditions"]} == {4} == {status["observedGeneration"]}
 
 
 def test_a_policy_counts_its_violations_and_shows_the_last_ten() -> None:
