@@ -121,16 +121,23 @@ def _violations(outcome: whatif.Outcome) -> str:
     return tables.render(["violation of", "action", "reason", "path", "dry run"], rows)
 
 
+def _amounts(standing: till.Standing) -> tuple[str, str]:
+    """Limit and spend, in the currency that the limit was written in."""
+    account, window = standing.charge.account, standing.window
+    return money.show_units(account.limit, account.currency), money.show(
+        window.spent, account.currency, window.nano_usd
+    )
+
+
 def _accounts(outcome: whatif.Outcome) -> str:
     rows = [
         [
             str(standing.charge.account.target),
             standing.charge.account.source,
-            money.format_amount(standing.limit),
-            money.format_amount(standing.window.spent),
+            *_amounts(standing),
             instants.to_rfc3339(standing.window.end),
             "yes" if standing.charge.enforced else "no",
         ]
         for standing in outcome.accounts
     ]
-    return tables.render(["account", "limited by", "limit usd", "spent usd", "resets", "enforced"], rows)
+    return tables.render(["account", "limited by", "limit", "spent", "resets", "enforced"], rows)

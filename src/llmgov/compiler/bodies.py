@@ -67,7 +67,12 @@ def _cost_limit(body: bodies.CostLimit, source: str, nano_usd: int) -> snapshot.
         clamp=body.clamp,
         max_request_cost=None if most is None else currencies.micro_usd(most, nano_usd),
         fallback_price=None if body.fallback_price is None else _fallback(body.fallback_price, source),
+        written=None if most is None or body.currency == "USD" else _written(most, body.currency, nano_usd),
     )
+
+
+def _written(amount: str, currency: str, nano_usd: int) -> snapshot.Written:
+    return snapshot.Written(money.parse_amount(amount), currency, nano_usd)
 
 
 def _fallback(price: prices.FallbackPrice, source: str) -> snapshot.ModelPrice:

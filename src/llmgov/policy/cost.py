@@ -247,8 +247,19 @@ def _within_request_cost(
             verdict.passed(rule, f"output maximum at most {tokens}")
         else:
             cost = money.round_up(base + (output.most if output.fixed else output.least) * per_token)
-            refusal = refusals.request_too_dear(rule.id, limit, cost, tokens if tokens > 0 else None, cheaper)
+            refusal = _too_dear(rule, limit, cost, tokens if tokens > 0 else None, cheaper)
             verdict.refuse(rule, "request_too_dear", refusal)
             if rule.acts:
                 return None
     return most, policy
+
+
+def _too_dear(rule: Rule[CostLimit], limit: MicroUsd, cost: MicroUsd, fits: int | None, cheaper: str) -> Refusal:
+    """In the currency that the limit was written in, at the rate that it was turned into micro-USD with."""
+    written = rule.body.written
+    if written is None:
+        most, needed = money.show(limit), money.show(cost)
+    else:
+        most = money.show_units(written.units, written.currency)
+        needed = money.show(cost, written.currency, written.nano_usd, up=True)
+    return refusals.request_too_dear(rule.id, most, refusals.with_tier(needed, cheaper), fits)

@@ -4,9 +4,8 @@ A message begins with `llmgov:`, names the policy and, where there is one, the p
 matched value, and ends in what to do. Which status and shape it takes is the wire format's business.
 """
 
-from llmgov import instants, money
+from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.money import MicroUsd
 from llmgov.snapshot import Denial
 from llmgov.wire.events import Reason, Refusal
 
@@ -177,15 +176,12 @@ def with_tier(amount: str, cheaper: str) -> str:
     return f"{amount} at the dearest service tier (`{cheaper}` costs less)" if cheaper else amount
 
 
-def request_too_dear(
-    policy: str, limit: MicroUsd, cost: MicroUsd, fitting: int | None = None, cheaper: str = ""
-) -> Refusal:
-    """One request whose worst case is above a policy's `maxRequestCost`."""
+def request_too_dear(policy: str, limit: str, cost: str, fitting: int | None = None) -> Refusal:
+    """One request whose worst case is above a policy's `maxRequestCost`; both are shown amounts."""
     advice = f"set an output maximum of at most {fitting} tokens" if fitting else "send less or use a cheaper model"
     return _denied(
         policy,
-        f"policy {policy} allows {money.show(limit)} a request and this one may cost"
-        f" {with_tier(money.show(cost), cheaper)}; {advice}",
+        f"policy {policy} allows {limit} a request and this one may cost {cost}; {advice}",
     )
 
 

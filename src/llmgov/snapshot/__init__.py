@@ -58,6 +58,7 @@ from llmgov.snapshot.policies import (
     Policy,
     RateLimit,
     Subject,
+    Written,
 )
 from llmgov.snapshot.prices import (
     ContextTier,
@@ -122,6 +123,7 @@ __all__ = [
     "Team",
     "Threshold",
     "ThresholdAction",
+    "Written",
     "account_key",
     "approval_id",
     "decode",

@@ -89,10 +89,22 @@ class ContentFilter(Struct, frozen=True, tag="contentFilter"):
     notify: tuple[Audience, ...] = ()
 
 
+class Written(Struct, frozen=True):
+    """An amount as its author wrote it: millionths of a currency, one unit of which is `nano_usd` billionths of a USD.
+
+    Messages show it, and what is compared with it, in that currency; what is compared is micro-USD.
+    """
+
+    units: int
+    currency: str
+    nano_usd: int
+
+
 class CostLimit(Struct, frozen=True, tag="costLimit"):
     """Bounds of one request's cost and output; the amounts over time of the same policy are in the `Account`s.
 
-    `clamp` false forbids lowering a request's output maximum: it is refused instead.
+    `clamp` false forbids lowering a request's output maximum: it is refused instead. `written` is `max_request_cost`
+    where it was not written in USD.
     """
 
     max_output_tokens: int | None = None
@@ -100,6 +112,7 @@ class CostLimit(Struct, frozen=True, tag="costLimit"):
     clamp: bool = True
     max_request_cost: MicroUsd | None = None
     fallback_price: "ModelPrice | None" = None
+    written: Written | None = None
 
 
 class ModelAccess(Struct, frozen=True, tag="modelAccess"):

@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -57,9 +58,33 @@ def test_a_refusal_for_want_of_money_shows_the_accounts(tmp_path: pathlib.Path) 
     assert "Request:   chat.completions openai/test-model by default/default for ann\n" in out
     assert "Refusal:   budget_exceeded: llmgov: Budget/llm-governance/users has $0.00 left" in out
     assert rows(out, "ACCOUNT") == [
-        ["organization", "Budget/llm-governance/everything", "100.00", "12.50", "2026-04-01T00:00:00Z", "yes"],
-        ["user", "Budget/llm-governance/users", "1.00", "1.00", "2026-04-01T00:00:00Z", "yes"],
+        ["organization", "Budget/llm-governance/everything", "$100.00", "$12.50", "2026-04-01T00:00:00Z", "yes"],
+        ["user", "Budget/llm-governance/users", "$1.00", "$1.00", "2026-04-01T00:00:00Z", "yes"],
     ]
+
+
+EUROS = """
+apiVersion: llmgov.dev/v1alpha1
+kind: GovernanceSettings
+metadata: {name: default}
+spec: {currencyRates: [{currency: EUR, usd: "1.08"}]}
+---
+apiVersion: llmgov.dev/v1alpha1
+kind: LLMPolicy
+metadata: {name: euros, namespace: llm-governance}
+spec:
+  costLimit: {currency: EUR, maxRequestCost: "0.007", clamp: false, limits: [{period: Day, amount: "5"}]}
+"""
+
+
+def test_a_cost_limit_in_euros_is_told_in_euros_and_compared_in_dollars(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "euros.yaml").write_text(EUROS)
+    asked = {"request": {"model": "test-model", "prompt": "x", "maxTokens": 4000}, "time": TIME}
+    _, out = run(tmp_path, asked)
+    assert re.search(r"euros allows 0\.007 EUR a request and this one may cost 0\.0074\d* EUR; ", out)
+    asked["request"] = {"model": "test-model", "prompt": "x", "maxTokens": 10}
+    _, out = run(tmp_path, asked | {"spent": {"euros": "2.50"}})
+    assert ["llm-governance/euros", "5.00 EUR", "2.50 EUR"] in [row[1:4] for row in rows(out, "ACCOUNT")]
 
 
 @pytest.mark.parametrize(

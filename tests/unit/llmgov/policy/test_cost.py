@@ -19,6 +19,7 @@ from llmgov.snapshot import (
     Settings,
     Target,
     TargetKind,
+    Written,
 )
 from llmgov.wire.events import CostFacts, Operation, Reason, Refused, Request, SetNumber
 from tests.support.policies import GPT, configure, decide, policy, request
@@ -157,6 +158,24 @@ def test_a_request_above_the_maximum_for_one_is_told_what_would_fit() -> None:
         " set an output maximum of at most 750 tokens"
     )
     assert decide(configured, request("x" * 1000, asked=750)).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        pytest.param(
+            Written(10_000, "EUR", 1_080_000_001), "0.01 EUR a request and this one may cost 0.020834 EUR", id="euros"
+        ),
+        pytest.param(
+            Written(1_000_000, "JPY", 6_700_003), "1.00 JPY a request and this one may cost 3.358208 JPY", id="yen"
+        ),
+    ],
+)
+def test_a_maximum_in_another_currency_is_shown_as_written_and_the_cost_rounded_up(written: Written, said: str) -> None:
+    limit = CostLimit(max_request_cost=money.in_usd(written.units, written.nano_usd), written=written)
+    refusal = decide(configure(policy(limit, "dear")), request("x" * 1000, asked=2000)).refusal
+    assert refusal is not None
+    assert f"llmgov: policy ns/dear allows {said}; " in refusal.message
 
 
 def test_the_maximum_for_one_request_lowers_an_output_that_the_client_left_open() -> None:

@@ -235,7 +235,7 @@ CALLS: list[tuple[Callable[..., Refusal], tuple[object, ...]]] = [
     (refusals.approval_denied, ("ns/p", "why", Denial("a-1", "d", 9))),
     (refusals.budget_exhausted, ("Budget/ns/b", "$5.00", "$1.00 left", 0, 250)),
     (refusals.budget_exhausted, ("Budget/ns/b", "$5.00", "$0.00 left", 0)),
-    (refusals.request_too_dear, ("ns/p", 1, 2)),
+    (refusals.request_too_dear, ("ns/p", "$1.00", "$2.00")),
     (refusals.output_too_long, ("ns/p", 10, 5, "max_tokens")),
     (refusals.unknown_price, ("ns/p", "m")),
     (refusals.unbounded_cost, ("ns/p", "tools[0]", "why")),
