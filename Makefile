@@ -38,6 +38,7 @@ run: setup ## Govern real SDK traffic with examples/01-quickstart (ARGS=--once: 
 	@$(BIN)/llmgov local examples/01-quickstart --play $(ARGS)
 
 test: check ## Run every check and test; ends with what this machine could not run
+	@sh tests/support/install.sh
 	@$(BIN)/pytest -n auto --dist loadgroup
 
 check: .venv/.setup-dev ## Formatting, lint, types, import contracts, stale generated files
