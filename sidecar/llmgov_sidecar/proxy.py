@@ -19,9 +19,10 @@ from llmgov.wire import formats, malformed, route, splice
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Format, Reason, ReplaceText, Request, Route
 from llmgov_sidecar import headers, http1, server
-from llmgov_sidecar.attempt import Attempt, Services
+from llmgov_sidecar.attempt import Attempt
 from llmgov_sidecar.configuration import Active, Configuration
 from llmgov_sidecar.passage import UNMETERED, Passage, RefusedError
+from llmgov_sidecar.services import Services
 from llmgov_sidecar.turns import Turns
 
 _PAUSE = 0.25

@@ -15,7 +15,6 @@ from llmgov.ledger.messages import Epoch, Settlement
 from llmgov.policy.decision import Workload
 from llmgov_sidecar import server, volume
 from llmgov_sidecar.admin import Admin
-from llmgov_sidecar.attempt import Services
 from llmgov_sidecar.calls import Calls
 from llmgov_sidecar.configuration import Active, Configuration
 from llmgov_sidecar.delivery import Delivery
@@ -27,6 +26,7 @@ from llmgov_sidecar.metrics import Metrics
 from llmgov_sidecar.passage import Observer
 from llmgov_sidecar.proxy import Proxy
 from llmgov_sidecar.records import Records, Sequence
+from llmgov_sidecar.services import Services
 from llmgov_sidecar.settings import Settings
 from llmgov_sidecar.tasks import Tasks
 from llmgov_sidecar.turns import Turns

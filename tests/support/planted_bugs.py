@@ -13,7 +13,7 @@ from llmgov.ledger import epochs, replay, settling
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Epoch, Intent, Settlement
 from llmgov.ledger.rows import EpochRow, Window
-from llmgov_sidecar import attempt, journal
+from llmgov_sidecar import attempt, entry, journal
 
 
 def plant(name: str) -> None:
@@ -29,9 +29,9 @@ def _replace(owner: object, name: str, value: object) -> None:
 
 def _intent_after_dispatch() -> None:
     """The intent is written when the answer begins, since 'that is early enough'."""
-    begin, intend = attempt.Attempt.__init__, attempt.Attempt._intend
+    begin, intend = attempt.Attempt.__init__, entry.Entry.begin
 
-    async def later(self: attempt.Attempt) -> None:
+    async def later(self: entry.Entry) -> None:
         pass
 
     def begun(self: attempt.Attempt, *arguments: Any, **named: Any) -> None:
@@ -41,12 +41,12 @@ def _intent_after_dispatch() -> None:
         def late(name: str) -> None:
             if name == "first_byte":
                 with contextlib.suppress(StopIteration):
-                    intend(self).send(None)
+                    intend(self._entry).send(None)
             step(name)
 
         self._step = late
 
-    _replace(attempt.Attempt, "_intend", later)
+    _replace(entry.Entry, "begin", later)
     _replace(attempt.Attempt, "__init__", begun)
 
 

@@ -1,0 +1,125 @@
+"""The money of one attempt: set aside before it is put on record (design section 5, step 5).
+
+Where nothing limits it, or what limits it cannot be reached and may be passed over, nothing is charged, and the hold
+only says what the attempt may cost.
+"""
+
+import msgspec
+
+from llmgov.ledger import billing, telling
+from llmgov.ledger.commands import Held
+from llmgov.ledger.messages import Charged, LeaseRefusal, Why
+from llmgov.ledger.purse import Wish
+from llmgov.money import MicroUsd
+from llmgov.policy import refusals
+from llmgov.policy.decision import Action, ApprovalRequest, Charge, Decision, Violation
+from llmgov.snapshot import Approval, OnFailure
+from llmgov_sidecar.leasing import NoMoneyError
+from llmgov_sidecar.passage import Passage, RefusedError
+from llmgov_sidecar.services import Services
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """What is set aside; `ticket` names it at the purse where it is `leased`.
+
+    `tightest` is the account that has the least left, where that is less than was wanted; `over` are accounts beyond a
+    percentage of their limit that is not enforced.
+    """
+
+    amount: MicroUsd
+    charged: tuple[Charged, ...] = ()
+    leased: bool = False
+    tightest: str = ""
+    ticket: str = ""
+    over: dict[str, int] = {}
+
+
+NOTHING = Hold(0)
+
+
+async def set_aside(services: Services, passage: Passage, decision: Decision) -> Hold:
+    """The worst case of a decided request, from every account that it is charged to.
+
+    Raises:
+        RefusedError: there is not enough, or nobody can say and it must be known.
+    """
+    plan = decision.plan
+    accounts, least, want = (plan.accounts, plan.least, plan.want) if plan is not None else ((), 0, 0)
+    enforced = _any_enforced(accounts)
+    if not enforced:
+        # Nobody's limit keeps a client's own maximum within what the ledger's columns can sum.
+        least, want = min(least, billing.MAX_COST), min(want, billing.MAX_COST)
+    if not accounts and decision.approval is None:
+        return Hold(want)
+    ticket = str(next(services.tickets))
+    try:
+        answer = await _lend(services, Wish(ticket, accounts, least, want, decision.path, _approval(decision)))
+    except NoMoneyError as error:
+        if _fails_open(services, passage, decision, enforced=enforced):
+            return Hold(min(want, billing.MAX_COST))
+        raise RefusedError(refusals.unavailable(str(error))) from error
+    if isinstance(answer, LeaseRefusal):
+        raise _out_of_money(answer, decision)
+    return Hold(answer.amount, answer.charged, True, answer.tightest, ticket, answer.over)
+
+
+def found_over(hold: Hold, decision: Decision) -> list[Violation]:
+    """What is to be noted of accounts beyond what is not enforced."""
+    return [_over(decision, key, percent) for key, percent in hold.over.items()]
+
+
+def _any_enforced(accounts: tuple[Charge, ...]) -> bool:
+    for one in accounts:  # noqa: SIM110 - a generator would cost as much as what it goes over
+        if one.enforced:
+            return True
+    return False
+
+
+def _approval(decision: Decision) -> str | None:
+    return decision.approval.id if decision.approval is not None else None
+
+
+async def _lend(services: Services, wish: Wish) -> Held | LeaseRefusal:
+    """Money, and the approval with it: also where nothing is charged, an approval is used up at the hub."""
+    if services.leasing is None:
+        raise NoMoneyError("the ledger is out of reach")
+    return await services.leasing.hold(wish)
+
+
+def _fails_open(services: Services, passage: Passage, decision: Decision, *, enforced: bool) -> bool:
+    assert passage.active is not None
+    open_ = passage.active.runtime.settings.ledger_unavailable is OnFailure.OPEN
+    # An approval is good for one attempt, and only the ledger knows whether it is still unused.
+    allowed = decision.approval is None and (open_ or not enforced)
+    if allowed:
+        services.log.warning("passed without a lease", request_id=passage.request_id)
+    return allowed
+
+
+def _over(decision: Decision, key: str, percent: int) -> Violation:
+    accounts = decision.plan.accounts if decision.plan is not None else ()
+    source = next((charge.account.source for charge in accounts if charge.key == key), key)
+    message = f"llmgov: {source} is above {percent} % of its limit, which is not enforced"
+    return Violation(source, Action.DENY, f"threshold:{percent}", message, dry_run=True)
+
+
+def _out_of_money(refusal: LeaseRefusal, decision: Decision) -> RefusedError:
+    plan, approval, asks = decision.plan, decision.approval, decision.approval_request
+    match refusal.why:
+        case Why.APPROVAL if approval is not None and asks is not None and refusal.approval == approval.id:
+            return _used_up(approval, asks)
+        case Why.APPROVAL:
+            action, reason = Action.REQUIRE_APPROVAL, f"threshold:{refusal.threshold}"
+        case Why.EXHAUSTED:
+            action, reason = Action.DENY, "budget_exhausted"
+        case _:
+            return RefusedError(refusals.unavailable("this sidecar's place at the ledger was taken by a newer one"))
+    assert plan is not None, "no account refuses what charges none"
+    told = telling.told(refusal, plan)
+    return RefusedError(told, (Violation(told.policy or refusal.source, action, reason, told.message),))
+
+
+def _used_up(approval: Approval, asks: ApprovalRequest) -> RefusedError:
+    told = refusals.approval_used(asks.policy, approval.id)
+    violation = Violation(asks.policy, Action.REQUIRE_APPROVAL, "approval_used", told.message)
+    return RefusedError(told, (violation,), asks)
