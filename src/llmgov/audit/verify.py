@@ -55,7 +55,7 @@ class Verifier:
 
     def unreadable(self, where: str, why: str) -> None:
         """What stands at `where` is neither record nor checkpoint."""
-        self._findings.tampered("Unreadable", "", 0, f"{where}: {why}")
+        self._findings.tampered("EntryUnreadable", "", 0, f"{where}: {why}")
 
     def cut(self, why: str) -> None:
         """The export itself ends before its end."""

@@ -15,7 +15,9 @@ from llmgov_cli import absences, manifests, reference
 
 ROOT = pathlib.Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "troubleshooting.md").read_text()
-PROBLEMS, _, REFUSED = TEXT.partition("## Refused requests")
+PROBLEMS, REFUSED, CONDITIONS, AUDIT = re.split(
+    r"^## (?:Refused requests|Conditions|Audit findings)$", TEXT, flags=re.MULTILINE
+)
 _CODE = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)+")
 _EXAMPLE = re.compile(r"^### (\w+)$(?:(?!^#).)*?^```text\n(.+?)\n```$", re.DOTALL | re.MULTILINE)
 
@@ -107,3 +109,83 @@ def test_every_reason_of_a_refusal_has_a_heading_with_its_status() -> None:
         assert section.strip().startswith(f"Status {status}.")
         assert "**The application's developer:** " in section
         assert "**The administrator:** " in section
+
+
+def test_no_two_headings_share_an_anchor() -> None:
+    assert len(_headings(TEXT)) == len({heading.lower() for heading in _headings(TEXT)})
+
+
+def _trees(folder: str) -> list[ast.Module]:
+    return [ast.parse(path.read_text()) for path in sorted((ROOT / folder).glob("*.py"))]
+
+
+def _findings() -> dict[str, str]:
+    """Codes that a verification may find, and the outcome that each makes."""
+    found = {}
+    for node in (node for tree in _trees("src/llmgov/audit") for node in ast.walk(tree)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=method), args=[ast.Constant(value=str(code)), *_]):
+                if (outcome := method.lstrip("_")) in ("tampered", "truncated"):
+                    assert found.setdefault(code, outcome) == outcome
+            case _:
+                pass
+    return found
+
+
+def test_every_finding_of_the_audit_has_a_heading_with_its_outcome_and_what_to_do() -> None:
+    assert {"RecordChanged", "SumsDiffer", "BalanceDiffers", "AnchorAhead"} <= _findings().keys()
+    assert _headings(AUDIT) == sorted(_findings())
+    for code, outcome in _findings().items():
+        section = AUDIT.split(f"### {code}\n", 1)[1].split("\n#", 1)[0]
+        assert section.strip().startswith(f"{outcome.capitalize()}. ")
+        assert "**What to do:** " in section
+
+
+def test_findings_are_made_with_a_code_that_is_written_out() -> None:
+    """One that a variable names would not be seen by the test above; only those that hand it on may."""
+    handed_on = [node for tree in _trees("src/llmgov/audit") for node in ast.walk(tree) if _hands_on(node)]
+    assert len(handed_on) == 2
+
+
+def _hands_on(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(attr="tampered" | "truncated" | "_tampered" | "_truncated"), args=[first, *_]):
+            return not isinstance(first, ast.Constant)
+        case _:
+            return False
+
+
+def _reasons() -> set[str]:
+    """The reasons of conditions that are no problem's code: what is written where a reason is chosen or given."""
+    given: list[ast.expr] = []
+    for node in (node for tree in _trees("src/llmgov/statuses") for node in ast.walk(tree)):
+        match node:
+            case ast.Call(func=ast.Name(id="condition") | ast.Attribute(attr="condition"), args=[_, _, reason, *_]):
+                given.append(reason)
+            case ast.Assign(targets=[ast.Name(id="reason")], value=value):
+                given.append(value)
+            case _:
+                pass
+    words = [node.value for each in given for node in ast.walk(each) if isinstance(node, ast.Constant)]
+    return {word for word in words if isinstance(word, str) and word[:1].isupper()}
+
+
+def test_every_reason_of_a_condition_has_a_heading_and_says_what_to_do() -> None:
+    assert {"Accepted", "InProgress", "LimitReached"} <= _reasons()
+    assert sorted(_headings(CONDITIONS)) == sorted(_reasons())
+    assert CONDITIONS.count("**What to do:** ") == len(_reasons())
+
+
+def test_every_state_of_an_account_is_on_the_page() -> None:
+    made = ast.parse((ROOT / "src/llmgov/statuses/amounts.py").read_text())
+    state = next(node for node in ast.walk(made) if isinstance(node, ast.FunctionDef) and node.name == "state")
+    words = [
+        node.value
+        for returned in ast.walk(state)
+        if isinstance(returned, ast.Return) and returned.value is not None
+        for node in ast.walk(returned.value)
+        if isinstance(node, ast.Constant)
+    ]
+    listed = re.findall(r"^\| `(\w+)` \|", CONDITIONS, re.MULTILINE)
+    assert len(words) == 4
+    assert sorted(listed) == sorted(str(word) for word in words)

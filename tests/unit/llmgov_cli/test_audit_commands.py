@@ -96,11 +96,11 @@ def test_an_untouched_folder_is_ok(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "code", "text"),
     [
-        ("UPDATE records SET data = CAST('x' AS BLOB) WHERE kind = 'refused'", 3, "Unreadable: record 5 of hub-0"),
+        ("UPDATE records SET data = CAST('x' AS BLOB) WHERE kind = 'refused'", 3, "EntryUnreadable: record 5 of hub-0"),
         ("DELETE FROM records WHERE writer = 'hub-0' AND seq = 3", 3, "RecordMissing: record 3 of hub-0 is missing"),
         ("DELETE FROM records WHERE writer = 'hub-0' AND seq > 4", 4, "records 5 to 5 of hub-0 are signed for"),
         ("DELETE FROM checkpoints", 4, "NothingSigned"),
-        ("UPDATE checkpoints SET data = CAST('x' AS BLOB) WHERE position = 2", 3, "Unreadable: checkpoint 2"),
+        ("UPDATE checkpoints SET data = CAST('x' AS BLOB) WHERE position = 2", 3, "EntryUnreadable: checkpoint 2"),
         ("DELETE FROM attempts WHERE id = 'pod:1/1'", 3, "settled attempts: the ledger has 2, the records say 3"),
     ],
 )
