@@ -43,6 +43,7 @@ class MemoryStore:
         self._spends: dict[tuple[str, str], Spend] = {}
         self._checkpoints: list[bytes] = []
         self._parts: dict[tuple[str, str, Instant], PartRow] = {}
+        self._edition = 0
 
     async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
         self._open()
@@ -67,6 +68,7 @@ class MemoryStore:
             returns=rows.returns.intersection(lock.returns),
             events=rows.events.intersection(lock.events),
             in_force=self._in_force() if lock.configuration else {},
+            edition=self._edition if lock.configuration or lock.edition else 0,
             head=None if lock.writer is None else self._head(lock.writer),
         )
         for intent in (*lock.intents, *(attempt.intent for attempt in book.attempts.values() if attempt.intent)):
@@ -140,6 +142,8 @@ class MemoryStore:
         rows.records.extend(put.records)
         for part in put.parts:
             self._parts[part.part, part.version, part.since] = part
+        if put.edition is not None:
+            self._edition = put.edition
         if put.published is not None:
             self._published = {row.key for row in put.published}
             rows.accounts.update({row.key: row for row in put.published})
@@ -239,6 +243,10 @@ class MemoryStore:
         self._open()
         found = (row for row in self._parts.values() if row.since <= at and (row.until is None or at < row.until))
         return sorted(found, key=lambda row: row.part)
+
+    async def edition(self) -> int:
+        self._open()
+        return self._edition
 
     async def part(self, part: str, version: str) -> PartRow | None:
         self._open()

@@ -136,6 +136,9 @@ class SqliteReader:
             )
         )
 
+    async def edition(self) -> int:
+        return await self._reader.run(sqlite_tables.edition)
+
     async def part(self, part: str, version: str) -> PartRow | None:
         found = await self._reader.run(
             lambda connection: sqlite_tables.PARTS.select(

@@ -165,7 +165,12 @@ ALTER TABLE violations ADD COLUMN request_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE violations ADD COLUMN path TEXT;
 """
 
-MIGRATIONS = (_LEDGER, _WHERE_VIOLATED)
+_EDITION = """
+CREATE TABLE edition (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NOT NULL) STRICT;
+INSERT INTO edition VALUES (1, 0);
+"""
+
+MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -37,6 +37,7 @@ def load(connection: sqlite3.Connection, lock: Lock) -> Book:
         returns={pair for pair in lock.returns if _returned(connection, *pair)},
         events=_known_events(connection, lock),
         in_force=_in_force(connection) if lock.configuration else {},
+        edition=edition(connection) if lock.configuration or lock.edition else 0,
         head=None if lock.writer is None else _head(connection, lock.writer),
     )
     if lock.approval_kinds:
@@ -109,6 +110,11 @@ def _in_force(connection: sqlite3.Connection) -> dict[str, rows.PartRow]:
     return {row.part: row for row in PARTS.select(connection, "WHERE until IS NULL")}
 
 
+def edition(connection: sqlite3.Connection) -> int:
+    """The number of the configuration in force."""
+    return int(connection.execute("SELECT number FROM edition").fetchone()[0])
+
+
 def _head(connection: sqlite3.Connection, writer: str) -> rows.AuditRow | None:
     found = RECORDS.select(connection, "WHERE writer = ? ORDER BY seq DESC LIMIT 1", writer)
     return found[0] if found else None
@@ -154,6 +160,8 @@ def apply(connection: sqlite3.Connection, put: Put) -> None:
     RECORDS.add(connection, put.records)
     KEYS.put(connection, put.keys.values())
     PARTS.put(connection, put.parts)
+    if put.edition is not None:
+        connection.execute("UPDATE edition SET number = ?", (put.edition,))
     if put.published is not None:
         _publish(connection, put.published)
     connection.executemany("INSERT INTO returns (lease, serial) VALUES (?, ?)", sorted(put.returns))

@@ -48,7 +48,9 @@ class Lock:
 
     With a window come its account and its approvals; with a lease its window; with an attempt whose intent is stored,
     or among `intents`, the leases it was charged to and every window of the scopes on its path at that time.
-    `configuration` brings the parts in force, `approval_kinds` all approvals of a kind.
+    `configuration` brings the parts in force, `approval_kinds` all approvals of a kind. Either of `configuration` and
+    `edition` brings the number of the configuration in force; with the latter no other comes into force before the
+    transaction has ended, and any number of transactions may be sure of that at a time.
     """
 
     windows: tuple[WindowLock, ...] = ()
@@ -64,6 +66,7 @@ class Lock:
     writer: str | None = None
     subjects: tuple[str, ...] = ()
     configuration: bool = False
+    edition: bool = False
 
     def with_audit(self, writer: str, subjects: tuple[str, ...]) -> "Lock":
         """The same rows, the head of an audit writer's chain, and the keys of subjects."""
@@ -92,6 +95,7 @@ class Put:
     violations: list[ViolationRow] = dataclasses.field(default_factory=list)
     records: list[AuditRow] = dataclasses.field(default_factory=list)
     parts: list[PartRow] = dataclasses.field(default_factory=list)
+    edition: int | None = None
     published: tuple[AccountRow, ...] | None = None
 
 
@@ -110,6 +114,7 @@ class Book:
     returns: set[tuple[str, int]] = dataclasses.field(default_factory=set)
     events: set[str] = dataclasses.field(default_factory=set)
     in_force: dict[str, PartRow] = dataclasses.field(default_factory=dict)
+    edition: int = 0
     head: AuditRow | None = None
     put: Put = dataclasses.field(default_factory=Put)
 
@@ -141,6 +146,9 @@ class Book:
     def put_event(self, event: str) -> None:
         self.events.add(event)
         self.put.events.add(event)
+
+    def put_edition(self, number: int) -> None:
+        self.edition = self.put.edition = number
 
     def put_record(self, row: AuditRow) -> None:
         self.head = row

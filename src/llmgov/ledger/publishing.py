@@ -27,7 +27,7 @@ def publish(book: Book, parts: Mapping[str, Part], now: Instant) -> list[Change]
     """Put `parts` in force, by name (`organization`, `prices`, `namespace/<name>`); what changed, by name.
 
     A part whose version is in force already stays; one in force that is not named ends. The accounts in the parts
-    become those in force.
+    become those in force, and where anything changed the configuration has a new edition.
     """
     versions = {name: snapshot.version(part) for name, part in parts.items()}
     changes = []
@@ -40,6 +40,8 @@ def publish(book: Book, parts: Mapping[str, Part], now: Instant) -> list[Change]
         if version is not None:
             book.put.parts.append(PartRow(name, version, snapshot.encode(parts[name]), now))
         changes.append(Change(name, version, None if old is None else old.version))
+    if changes:
+        book.put_edition(book.edition + 1)
     book.put.published = tuple(AccountRow(each.key, scope(each, each.key), each) for each in accounts(parts.values()))
     return changes
 

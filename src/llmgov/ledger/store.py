@@ -98,6 +98,10 @@ class Reader(Protocol):
         """The configuration in force at `at`, by part."""
         ...
 
+    async def edition(self) -> int:
+        """The number of the configuration in force: it grows with each that comes into force; 0 before the first."""
+        ...
+
     async def part(self, part: str, version: str) -> PartRow | None:
         """One version of a part, whenever it was in force."""
         ...

@@ -355,6 +355,16 @@ async def test_every_version_of_a_part_is_kept_with_its_time(store: Store) -> No
     assert (await look(store, Lock())).in_force == {}
 
 
+@on_every_store
+async def test_a_transaction_that_asks_for_the_edition_learns_which_configuration_is_in_force(store: Store) -> None:
+    assert await store.edition() == 0
+    for number in (1, 2):
+        await store.transact(Lock(configuration=True), lambda book: book.put_edition(book.edition + 1))
+        assert await store.edition() == number
+        assert (await look(store, Lock(edition=True))).edition == number
+    assert (await look(store, Lock())).edition == 0
+
+
 async def publish(store: Store, *accounts: AccountRow) -> None:
     def step(book: Book) -> None:
         book.put.published = accounts
