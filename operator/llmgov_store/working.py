@@ -1,0 +1,188 @@
+"""The rows that transactions work on, in memory, indexed by how a `Lock` names them.
+
+The memory store keeps all of its ledger in one. The PostgreSQL store fills one with what the transactions of a batch
+named, lets their steps run on it one after the other, and then writes what all of them put at once. So both see a
+step's effects by the same rules, and neither searches all accounts for one.
+"""
+
+import collections
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias, TypeVar
+
+from llmgov.instants import Instant
+from llmgov.ledger.book import Book, Lock, Put, WindowId
+from llmgov.ledger.messages import Intent
+from llmgov.ledger.rows import ApprovalRow, AuditRow, LeaseRow, LeaseState, PartRow, Spend, Window
+from llmgov.ledger.store import StoreError
+from llmgov.money import MicroUsd
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Summed: TypeAlias = tuple[str, Instant, Instant]
+"""A scope, and from when (inclusive) to when (exclusive) its spends are summed."""
+
+
+class WorkingSet:
+    """Rows by identity, and what finds them otherwise.
+
+    Which rows it has to hold for a step to see what it should: all that `Lock` promises for the step's lock. What a
+    step puts refers to rows of its own lock only, so that what a later step of a batch is promised is here, too.
+    """
+
+    def __init__(self) -> None:
+        self.rows = Put()
+        self.heads: dict[str, AuditRow] = {}
+        self.in_force: dict[str, PartRow] = {}
+        self.edition = 0
+        self.summed: dict[Summed, MicroUsd] = {}
+        """What the spends that are not among `rows` add up to, where there are such."""
+        self._spends: dict[str, dict[str, Spend]] = collections.defaultdict(dict)
+        self._windows: dict[str, dict[WindowId, None]] = collections.defaultdict(dict)
+        self._unfinished: dict[str, dict[str, None]] = collections.defaultdict(dict)
+        self._approvals: dict[WindowId, dict[str, None]] = collections.defaultdict(dict)
+
+    def load(self, lock: Lock) -> Book:
+        """What `lock` names."""
+        rows = self.rows
+        book = Book(
+            leases={row.id: row for row in self._leases(lock)},
+            epochs=_pick(rows.epochs, lock.holders),
+            attempts=_pick(rows.attempts, lock.attempts),
+            approvals=_pick(rows.approvals, lock.approvals),
+            keys=_pick(rows.keys, lock.subjects),
+            returns=rows.returns.intersection(lock.returns),
+            events=rows.events.intersection(lock.events),
+            in_force=dict(self.in_force) if lock.configuration else {},
+            edition=self.edition if lock.configuration or lock.edition else 0,
+            head=None if lock.writer is None else self.heads.get(lock.writer),
+        )
+        for intent in (*lock.intents, *(attempt.intent for attempt in book.attempts.values() if attempt.intent)):
+            self._load_intent(book, intent)
+        if lock.approval_kinds:
+            book.approvals.update((row.id, row) for row in rows.approvals.values() if row.kind in lock.approval_kinds)
+        for lease in book.leases.values():
+            self._load_window(book, (lease.account, lease.window_start))
+        self._load_windows(book, lock)
+        return book
+
+    def _leases(self, lock: Lock) -> Iterator[LeaseRow]:
+        yield from _pick(self.rows.leases, lock.leases).values()
+        for holder in lock.leases_of:
+            yield from self.unfinished(holder)
+
+    def _load_intent(self, book: Book, intent: Intent) -> None:
+        scopes = dict.fromkeys(intent.subject.path)
+        for part in intent.charged:
+            if part.lease in self.rows.leases:
+                book.leases[part.lease] = self.rows.leases[part.lease]
+            if part.key in self.rows.accounts:
+                book.accounts[part.key] = self.rows.accounts[part.key]
+                scopes[self.rows.accounts[part.key].scope] = None
+        for scope in scopes:
+            for window in self.windows_of(scope):
+                if intent.at in window.span:
+                    self._load_window(book, (window.account, window.start))
+
+    def _load_window(self, book: Book, key: WindowId) -> None:
+        book.windows[key] = self.rows.windows[key]
+        book.accounts[key[0]] = self.rows.accounts[key[0]]
+
+    def _load_windows(self, book: Book, lock: Lock) -> None:
+        for wanted in lock.windows:
+            key = (wanted.account, wanted.span.start)
+            if key in self.rows.windows:
+                self._load_window(book, key)
+            else:
+                book.accounts.update(_pick(self.rows.accounts, [wanted.account]))
+                book.backfill[key] = self.spent(wanted.scope, *wanted.span)
+            book.approvals.update((row.id, row) for row in self.approvals_of(key))
+
+    def unfinished(self, holder: str) -> list[LeaseRow]:
+        """The leases of `holder` that have money outstanding, or may still be held from."""
+        return [self.rows.leases[id_] for id_ in self._unfinished.get(holder, ())]
+
+    def windows_of(self, scope: str) -> list[Window]:
+        """All windows of the scope's accounts."""
+        return [self.rows.windows[key] for key in self._windows.get(scope, ())]
+
+    def approvals_of(self, window: WindowId) -> list[ApprovalRow]:
+        """The approvals of one window's thresholds."""
+        return [self.rows.approvals[id_] for id_ in self._approvals.get(window, ())]
+
+    def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
+        """What attempts begun in `[start, end)` cost `scope`."""
+        here = sum(row.cost for row in self._spends.get(scope, {}).values() if start <= row.at < end)
+        return self.summed.get((scope, start, end), 0) + here
+
+    def spends(self) -> list[Spend]:
+        """All spends, by attempt and scope."""
+        found = (row for rows in self._spends.values() for row in rows.values())
+        return sorted(found, key=lambda row: (row.attempt, row.scope))
+
+    def apply(self, put: Put) -> None:
+        """Take what a step put, all or nothing.
+
+        Raises:
+            StoreError: an audit record's number is not above all of its writer.
+        """
+        self._refuse_repeated(put)
+        rows = self.rows
+        rows.accounts.update(put.accounts)
+        if put.published is not None:
+            rows.accounts.update((row.key, row) for row in put.published)
+        rows.epochs.update(put.epochs)
+        rows.attempts.update(put.attempts)
+        rows.keys.update(put.keys)
+        rows.returns.update(put.returns)
+        rows.events.update(put.events)
+        self._apply_indexed(put)
+        self._apply_chains(put)
+        if put.edition is not None:
+            self.edition = put.edition
+
+    def _refuse_repeated(self, put: Put) -> None:
+        last = {writer: head.seq for writer, head in self.heads.items()}
+        for row in put.records:
+            if row.seq <= last.get(row.writer, 0):
+                raise StoreError("an audit record of this writer and number exists already")
+            last[row.writer] = row.seq
+
+    def _apply_indexed(self, put: Put) -> None:
+        for key, window in put.windows.items():
+            self.rows.windows[key] = window
+            self._windows[window.scope][key] = None
+        for id_, lease in put.leases.items():
+            self.rows.leases[id_] = lease
+            if is_unfinished(lease):
+                self._unfinished[lease.holder][id_] = None
+            else:
+                self._unfinished[lease.holder].pop(id_, None)
+        for id_, approval in put.approvals.items():
+            self.rows.approvals[id_] = approval
+            if approval.account:
+                self._approvals[approval.account, approval.window_start][id_] = None
+        for spend in put.spends:
+            self._spends[spend.scope].setdefault(spend.attempt, spend)
+
+    def _apply_chains(self, put: Put) -> None:
+        for record in put.records:
+            self.heads[record.writer] = record
+        for part in put.parts:
+            if part.until is None:
+                self.in_force[part.part] = part
+            elif part.part in self.in_force and self.in_force[part.part].since == part.since:
+                del self.in_force[part.part]
+
+    def forget_key(self, subject: str) -> bool:
+        """Destroy a subject's key; whether there was one."""
+        return self.rows.keys.pop(subject, None) is not None
+
+
+def is_unfinished(row: LeaseRow) -> bool:
+    """Whether a lease has money outstanding, or may still be held from."""
+    return row.outstanding > 0 or row.state is LeaseState.OPEN
+
+
+def _pick(rows: dict[K, V], keys: Iterable[K]) -> dict[K, V]:
+    return {key: rows[key] for key in keys if key in rows}
