@@ -82,7 +82,7 @@ async def _run(
         held = await _play(serving, steps, applications) if steps is not None else True
         if not once:
             await applications.stop()
-            _say_where(serving.ports, serving.metrics, explicit)
+            _say_where(serving.ports, serving.metrics, explicit, serving.trial)
             await _serve(serving, seen)
     return 0 if held else 1
 
@@ -119,12 +119,16 @@ _TABLES: tuple[tuple[str, Callable[[pathlib.Path], int]], ...] = (
 )
 
 
-def _say_where(ports: Mapping[str, int], metrics: Mapping[str, str], explicit: pathlib.Path | None) -> None:
+def _say_where(
+    ports: Mapping[str, int], metrics: Mapping[str, str], explicit: pathlib.Path | None, trial: str | None
+) -> None:
     _say("")
     for workload, port in ports.items():
         _say(f"Applications of {workload} find their providers here; paste this into a shell:")
         variables = players.environment(port)
         _say("".join(f"  export {name}={value}\n" for name, value in variables.items() if "PROXY" not in name.upper()))
+    if trial is not None:
+        _say(f"Or send a request without any SDK:\n  {trial}\n")
     for workload, address in metrics.items():
         _say(f"Metrics of {workload}: {address}")
     _say(f"Look with {', '.join(looking(explicit))}.")

@@ -19,7 +19,7 @@ from llmgov.ledger.rows import ApprovalState
 from llmgov.ledger.store import StoreError
 from llmgov.policy.decision import Workload
 from llmgov_cli import audit_keys, audit_sources, errors, prices
-from llmgov_cli.local import anchor, facts, folder, link, lock, state
+from llmgov_cli.local import anchor, facts, folder, link, lock, state, trial
 from llmgov_cli.mock_provider import server as mock_provider
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.hub import Hub
@@ -216,6 +216,11 @@ class Serving:
     def warnings(self) -> tuple[str, ...]:
         """What of the configuration in force is probably not meant, as sentences."""
         return () if self._loaded is None else self._loaded.warnings
+
+    @property
+    def trial(self) -> str | None:
+        """A line of curl that the configuration in force lets through, `None` where none was found."""
+        return None if self._loaded is None else trial.line(self._loaded.compiled, self.ports)
 
     @property
     def metrics(self) -> dict[str, str]:

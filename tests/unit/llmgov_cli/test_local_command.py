@@ -77,5 +77,5 @@ def test_a_port_that_is_taken_is_said_with_what_to_choose(tmp_path: pathlib.Path
 
 
 def test_where_metrics_are_is_among_what_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    command._say_where({"shop/web": 4010}, {"shop/web": "http://127.0.0.1:9/metrics"}, None)
+    command._say_where({"shop/web": 4010}, {"shop/web": "http://127.0.0.1:9/metrics"}, None, None)
     assert "\nMetrics of shop/web: http://127.0.0.1:9/metrics\n" in capsys.readouterr().out
