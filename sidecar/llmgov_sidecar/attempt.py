@@ -33,7 +33,7 @@ class Attempt:
         self._entry = Entry(services, passage, active, decision)
         self._connection: Connection | None = None
 
-    async def run(self, path: str, method: str) -> bool:
+    async def run(self) -> bool:
         """Carry the attempt out; false where another may do better and nothing has been sent to the client.
 
         Raises:
@@ -45,9 +45,7 @@ class Attempt:
             await self._set_aside()
             self._step("held")
             body = self._edited()
-            message = headers.upstream(
-                method, target, path, self._passage.exchange.head.headers, self._passage.strip, len(body)
-            )
+            head = self._passage.caller.upstream(target, self._passage.strip, len(body))
             await entry.begin()
             connection = self._connection = await self._services.pool.connect(target.origin)
         except RefusedError as refused:
@@ -62,7 +60,7 @@ class Attempt:
             entry.settle_free()
             raise
         try:
-            return await self._dispatch(connection, method, message + body)
+            return await self._dispatch(connection, head + body)
         finally:
             self._connection = None
             self._services.pool.release(target.origin, connection)
@@ -102,14 +100,14 @@ class Attempt:
         message = f"llmgov: {clamp.policy} {does} at most {clamp.value} output tokens; {clamp.field} was set"
         self._entry.notice(Violation(clamp.policy, Action.CLAMP, "max_output_tokens", message, path=clamp.field))
 
-    async def _dispatch(self, connection: Connection, method: str, message: bytes) -> bool:
+    async def _dispatch(self, connection: Connection, message: bytes) -> bool:
         passage, entry = self._passage, self._entry
         passage.dispatched = True
         passage.attempts += 1
         passage.exchange.on_gone = self.leave
         self._step("dispatched")
         try:
-            reply = await connection.ask(method, message)
+            reply = await connection.ask(passage.caller.method, message)
             self._step("first_byte")
             forwarder = Forwarder(passage, connection, self, self._services.settings.answer_bytes)
             return await forwarder.forward(

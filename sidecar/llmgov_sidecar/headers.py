@@ -20,26 +20,25 @@ _NOT_UPSTREAM: Final = _HOP | {
 }  # fmt: skip
 _NOT_DOWNSTREAM: Final = _HOP | {b"content-length", b"alt-svc", b"x-request-id", b"request-id"}
 _OURS: Final = b"x-llmgov-"
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
-def upstream(
-    method: str, target: Target, path: str, headers: tuple[Header, ...], strip: tuple[str, ...], length: int
-) -> bytes:
-    """The head of a request to a provider."""
+def upstream(method: str, target: Target, path: str, headers: tuple[Header, ...], strip: tuple[str, ...]) -> bytes:
+    """The head of a request to a provider, but for its body's length (`with_length`)."""
     dropped = _dropped(strip)
     if hop := http1.connection_tokens(headers):
         dropped |= hop
     kept = [(name, value) for name, value in headers if name not in dropped and not name.startswith(_OURS)]
-    rebuilt: list[Header] = [
-        (b"host", target.origin.authority),
-        *kept,
-        (b"accept-encoding", b"identity"),
-        target.authorization,
-    ]
-    if length or method in ("POST", "PUT", "PATCH"):
-        rebuilt.append((b"content-length", b"%d" % length))
+    rebuilt = [(b"host", target.origin.authority), *kept, (b"accept-encoding", b"identity"), target.authorization]
     line = f"{method} {target.origin.path}{path} HTTP/1.1".encode("ascii")
     return http1.write_head(line, rebuilt)
+
+
+def with_length(head: bytes, method: str, length: int) -> bytes:
+    """`head`, written without a length, for a body of so many bytes."""
+    if not length and method not in _WITH_BODY:
+        return head
+    return b"%bcontent-length: %d\r\n\r\n" % (head[:-2], length)
 
 
 def downstream(reply: http1.ReplyHead, ours: Sequence[Header]) -> tuple[Header, ...]:

@@ -8,7 +8,7 @@ of their own, so that an offered upgrade cannot swallow a body.
 
 import re
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import httptools
 import msgspec
@@ -48,7 +48,11 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """A request's head understood. `length` is the body's bytes, `None` where it is chunked."""
+    """A request's head understood. `length` is the body's bytes, `None` where it is chunked; `headers` are the others.
+
+    `known` keeps what follows from all of it but the length, by the type of what keeps it there: heads of a connection
+    that differ in the length alone share it.
+    """
 
     method: str
     target: str
@@ -56,6 +60,7 @@ class Head(msgspec.Struct, frozen=True):
     length: int | None
     keep_alive: bool
     expects_continue: bool
+    known: dict[type, Any] = msgspec.field(default_factory=dict)
 
 
 class ReplyHead(msgspec.Struct, frozen=True):
@@ -124,7 +129,7 @@ def parse_head(raw: bytes, limits: Limits) -> Head:
     return Head(
         method=method.decode(),
         target=target.decode(),
-        headers=headers,
+        headers=tuple([header for header in headers if header[0] != b"content-length"]),
         length=_body_length(framing, default=0),
         keep_alive=b"close" not in _tokens(framing.get(b"connection")),
         expects_continue=expects,

@@ -8,6 +8,7 @@ from llmgov.instants import Instant
 from llmgov.ledger.messages import Subject
 from llmgov.policy.decision import Action, ApprovalRequest, Clamp, Decision, Principal, Violation, Workload
 from llmgov.wire.events import Format, Refusal, Request
+from llmgov_sidecar.caller import Caller
 from llmgov_sidecar.configuration import Active
 from llmgov_sidecar.server import Exchange
 
@@ -34,6 +35,7 @@ class Passage(msgspec.Struct):
     """What is known of one request; later phases fill in later fields."""
 
     exchange: Exchange
+    caller: Caller
     request_id: str
     began: Instant
     workload: Workload

@@ -12,13 +12,13 @@ from collections.abc import Callable
 import msgspec
 
 from llmgov.ledger.messages import Subject
-from llmgov.policy import access, engine, identity, refusals
+from llmgov.policy import access, engine, refusals
 from llmgov.policy.decision import Action, Decision, Workload
 from llmgov.policy.runtime import Runtime
 from llmgov.wire import formats, malformed, route, splice
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Format, Reason, ReplaceText, Request, Route
-from llmgov_sidecar import headers, http1, server
+from llmgov_sidecar import caller, http1, server
 from llmgov_sidecar.attempt import Attempt
 from llmgov_sidecar.configuration import Active, Configuration
 from llmgov_sidecar.passage import UNMETERED, Passage, RefusedError
@@ -40,7 +40,8 @@ class Proxy:
 
     async def serve(self, exchange: server.Exchange) -> None:
         """Answer one request."""
-        passage = Passage(exchange, _request_id(), self._services.clock(), self._workload)
+        who = caller.of(exchange.head)
+        passage = Passage(exchange, who, _request_id(), self._services.clock(), self._workload, who.found.format)
         exchange.on_gone = _canceller()
         metrics = self._services.metrics
         metrics.http_in_flight.value += 1
@@ -60,26 +61,22 @@ class Proxy:
 
     def fault(self, head: http1.Head | None, fault: http1.MessageError) -> server.Answer:
         """The answer to a message that breaks the rules, in the shape that its path suggests."""
-        found = route.resolve(head.method, head.target, headers.texts(head.headers)) if head is not None else None
-        shape = found.format if found is not None else Format.OPENAI
+        shape = caller.of(head).found.format if head is not None else Format.OPENAI
         refusal, request_id = refusals.unreadable(fault.status, fault.words), _request_id()
         answer = shapes.render(shape, refusal, request_id)
         self._services.records.faulted(request_id, _nobodys(self._workload), refusal, fault.status)
         return server.Answer(fault.status, _encode(answer.headers), answer.body)
 
     async def _answer(self, passage: Passage) -> None:
-        exchange = passage.exchange
-        fields = headers.texts(exchange.head.headers)
-        found = route.resolve(exchange.head.method, exchange.head.target, fields)
-        passage.shape = found.format
+        who = passage.caller
         active = passage.active = self._active()
-        if isinstance(found, route.Unrouted):
-            await self._pass_uncounted(passage, active, found, fields)
+        if isinstance(who.found, route.Unrouted):
+            await self._pass_uncounted(passage, active, who.found)
             return
-        request = passage.request = _understood(found, exchange)
-        passage.operation = found.operation.value
-        self._identify(passage, active.runtime, fields, request.user)
-        await self._govern(passage, active, request, _patience(exchange.head))
+        request = passage.request = _understood(who.found, who.coding, passage.exchange.body)
+        passage.operation = who.found.operation.value
+        self._identify(passage, active, request.user)
+        await self._govern(passage, active, request, who.patience)
 
     def _active(self) -> Active:
         current = self._configuration.current
@@ -89,21 +86,17 @@ class Proxy:
             raise RefusedError(refusals.unavailable("the configuration is older than the settings allow"))
         return current
 
-    def _identify(
-        self, passage: Passage, runtime: Runtime, fields: list[tuple[str, str]], body_user: str | None
-    ) -> None:
-        who = identity.identify(fields, body_user, self._workload, runtime, self._services.clock())
+    def _identify(self, passage: Passage, active: Active, body_user: str | None) -> None:
+        who = passage.caller.identify(active, self._workload, body_user, self._services.clock())
         passage.strip = who.strip
         passage.principal = who.principal
         if who.refusal is not None:
             raise RefusedError(who.refusal)
 
-    async def _pass_uncounted(
-        self, passage: Passage, active: Active, found: route.Unrouted, fields: list[tuple[str, str]]
-    ) -> None:
+    async def _pass_uncounted(self, passage: Passage, active: Active, found: route.Unrouted) -> None:
         """A route that is not governed: refused, unless a policy lists it as unmetered."""
         passage.operation = UNMETERED
-        self._identify(passage, active.runtime, fields, None)
+        self._identify(passage, active, None)
         head, principal = passage.exchange.head, passage.principal
         assert principal is not None
         policy = access.unmetered(head.method, head.target.partition("?")[0], principal, active.runtime)
@@ -113,13 +106,13 @@ class Proxy:
         decision = passage.decision = Decision(Action.ALLOW, provider=plan.provider, path=plan.path)
         if plan.provider is None:
             raise RefusedError(refusals.no_provider(found.format.value, self._workload.namespace))
-        await Attempt(self._services, passage, active, decision, may_retry=False).run(found.upstream_path, head.method)
+        await Attempt(self._services, passage, active, decision, may_retry=False).run()
 
     async def _govern(self, passage: Passage, active: Active, request: Request, patience: int | None) -> None:
         decision = self._decide(passage, active.runtime, request, patience)
         further = [request.model] * decision.retries + list(decision.fallback_models)
         turn = 0
-        while not await self._attempt(passage, active, decision, request, may_retry=bool(further)):
+        while not await self._attempt(passage, active, decision, may_retry=bool(further)):
             passage.exchange.on_gone = _canceller()
             await asyncio.sleep(min(_PAUSE * 2**turn, _LONGEST_PAUSE))
             turn += 1
@@ -143,16 +136,13 @@ class Proxy:
             raise RefusedError(decision.refusal, decision.violations, decision.approval_request)
         return decision
 
-    async def _attempt(
-        self, passage: Passage, active: Active, decision: Decision, request: Request, *, may_retry: bool
-    ) -> bool:
+    async def _attempt(self, passage: Passage, active: Active, decision: Decision, *, may_retry: bool) -> bool:
         """Wait for the turn and make one attempt; what was counted for it in the rate windows is settled with it."""
         try:
             if not await self._turns.wait(decision):
                 policy = next((one.policy for one in decision.violations if not one.dry_run), None)
                 raise RefusedError(refusals.waited_in_vain(policy), decision.violations)
-            attempt = Attempt(self._services, passage, active, decision, may_retry=may_retry)
-            return await attempt.run(request.route.upstream_path, passage.exchange.head.method)
+            return await Attempt(self._services, passage, active, decision, may_retry=may_retry).run()
         finally:
             if passage.dispatched:
                 self._turns.release(decision.rate_keys, passage.tokens)
@@ -193,12 +183,11 @@ def _canceller() -> Callable[[], None]:
     return functools.partial(_cancel, task)
 
 
-def _understood(found: Route, exchange: server.Exchange) -> Request:
-    coding = http1.header(exchange.head.headers, b"content-encoding")
-    if coding is not None and coding.lower() != b"identity":
-        raise RefusedError(refusals.encoded_body(coding.decode("latin-1")))
+def _understood(found: Route, coding: str | None, body: bytes) -> Request:
+    if coding is not None:
+        raise RefusedError(refusals.encoded_body(coding))
     try:
-        return formats.parse_request(found, exchange.body)
+        return formats.parse_request(found, body)
     except malformed.RequestError as error:
         raise RefusedError(error.refusal) from error
 
@@ -207,15 +196,6 @@ def _with_model(request: Request, model: str) -> Request:
     if model == request.model:
         return request
     return msgspec.structs.replace(request, model=model, body=splice.apply(request.body, [ReplaceText("model", model)]))
-
-
-def _patience(head: http1.Head) -> int | None:
-    """How long the client waits at most, in microseconds, where its SDK says so in seconds."""
-    raw = http1.header(head.headers, b"x-stainless-read-timeout")
-    try:
-        return int(float(raw) * 1_000_000) if raw is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _encode(fields: tuple[tuple[str, str], ...]) -> tuple[http1.Header, ...]:

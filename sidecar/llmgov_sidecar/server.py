@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from llmgov_sidecar import http1, tasks
+from llmgov_sidecar import heads, http1, tasks
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -124,7 +124,8 @@ class Connection(asyncio.Protocol):
         self.deadline = _FOREVER
         self._listener = listener
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._buffer = b""
+        self._heads = heads.Heads(listener.bounds.message)
         self._head: http1.Head | None = None
         self._body: http1.Body | None = None
         self._parts: list[bytes] = []
@@ -239,18 +240,23 @@ class Connection(asyncio.Protocol):
         self.deadline = time.monotonic() + seconds
 
     def _receive_head(self, data: bytes) -> None:
-        if not self._buffer:
-            self._wait(self._listener.bounds.head_seconds)
-        self._buffer += data
+        if self._buffer:
+            data = self._buffer + data
         limits = self._listener.bounds.message
-        size = http1.find_head(self._buffer, limits)
+        size = http1.find_head(data, limits)
         if not size:
+            if not self._buffer:
+                self._wait(self._listener.bounds.head_seconds)
+            self._buffer = data
             return
-        raw, rest = bytes(self._buffer[:size]), bytes(self._buffer[size:])
-        self._buffer.clear()
-        self._head = head = http1.parse_head(raw, limits)
+        raw, rest = data[:size], data[size:]
+        self._buffer = b""
+        self._head = head = self._heads.read(raw)
         if head.length is not None and head.length > limits.body:
             raise http1.MessageError(413, f"the body is longer than {limits.body} bytes")
+        if len(rest) == head.length:  # nearly always: all of it is here
+            self._hand_over(head, rest)
+            return
         self._body = http1.ChunkedBody() if head.length is None else http1.LengthBody(head.length)
         if head.expects_continue and not rest and not self._body.done:
             self.write(_CONTINUE)
@@ -259,6 +265,7 @@ class Connection(asyncio.Protocol):
 
     def _receive_body(self, data: bytes) -> None:
         assert self._body is not None
+        assert self._head is not None
         content = self._body.feed(data)
         self._size += len(content)
         if self._size > self._listener.bounds.message.body:
@@ -267,13 +274,12 @@ class Connection(asyncio.Protocol):
             self._parts.append(content)
         self._last = self._last or self._body.excess
         if self._body.done:
-            self._hand_over()
+            self._hand_over(self._head, self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
 
-    def _hand_over(self) -> None:
-        assert self._head is not None
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        exchange = self._exchange = Exchange(self, self._head, body)
-        self._head, self._body, self._parts, self._size = None, None, [], 0
+    def _hand_over(self, head: http1.Head, body: bytes) -> None:
+        exchange = self._exchange = Exchange(self, head, body)
+        self._head, self._body, self._size = None, None, 0
+        self._parts.clear()
         self.deadline = _FOREVER
         self._listener.start(exchange)
 
@@ -289,7 +295,7 @@ class Connection(asyncio.Protocol):
         """Close in a way that lets the client read the answer: a close with unread input would reset it away."""
         self._exchange = None
         self._lingering = True
-        self._buffer.clear()
+        self._buffer = b""
         self._parts.clear()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write_eof()

@@ -31,26 +31,32 @@ Headers = Iterable[tuple[str, str]]
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The principal, or why there is none. `strip` are the headers (lower case) that must not be forwarded."""
+    """The principal, or why there is none. `strip` are the headers (lower case) that must not be forwarded.
+
+    `lasting` says that it follows from the headers, the workload and the configuration alone, whenever that is asked.
+    """
 
     principal: Principal | None
     refusal: Refusal | None = None
     strip: tuple[str, ...] = CREDENTIAL_HEADERS
+    lasting: bool = False
 
 
 def identify(headers: Headers, body_user: str | None, workload: Workload, runtime: Runtime, now: Instant) -> Identity:
     """The principal of a request. Names of headers may be in any case; `body_user` is what the body's `user` says."""
     strip = _strip(runtime.settings.trusted_user_headers)
+    lasting = not (runtime.issuers or runtime.settings.trust_body_user)  # tokens expire
     fields = [(key, value.strip()) for name, value in headers if (key := name.lower()) in strip]
     try:
         proved = _proved([value for name, value in fields if name in CREDENTIAL_HEADERS], runtime, now)
     except TokenError as error:
         if not runtime.observes:
-            return Identity(None, refusals.bad_token(str(error)), strip)
+            return Identity(None, refusals.bad_token(str(error)), strip, lasting)
         proved = None
     if proved is not None:
-        return Identity(principal(workload, runtime, proved, verified=True), strip=strip)
-    return Identity(principal(workload, runtime, _claimed(fields, body_user, runtime), verified=False), strip=strip)
+        return Identity(principal(workload, runtime, proved, verified=True), strip=strip, lasting=lasting)
+    claimed = _claimed(fields, body_user, runtime)
+    return Identity(principal(workload, runtime, claimed, verified=False), strip=strip, lasting=lasting)
 
 
 @functools.lru_cache(maxsize=8)
