@@ -18,18 +18,21 @@ from llmgov.ledger.messages import (
 )
 from llmgov.ledger.store import Store
 from llmgov_hub.approvals import Approvals
+from llmgov_hub.bus import Bus
 from llmgov_hub.configuration import Configuration
 from llmgov_hub.events import Events
 from llmgov_hub.leases import Leases
+from llmgov_hub.memory_bus import MemoryExchange
 from llmgov_hub.outbox import Outbox
-from llmgov_hub.recalls import DEFAULT_WAIT_SECONDS, Recalls
+from llmgov_hub.recalls import DEFAULT_WAIT_ELSEWHERE_SECONDS, DEFAULT_WAIT_SECONDS, Recalls
 from llmgov_hub.recorder import Recorder
 
 
 class Hub:
     """All services over `store`. `clock` is the ledger's; `writer` names the audit chain that its records join.
 
-    Processes that share a chain wait for each other's transactions, so replicas have one each.
+    Processes that share a chain wait for each other's transactions, so replicas have one each. `bus` joins the
+    replicas over one store; who has one runs `configuration.follow`, too.
     """
 
     def __init__(
@@ -38,15 +41,19 @@ class Hub:
         clock: Callable[[], Instant],
         *,
         writer: str = "hub",
+        bus: Bus | None = None,
         recall_wait_seconds: float = DEFAULT_WAIT_SECONDS,
+        recall_wait_elsewhere_seconds: float = DEFAULT_WAIT_ELSEWHERE_SECONDS,
         retention_days: int = chain.DEFAULT_RETENTION_DAYS,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         recorder = Recorder(writer, retention_days=retention_days, entropy=entropy)
-        self.leases = Leases(store, Recalls(recall_wait_seconds), clock)
+        bus = MemoryExchange().bus() if bus is None else bus
+        recalls = Recalls(recall_wait_seconds, recall_wait_elsewhere_seconds, bus)
+        self.leases = Leases(store, recalls, clock)
         self.events = Events(store, recorder, clock)
         self.approvals = Approvals(store, recorder, clock)
-        self.configuration = Configuration(store, self.leases, recorder, clock)
+        self.configuration = Configuration(store, self.leases, recorder, clock, bus)
         self.outbox = Outbox(store, clock)
 
     async def register(self, holder: str) -> Epoch:

@@ -4,7 +4,9 @@ Before a request is refused, the hub asks other sidecars for what lies idle with
 overspent nor refused early.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Set
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeGuard
 
 from llmgov.instants import Instant
@@ -20,7 +22,7 @@ from llmgov.ledger.messages import (
     Recall,
     Recalled,
 )
-from llmgov.ledger.store import Store
+from llmgov.ledger.store import Store, StoreError
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account
 from llmgov_hub.recalls import Recalls
@@ -28,38 +30,58 @@ from llmgov_hub.recalls import Recalls
 MAX_ROUNDS = 3
 """How often idle money is asked for on behalf of one request and account: others may take what came back."""
 
+MAX_LOOKS = 8
+"""How often one request looks again at the definitions in force: each time another configuration has to be published
+in between, and no administrator is that quick."""
+
 
 class Leases:
-    """Lends and takes back; `clock` is the ledger's."""
+    """Lends and takes back; `clock` is the ledger's.
+
+    Of the accounts in force each replica keeps the definitions in memory, with the edition of the configuration that
+    they are of. A transaction that decides a request compares it with the ledger's, and decides nothing where they
+    differ: so no grant goes by older definitions than those in force, whoever published them.
+    """
 
     def __init__(self, store: Store, recalls: Recalls, clock: Callable[[], Instant]) -> None:
         self._store = store
         self._recalls = recalls
         self._clock = clock
         self._definitions: Mapping[str, Account] = {}
+        self._edition: int | None = None
+        self._looking = asyncio.Lock()
+        self._outdated: set[str] = set()
 
-    async def define(self, definitions: Mapping[str, Account]) -> None:
-        """The accounts in force, by key: these decide, whatever a sidecar with an older snapshot believes.
+    async def look_again(self) -> None:
+        """Go by the definitions that are in force in the ledger: these decide, whatever a sidecar with an older
+        snapshot believes.
 
-        What is lent of an account that is defined anew is asked back, without waiting for it: a sidecar that has not
-        heard of the change yet then asks again, and is answered by the new limit.
+        What sidecars that are connected here were lent of an account that is defined anew is asked back, without
+        waiting for it: one that has not heard of the change yet then asks again, and is answered by the new limit.
 
         Raises:
-            StoreError: the definitions are in force, but what is lent was not asked back; each sidecar gives it back
-                once it hears of the change.
+            StoreError: the definitions are those before, or what is lent was not asked back yet; look again.
         """
-        before, self._definitions = self._definitions, definitions
-        changed = {key for key, account in definitions.items() if before.get(key) != account}
-        if changed:
-            # One after the other: behind this, no grant goes by the definitions before.
-            await self._store.transact(Lock(), lambda _: None)
-            await self._ask_back(changed)
+        async with self._looking:
+            edition = await self._store.edition()  # before the accounts: so they are never older than it says
+            if edition != self._edition:
+                rows = await self._store.accounts()
+                self._define({row.key: row.account for row in rows if row.key == row.account.key}, edition)
+            if self._outdated:
+                await self._ask_back()
 
-    async def _ask_back(self, changed: Set[str]) -> None:
-        keys = {row.key for row in await self._store.accounts() if row.account.key in changed}
+    def _define(self, definitions: Mapping[str, Account], edition: int) -> None:
+        before, self._definitions, self._edition = self._definitions, definitions, edition
+        self._outdated |= {key for key, account in definitions.items() if before.get(key) != account}
+
+    async def _ask_back(self) -> None:
+        """Ask for what is lent of outdated accounts. No grant that went by the definitions before comes after this:
+        the ledger has ended all of them before it puts a configuration in force."""
+        keys = {row.key for row in await self._store.accounts() if row.account.key in self._outdated}
         for window in await self._store.windows(self._clock()):
             if window.leased and window.account in keys:
                 self._recalls.send(window.account, await self._store.borrowers(window.account, window.start))
+        self._outdated.clear()
 
     async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
         """Lend on all accounts of a path, or refuse; a repeated request gets the leases that it got before.
@@ -80,13 +102,24 @@ class Leases:
         return reply if isinstance(reply, LeaseGrant) else await self._try(request, final=True)
 
     async def _try(self, request: LeaseRequest, *, final: bool = False) -> LeaseGrant | LeaseRefusal:
-        now = self._clock()
+        for _ in range(MAX_LOOKS):
+            reply = await self._decide(request, final)
+            if reply is not None:
+                return reply
+            await self.look_again()
+        raise StoreError("the configuration in force changes faster than it can be read")
 
-        def step(book: Book) -> LeaseGrant | LeaseRefusal:
-            # Which definitions are in force is looked up in the transaction: it may have waited for its turn.
-            return grants.grant(book, request, self._definitions, now, final=final)
+    async def _decide(self, request: LeaseRequest, final: bool) -> LeaseGrant | LeaseRefusal | None:
+        """The ledger's answer; `None` where other definitions are in force than those known here."""
+        now, definitions, edition = self._clock(), self._definitions, self._edition
 
-        return await self._store.transact(grants.lock(request, self._definitions, now), step)
+        def step(book: Book) -> LeaseGrant | LeaseRefusal | None:
+            if book.edition != edition:
+                return None
+            return grants.grant(book, request, definitions, now, final=final)
+
+        lock = dataclasses.replace(grants.lock(request, definitions, now), edition=True)
+        return await self._store.transact(lock, step)
 
     async def _try_with_others(self, request: LeaseRequest, key: str) -> LeaseGrant | LeaseRefusal:
         """Try again, after asking others for idle money of `key` for as long as that brings something."""

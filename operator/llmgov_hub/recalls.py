@@ -1,90 +1,124 @@
 """Idle money in other sidecars: asked back before the hub says no, for a bounded time.
 
-Whoever asks for the money of one account takes turns, so that two that are short do not take each other's remainders.
+A sidecar listens to one replica of the hub; those that listen elsewhere are asked over the bus. Whoever asks for the
+money of one account takes turns, so that two that are short do not take each other's remainders: within a process
+always, between replicas for as long as the bus has turns. No money hangs on it.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 
 from llmgov.ledger.messages import Epoch, Recall, Recalled
 from llmgov.money import MicroUsd
+from llmgov_hub.bus import Bus
+from llmgov_hub.memory_bus import MemoryExchange
+from llmgov_hub.turns import Turns
 
 DEFAULT_WAIT_SECONDS = 0.5
-"""How long one request for money may be delayed by asking others."""
+"""How long one request for money may be delayed by asking sidecars that are connected here: they answer from memory,
+within a few milliseconds, unless their node is gone."""
+
+DEFAULT_WAIT_ELSEWHERE_SECONDS = 1.0
+"""The same where sidecars of other replicas are asked: also when the notification got lost, so that the other replica
+finds the recall only when it looks (every 0.5 s), and the sidecar's answer has to come back (0.1 s)."""
 
 
 class Recalls:
-    """The sidecars that are connected to this hub, and what they were asked for."""
+    """The sidecars that are connected to this replica, and what was asked for. A `llmgov_hub.bus.Member`."""
 
-    def __init__(self, wait_seconds: float = DEFAULT_WAIT_SECONDS) -> None:
+    def __init__(
+        self,
+        wait_seconds: float = DEFAULT_WAIT_SECONDS,
+        wait_elsewhere_seconds: float = DEFAULT_WAIT_ELSEWHERE_SECONDS,
+        bus: Bus | None = None,
+    ) -> None:
         self._wait_seconds = wait_seconds
+        self._wait_elsewhere_seconds = wait_elsewhere_seconds
+        self._bus: Bus = MemoryExchange().bus() if bus is None else bus
         self._connected: dict[Epoch, asyncio.Queue[Recall]] = {}
-        self._answers: dict[tuple[Epoch, str], asyncio.Future[MicroUsd]] = {}
-        self._turns: dict[str, _Turn] = {}
+        self._answers: dict[tuple[Epoch, str], list[asyncio.Future[MicroUsd]]] = {}
+        self._turns = Turns()
+        self._bus.join(self)
 
     async def stream(self, epoch: Epoch) -> AsyncIterator[Recall]:
         """Recalls for a sidecar, for as long as it listens; while it does not, it is not asked."""
         waiting: asyncio.Queue[Recall] = asyncio.Queue()
         self._connected[epoch] = waiting
+        self._bus.connect(epoch)
         try:
             while True:
                 yield await waiting.get()
         finally:
             if self._connected.get(epoch) is waiting:
                 del self._connected[epoch]
+                self._bus.disconnect(epoch)
 
     def answered(self, message: Recalled) -> None:
-        """A sidecar has returned what was idle."""
-        answer = self._answers.get((message.epoch, message.key))
-        if answer is not None and not answer.done():
-            answer.set_result(message.amount)
+        """A sidecar that is connected here has returned what was idle."""
+        self.told(message)
+        self._bus.answer(message)
+
+    def told(self, message: Recalled) -> None:
+        """A sidecar, here or elsewhere, has returned what was idle."""
+        for answer in self._answers.get((message.epoch, message.key), ()):
+            if not answer.done():
+                answer.set_result(message.amount)
+
+    def asked(self, recall: Recall) -> None:
+        """Ask a sidecar, where it is connected here, and wait for nobody."""
+        if recall.epoch in self._connected:
+            self._connected[recall.epoch].put_nowait(recall)
 
     @contextlib.asynccontextmanager
     async def turn(self, key: str) -> AsyncIterator[None]:
         """One at a time for each account."""
-        turn = self._turns.setdefault(key, _Turn())
-        turn.users += 1
-        try:
-            async with turn.lock:
-                yield
-        finally:
-            turn.users -= 1
-            if not turn.users:
-                del self._turns[key]
+        async with self._turns.turn(key), self._bus.turn(key, self._wait_elsewhere_seconds):
+            yield
 
     async def collect(self, key: str, epochs: Iterable[Epoch]) -> MicroUsd:
-        """Ask those of `epochs` that are connected for idle money of `key`; how much they said that they returned.
+        """Ask those of `epochs` that are connected, here or elsewhere, for idle money of `key`; how much they said that
+        they returned.
 
         To be called in the account's `turn`. Whoever does not answer in time is not waited for.
         """
-        asked = [epoch for epoch in epochs if epoch in self._connected]
-        answers = [self._ask(epoch, key) for epoch in asked]
-        try:
-            if not answers:
-                return 0
-            done, _ = await asyncio.wait(answers, timeout=self._wait_seconds)
-            return sum(answer.result() for answer in done)
-        finally:
-            for epoch in asked:
-                self._answers.pop((epoch, key)).cancel()
+        epochs = tuple(epochs)
+        began = asyncio.get_running_loop().time()
+        here = [epoch for epoch in epochs if epoch in self._connected]
+        others = [epoch for epoch in epochs if epoch not in self._connected]
+        with self._expecting(key, epochs) as answers:
+            self.send(key, here)
+            async with self._bus.asking(key, others, self._wait_elsewhere_seconds) as elsewhere:
+                bound = self._wait_elsewhere_seconds if elsewhere else self._wait_seconds
+                awaited = [answers[epoch] for epoch in (*here, *elsewhere)]
+                return await _sum(awaited, began + bound)
 
     def send(self, key: str, epochs: Iterable[Epoch]) -> None:
-        """Ask those of `epochs` that are connected for idle money of `key`, and wait for nobody."""
+        """Ask those of `epochs` that are connected here for idle money of `key`, and wait for nobody."""
         for epoch in epochs:
-            if epoch in self._connected:
-                self._connected[epoch].put_nowait(Recall(epoch, key))
+            self.asked(Recall(epoch, key))
 
-    def _ask(self, epoch: Epoch, key: str) -> "asyncio.Future[MicroUsd]":
-        answer: asyncio.Future[MicroUsd] = asyncio.get_running_loop().create_future()
-        self._answers[epoch, key] = answer
-        self._connected[epoch].put_nowait(Recall(epoch, key))
-        return answer
+    @contextlib.contextmanager
+    def _expecting(self, key: str, epochs: Collection[Epoch]) -> Iterator[dict[Epoch, "asyncio.Future[MicroUsd]"]]:
+        """Futures of what each epoch answers; before it is asked, since an answer may be quick."""
+        loop = asyncio.get_running_loop()
+        answers: dict[Epoch, asyncio.Future[MicroUsd]] = {epoch: loop.create_future() for epoch in epochs}
+        for epoch, answer in answers.items():
+            self._answers.setdefault((epoch, key), []).append(answer)
+        try:
+            yield answers
+        finally:
+            for epoch, answer in answers.items():
+                waiting = self._answers[epoch, key]
+                waiting.remove(answer)
+                if not waiting:
+                    del self._answers[epoch, key]
+                answer.cancel()
 
 
-class _Turn:
-    """A lock, and how many want it: without any it is forgotten."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.users = 0
+async def _sum(answers: Collection["asyncio.Future[MicroUsd]"], until: float) -> MicroUsd:
+    """What those said that answer until then, by the event loop's clock."""
+    if not answers:
+        return 0
+    done, _ = await asyncio.wait(answers, timeout=max(0.0, until - asyncio.get_running_loop().time()))
+    return sum(answer.result() for answer in done)
