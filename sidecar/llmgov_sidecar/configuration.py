@@ -4,7 +4,6 @@ A request takes `current` once and keeps it to its end, whatever is applied mean
 """
 
 import asyncio
-import os
 import pathlib
 from collections.abc import Callable, Mapping
 
@@ -16,6 +15,7 @@ from llmgov.policy.runtime import Runtime
 from llmgov.snapshot import Directory, Provider, Snapshot
 from llmgov_sidecar import upstream
 from llmgov_sidecar.http1 import Header
+from llmgov_sidecar.lastgood import LastGood
 from llmgov_sidecar.stopped import Stopped
 
 
@@ -48,30 +48,32 @@ class Configuration:
         self.current: Active | None = None
         self.on_change: Callable[[Active], None] = lambda _: None
         self.stopped = Stopped()
-        self._path = folder / "snapshot.json"
+        self._last_good = LastGood(folder)
+        self._keeping = asyncio.Lock()
         self._clock = clock
         self._confirmed: Instant = 0
         self._keys: dict[str, str] = {}
 
     def load(self) -> bool:
         """Take up the last good snapshot of the volume, if there is a readable one; it has no keys with it."""
-        try:
-            found = snapshot.decode(self._path.read_bytes())
-            confirmed = self._path.stat().st_mtime_ns // 1000
-        except (FileNotFoundError, snapshot.FormatError):
+        found = self._last_good.read()
+        if found is None:
             return False
-        self._swap(found, Directory(), confirmed)
+        self._swap(found[0], Directory(), confirmed=found[1])
         return True
 
     async def apply(self, new: Snapshot, directory: Directory, keys: Mapping[str, str]) -> None:
         """Put a snapshot in force for all requests that begin from now on, and keep it on the volume.
 
+        Where nothing but the directory or the keys changed, only the kept file's time is written.
         `keys` are the providers' keys by `Provider.id`. Raises nothing for what the compiler accepted; a snapshot that
         cannot be used raises `ValueError`, and the last good one stays.
         """
         self._keys = dict(keys)
-        self._swap(new, directory, self._clock())
-        await asyncio.get_running_loop().run_in_executor(None, self._keep, snapshot.encode(new))
+        now = self._clock()
+        versions = self._swap(new, directory, now).versions
+        async with self._keeping:  # in the order of the calls, so that the last one's is kept
+            await asyncio.get_running_loop().run_in_executor(None, self._last_good.keep, new, versions, now)
 
     def confirm(self) -> None:
         """The hub says that what is in force is still the newest."""
@@ -85,14 +87,15 @@ class Configuration:
         most = self.current.runtime.settings.max_staleness
         return most is not None and self._clock() - self._confirmed > most
 
-    def _swap(self, new: Snapshot, directory: Directory, confirmed: Instant) -> None:
+    def _swap(self, new: Snapshot, directory: Directory, confirmed: Instant) -> Active:
         runtime = Runtime(new, directory)
         targets = {provider.id: target for provider in runtime.providers if (target := self._target(provider))}
         versions = tuple(snapshot.version(part) for part in (new.organization, new.namespace, new.prices))
         self.stopped.list(directory.stopped)
-        self.current = Active(runtime, versions, targets)
+        self.current = active = Active(runtime, versions, targets)
         self._confirmed = confirmed
-        self.on_change(self.current)
+        self.on_change(active)
+        return active
 
     def _target(self, provider: Provider) -> Target | None:
         key = self._keys.get(provider.id)
@@ -100,11 +103,3 @@ class Configuration:
         if key is None or header is None:
             return None
         return Target(upstream.origin(provider.base_url), header(key))
-
-    def _keep(self, data: bytes) -> None:
-        temporary = self._path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
