@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ PAGES = ("policies.md", "resources.md")
 
 _PLACE = re.compile(r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _DURATION = "InvalidDuration"
+_WIDTH = 120
 _FORMATS = re.compile(r"(<!-- formats -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -86,11 +88,17 @@ def section(model: type[Model]) -> str:
         for name, field in outline.fields(model).items()
     ]
     rules = [
-        f"- {rule.message}; {rule.remedy} ([{rule.code}](troubleshooting.md#{rule.code.lower()}))\n"
+        _item(f"{rule.message}; {rule.remedy} ([{rule.code}](troubleshooting.md#{rule.code.lower()}))")
         for rule in model.invariants
     ]
     table = _table(["field", "default", "value", "meaning"], rows) if rows else "\nIt has no fields.\n"
     return table + ("\nRules:\n\n" + "".join(rules) if rules else "") + "\n"
+
+
+def _item(text: str) -> str:
+    """An item of a list, broken as our pages are."""
+    lines = textwrap.wrap(f"- {text}", _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def formats() -> str:
