@@ -18,8 +18,10 @@ from llmgov.ledger.rows import (
     ApprovalRow,
     Attempt,
     AuditRow,
+    Correction,
     LeaseRow,
     LeaseState,
+    LedgerEpoch,
     OutboxEntry,
     PartRow,
     SubjectKeyRow,
@@ -34,11 +36,15 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """A `llmgov.ledger.store.Store` that keeps everything in dictionaries."""
+    """A `llmgov.ledger.store.Store` that keeps everything in dictionaries.
 
-    def __init__(self) -> None:
+    `name` stands for what a database says of its life; `begin_life` is what a failover would do to it.
+    """
+
+    def __init__(self, name: str = "memory") -> None:
         self._closed = False
         self._working = WorkingSet()
+        self._working.database = name
         self._published: set[str] = set()
         self._outbox: dict[str, OutboxEntry] = {}
         self._violations: list[ViolationRow] = []
@@ -73,6 +79,10 @@ class MemoryStore:
             self._published = {row.key for row in put.published}
         for entry in put.outbox.values():
             self._outbox.setdefault(entry.id, entry)
+
+    def begin_life(self, name: str) -> None:
+        """From now on say that this is another life of the database."""
+        self._working.database = name
 
     async def put_checkpoint(self, data: bytes) -> None:
         self._open()
@@ -118,8 +128,28 @@ class MemoryStore:
 
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         self._open()
-        found = [row for row in self._rows.attempts.values() if row.intent and start <= row.intent.at < end]
-        return sorted(found, key=lambda row: (row.intent.at if row.intent else 0, row.id))
+        timed = ((row.time, row) for row in self._rows.attempts.values())
+        found = ((time, row) for time, row in timed if time is not None and start <= time < end)
+        return [row for _, row in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
+
+    async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
+        self._open()
+        found = (row for row in self._rows.corrections.values() if start <= row.at < end)
+        return sorted(found, key=lambda row: (row.at, row.id))
+
+    async def ledger_epoch(self) -> LedgerEpoch | None:
+        self._open()
+        return self._working.ledger_epoch
+
+    async def database(self) -> str:
+        self._open()
+        return self._working.database
+
+    async def unreported(self, ledger_epoch: str) -> list[str]:
+        self._open()
+        reported = {row.holder for row in self._rows.epochs.values() if row.reported == ledger_epoch}
+        open_ = {row.holder for row in self._rows.leases.values() if row.state is LeaseState.OPEN}
+        return sorted(open_ - reported)
 
     async def balances(self) -> Balances:
         self._open()
@@ -129,6 +159,8 @@ class MemoryStore:
             leases=tuple(row for _, row in sorted(rows.leases.items())),
             attempts=tuple(row for _, row in sorted(rows.attempts.items())),
             spends=tuple(self._working.spends()),
+            accounts=tuple(row for _, row in sorted(rows.accounts.items())),
+            corrections=tuple(row for _, row in sorted(rows.corrections.items())),
         )
 
     async def approvals(self) -> list[ApprovalRow]:

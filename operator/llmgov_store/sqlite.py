@@ -19,7 +19,9 @@ from llmgov.ledger.rows import (
     ApprovalRow,
     Attempt,
     AuditRow,
+    Correction,
     LeaseRow,
+    LedgerEpoch,
     OutboxEntry,
     PartRow,
     SubjectKeyRow,
@@ -84,10 +86,31 @@ class SqliteReader:
 
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.ATTEMPTS.select(
+            lambda connection: sqlite_tables.ATTEMPTS.select(connection, sqlite_tables.ATTEMPTS_WITHIN, start, end)
+        )
+
+    async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.CORRECTIONS.select(
                 connection, "WHERE at >= ? AND at < ? ORDER BY at, id", start, end
             )
         )
+
+    async def ledger_epoch(self) -> LedgerEpoch | None:
+        return await self._reader.run(sqlite_tables.ledger_epoch)
+
+    async def database(self) -> str:
+        return await self._reader.run(sqlite_tables.database)
+
+    async def unreported(self, ledger_epoch: str) -> list[str]:
+        found = await self._reader.run(
+            lambda connection: connection.execute(
+                "SELECT DISTINCT holder FROM leases WHERE state = 'open' AND holder NOT IN"
+                " (SELECT holder FROM epochs WHERE reported = ?) ORDER BY holder",
+                (ledger_epoch,),
+            ).fetchall()
+        )
+        return [holder for (holder,) in found]
 
     async def balances(self) -> Balances:
         return await self._reader.run(sqlite_tables.balances)

@@ -170,7 +170,54 @@ CREATE TABLE edition (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER 
 INSERT INTO edition VALUES (1, 0);
 """
 
-MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION)
+ATTEMPT_TIME = "coalesce(counted, json_extract(intent, '$.at'))"
+"""When an attempt counts (`Attempt.time`), as the index on it has it."""
+
+_CORRECTIONS = """
+ALTER TABLE windows ADD COLUMN currency TEXT NOT NULL DEFAULT '';
+ALTER TABLE windows ADD COLUMN base TEXT NOT NULL DEFAULT '';
+CREATE INDEX windows_base ON windows (base, start) WHERE base <> '';
+
+ALTER TABLE leases ADD COLUMN definition TEXT NOT NULL DEFAULT '';
+ALTER TABLE leases ADD COLUMN billed INTEGER NOT NULL DEFAULT 0 CHECK (billed >= 0);
+CREATE INDEX leases_window ON leases (account, window_start);
+
+ALTER TABLE epochs ADD COLUMN reported TEXT NOT NULL DEFAULT '';
+ALTER TABLE epochs ADD COLUMN gone INTEGER;
+CREATE INDEX epochs_gone ON epochs (gone) WHERE gone IS NOT NULL;
+
+ALTER TABLE attempts ADD COLUMN counted INTEGER;
+ALTER TABLE attempts ADD COLUMN corrected INTEGER CHECK (corrected >= 0);
+DROP INDEX attempts_at;
+CREATE INDEX attempts_time ON attempts (coalesce(counted, json_extract(intent, '$.at')));
+
+CREATE TABLE corrections (
+    id TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    reason TEXT NOT NULL CHECK (reason <> ''),
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    before INTEGER NOT NULL CHECK (before >= 0),
+    after INTEGER NOT NULL CHECK (after >= 0),
+    account TEXT NOT NULL,
+    window_start INTEGER NOT NULL,
+    path TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX corrections_at ON corrections (at);
+
+CREATE TABLE ledger_epoch (
+    only INTEGER NOT NULL UNIQUE CHECK (only = 1) DEFAULT 1,
+    id TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    open INTEGER NOT NULL
+) STRICT;
+CREATE TABLE database (name TEXT NOT NULL) STRICT;
+INSERT INTO database VALUES (lower(hex(randomblob(16))));
+"""
+
+MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import rows
+from llmgov.ledger import rows, timing
 from llmgov.ledger.balances import Balances
-from llmgov.ledger.book import Book, Lock, Put, WindowLock
+from llmgov.ledger.book import Book, Ended, Lock, Put, WindowLock
 from llmgov.ledger.messages import Intent
 from llmgov.money import MicroUsd
+from llmgov_store import sqlite_schema
 from llmgov_store.sqlite_rows import Table
 
 ACCOUNTS = Table("accounts", rows.AccountRow, ["key"])
@@ -25,6 +26,12 @@ VIOLATIONS = Table("violations", rows.ViolationRow, ["event", '"index"'])
 RECORDS = Table("records", rows.AuditRow, ["writer", "seq"])
 KEYS = Table("subject_keys", rows.SubjectKeyRow, ["subject"])
 PARTS = Table("parts", rows.PartRow, ["part", "version", "since"])
+CORRECTIONS = Table("corrections", rows.Correction, ["id"])
+LEDGER_EPOCH = Table("ledger_epoch", rows.LedgerEpoch, ["only"])
+
+_TIME = sqlite_schema.ATTEMPT_TIME
+ATTEMPTS_WITHIN = f"WHERE {_TIME} >= ? AND {_TIME} < ? ORDER BY {_TIME}, id"
+"""What selects the attempts that count between two instants."""
 
 
 def load(connection: sqlite3.Connection, lock: Lock) -> Book:
@@ -39,15 +46,20 @@ def load(connection: sqlite3.Connection, lock: Lock) -> Book:
         in_force=_in_force(connection) if lock.configuration else {},
         edition=edition(connection) if lock.configuration or lock.edition else 0,
         head=None if lock.writer is None else _head(connection, lock.writer),
+        corrections={row.id: row for row in CORRECTIONS.among(connection, "id", lock.corrections)},
+        ledger_epoch=ledger_epoch(connection) if lock.ledger_epoch else None,
+        database=database(connection) if lock.ledger_epoch else "",
     )
     if lock.approval_kinds:
         kinds = APPROVALS.among(connection, "kind", (kind.value for kind in lock.approval_kinds))
         book.approvals.update((row.id, row) for row in kinds)
-    stored = (attempt.intent for attempt in book.attempts.values() if attempt.intent is not None)
-    intents = (*lock.intents, *stored)
-    _load_leases(connection, book, lock, intents)
-    for intent in intents:
-        _load_path(connection, book, intent)
+    attempts = [*(rows.Attempt(intent.id, intent) for intent in lock.intents), *book.attempts.values()]
+    _load_leases(connection, book, lock, tuple(one.intent for one in attempts if one.intent is not None))
+    for attempt in attempts:
+        if attempt.intent is not None:
+            _load_path(connection, book, attempt, attempt.intent)
+    if lock.ended is not None:
+        _load_ended(connection, book, lock.ended)
     for window in lock.windows:
         _load_window(connection, book, window)
     keys = {account for account, _start in book.windows} | {window.account for window in lock.windows}
@@ -70,16 +82,17 @@ def _load_leases(connection: sqlite3.Connection, book: Book, lock: Lock, intents
         book.accounts.update((row.key, row) for row in accounts)
 
 
-def _load_path(connection: sqlite3.Connection, book: Book, intent: Intent) -> None:
+def _load_path(connection: sqlite3.Connection, book: Book, attempt: rows.Attempt, intent: Intent) -> None:
     """Every window of the intent's scopes at its time."""
+    at = timing.of(attempt, intent, book.leases)
     scopes = {*intent.subject.path}
     scopes.update(book.accounts[part.key].scope for part in intent.charged if part.key in book.accounts)
     found = WINDOWS.select(
         connection,
         'WHERE scope IN (SELECT value FROM json_each(?)) AND start <= ? AND "end" > ?',
         msgspec.json.encode(sorted(scopes)).decode(),
-        intent.at,
-        intent.at,
+        at,
+        at,
     )
     book.windows.update(((row.account, row.start), row) for row in found)
 
@@ -91,8 +104,38 @@ def _load_window(connection: sqlite3.Connection, book: Book, wanted: WindowLock)
         book.windows[key] = found[0]
     else:
         book.backfill[key] = spent(connection, wanted.scope, *wanted.span)
+        if wanted.base:
+            book.users[wanted.base, wanted.span.start] = _users(connection, wanted.base, wanted.span.start)
     approvals = APPROVALS.select(connection, "WHERE account = ? AND window_start = ?", *key)
     book.approvals.update((row.id, row) for row in approvals)
+
+
+def _users(connection: sqlite3.Connection, base: str, start: Instant) -> int:
+    """How many users have a window of one definition."""
+    query = "SELECT count(*) FROM windows WHERE base = ? AND base <> '' AND start = ?"
+    return int(connection.execute(query, (base, start)).fetchone()[0])
+
+
+def _load_ended(connection: sqlite3.Connection, book: Book, ended: Ended) -> None:
+    """What may be removed, oldest first."""
+    windows = WINDOWS.select(
+        connection,
+        'WHERE "end" < ? AND leased = 0 AND unknown = 0 ORDER BY "end", account LIMIT ?',
+        ended.before,
+        ended.most,
+    )
+    for window in windows:
+        book.windows[window.account, window.start] = window
+        leases = LEASES.select(connection, "WHERE account = ? AND window_start = ?", window.account, window.start)
+        book.leases.update((row.id, row) for row in leases)
+    gone = EPOCHS.select(
+        connection,
+        "WHERE gone < ? AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.holder = epochs.holder"
+        " AND (state = 'open' OR amount - returned - spent > 0)) ORDER BY gone, holder LIMIT ?",
+        ended.before,
+        ended.most,
+    )
+    book.epochs.update((row.holder, row) for row in gone)
 
 
 def _returned(connection: sqlite3.Connection, lease: str, serial: int) -> bool:
@@ -113,6 +156,18 @@ def _in_force(connection: sqlite3.Connection) -> dict[str, rows.PartRow]:
 def edition(connection: sqlite3.Connection) -> int:
     """The number of the configuration in force."""
     return int(connection.execute("SELECT number FROM edition").fetchone()[0])
+
+
+def ledger_epoch(connection: sqlite3.Connection) -> rows.LedgerEpoch | None:
+    """The ledger's epoch."""
+    found = LEDGER_EPOCH.select(connection, "")
+    return found[0] if found else None
+
+
+def database(connection: sqlite3.Connection) -> str:
+    """The file's own name. It stays when an older copy of the file is put in its place, which nothing here can see:
+    who does that has to say so."""
+    return str(connection.execute("SELECT name FROM database").fetchone()[0])
 
 
 def _head(connection: sqlite3.Connection, writer: str) -> rows.AuditRow | None:
@@ -141,6 +196,8 @@ def balances(connection: sqlite3.Connection) -> Balances:
             leases=tuple(LEASES.select(connection, "ORDER BY id")),
             attempts=tuple(ATTEMPTS.select(connection, "ORDER BY id")),
             spends=tuple(SPENDS.select(connection, "ORDER BY attempt, scope")),
+            accounts=tuple(ACCOUNTS.select(connection, "ORDER BY key")),
+            corrections=tuple(CORRECTIONS.select(connection, "ORDER BY id")),
         )
     finally:
         connection.execute("ROLLBACK")
@@ -154,6 +211,7 @@ def apply(connection: sqlite3.Connection, put: Put) -> None:
     EPOCHS.put(connection, put.epochs.values())
     ATTEMPTS.put(connection, put.attempts.values())
     SPENDS.keep(connection, put.spends)
+    SPENDS.put(connection, put.respent)
     APPROVALS.put(connection, put.approvals.values())
     OUTBOX.keep(connection, put.outbox.values())
     VIOLATIONS.add(connection, put.violations)
@@ -166,6 +224,21 @@ def apply(connection: sqlite3.Connection, put: Put) -> None:
         _publish(connection, put.published)
     connection.executemany("INSERT INTO returns (lease, serial) VALUES (?, ?)", sorted(put.returns))
     connection.executemany("INSERT INTO events (id) VALUES (?)", [(event,) for event in sorted(put.events)])
+    CORRECTIONS.add(connection, put.corrections.values())
+    if put.ledger_epoch is not None:
+        LEDGER_EPOCH.put(connection, [put.ledger_epoch])
+    _remove(connection, put)
+
+
+def _remove(connection: sqlite3.Connection, put: Put) -> None:
+    for window in sorted(put.removed_windows):
+        leases = "(SELECT id FROM leases WHERE account = ? AND window_start = ?)"
+        connection.execute(f"DELETE FROM returns WHERE lease IN {leases}", window)  # noqa: S608 - names from code
+        connection.execute("DELETE FROM leases WHERE account = ? AND window_start = ?", window)
+        connection.execute("DELETE FROM windows WHERE account = ? AND start = ?", window)
+    for holder in sorted(put.removed_holders):
+        connection.execute("DELETE FROM epochs WHERE holder = ?", (holder,))
+        connection.execute("DELETE FROM events WHERE id >= ? AND id < ?", (f"{holder}:", f"{holder};"))
 
 
 def _publish(connection: sqlite3.Connection, accounts: Sequence[rows.AccountRow]) -> None:

@@ -10,9 +10,21 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias, TypeVar
 
 from llmgov.instants import Instant
-from llmgov.ledger.book import Book, Lock, Put, WindowId
+from llmgov.ledger import timing
+from llmgov.ledger.book import Book, Ended, Lock, Put, WindowId
 from llmgov.ledger.messages import Intent
-from llmgov.ledger.rows import ApprovalRow, AuditRow, LeaseRow, LeaseState, PartRow, Spend, Window
+from llmgov.ledger.rows import (
+    ApprovalRow,
+    Attempt,
+    AuditRow,
+    EpochRow,
+    LeaseRow,
+    LeaseState,
+    LedgerEpoch,
+    PartRow,
+    Spend,
+    Window,
+)
 from llmgov.ledger.store import StoreError
 from llmgov.money import MicroUsd
 
@@ -37,6 +49,10 @@ class WorkingSet:
         self.edition = 0
         self.summed: dict[Summed, MicroUsd] = {}
         """What the spends that are not among `rows` add up to, where there are such."""
+        self.users: dict[WindowId, int] = collections.defaultdict(int)
+        """How many users have a window of one definition, by its key and the window's start."""
+        self.ledger_epoch: LedgerEpoch | None = None
+        self.database = ""
         self._spends: dict[str, dict[str, Spend]] = collections.defaultdict(dict)
         self._windows: dict[str, dict[WindowId, None]] = collections.defaultdict(dict)
         self._unfinished: dict[str, dict[str, None]] = collections.defaultdict(dict)
@@ -56,9 +72,17 @@ class WorkingSet:
             in_force=dict(self.in_force) if lock.configuration else {},
             edition=self.edition if lock.configuration or lock.edition else 0,
             head=None if lock.writer is None else self.heads.get(lock.writer),
+            corrections=_pick(rows.corrections, lock.corrections),
+            ledger_epoch=self.ledger_epoch if lock.ledger_epoch else None,
+            database=self.database if lock.ledger_epoch else "",
         )
-        for intent in (*lock.intents, *(attempt.intent for attempt in book.attempts.values() if attempt.intent)):
-            self._load_intent(book, intent)
+        if lock.ended is not None:
+            self._load_ended(book, lock.ended)
+        for intent in lock.intents:
+            self._load_intent(book, Attempt(intent.id), intent)
+        for attempt in book.attempts.values():
+            if attempt.intent is not None:
+                self._load_intent(book, attempt, attempt.intent)
         if lock.approval_kinds:
             book.approvals.update((row.id, row) for row in rows.approvals.values() if row.kind in lock.approval_kinds)
         for lease in book.leases.values():
@@ -71,7 +95,7 @@ class WorkingSet:
         for holder in lock.leases_of:
             yield from self.unfinished(holder)
 
-    def _load_intent(self, book: Book, intent: Intent) -> None:
+    def _load_intent(self, book: Book, attempt: Attempt, intent: Intent) -> None:
         scopes = dict.fromkeys(intent.subject.path)
         for part in intent.charged:
             if part.lease in self.rows.leases:
@@ -79,9 +103,10 @@ class WorkingSet:
             if part.key in self.rows.accounts:
                 book.accounts[part.key] = self.rows.accounts[part.key]
                 scopes[self.rows.accounts[part.key].scope] = None
+        at = timing.of(attempt, intent, self.rows.leases)
         for scope in scopes:
             for window in self.windows_of(scope):
-                if intent.at in window.span:
+                if at in window.span:
                     self._load_window(book, (window.account, window.start))
 
     def _load_window(self, book: Book, key: WindowId) -> None:
@@ -96,7 +121,25 @@ class WorkingSet:
             else:
                 book.accounts.update(_pick(self.rows.accounts, [wanted.account]))
                 book.backfill[key] = self.spent(wanted.scope, *wanted.span)
+                if wanted.base:
+                    book.users[wanted.base, wanted.span.start] = self.users[wanted.base, wanted.span.start]
             book.approvals.update((row.id, row) for row in self.approvals_of(key))
+
+    def _load_ended(self, book: Book, ended: Ended) -> None:
+        windows = sorted(filter(lambda row: _is_over(row, ended), self.rows.windows.values()), key=_by_end)
+        for window in windows[: ended.most]:
+            self._load_window(book, (window.account, window.start))
+            book.leases.update((row.id, row) for row in self.leases_of(window))
+        gone = sorted(filter(lambda row: self._is_gone(row, ended), self.rows.epochs.values()), key=_by_loss)
+        book.epochs.update((row.holder, row) for row in gone[: ended.most])
+
+    def _is_gone(self, row: EpochRow, ended: Ended) -> bool:
+        return row.gone is not None and row.gone < ended.before and not self._unfinished.get(row.holder)
+
+    def leases_of(self, window: Window) -> list[LeaseRow]:
+        """All leases on one window."""
+        key = (window.account, window.start)
+        return [row for row in self.rows.leases.values() if (row.account, row.window_start) == key]
 
     def unfinished(self, holder: str) -> list[LeaseRow]:
         """The leases of `holder` that have money outstanding, or may still be held from."""
@@ -136,10 +179,14 @@ class WorkingSet:
         rows.keys.update(put.keys)
         rows.returns.update(put.returns)
         rows.events.update(put.events)
+        rows.corrections.update(put.corrections)
         self._apply_indexed(put)
         self._apply_chains(put)
+        self._remove(put)
         if put.edition is not None:
             self.edition = put.edition
+        if put.ledger_epoch is not None:
+            self.ledger_epoch = put.ledger_epoch
 
     def _refuse_repeated(self, put: Put) -> None:
         last = {writer: head.seq for writer, head in self.heads.items()}
@@ -150,6 +197,8 @@ class WorkingSet:
 
     def _apply_indexed(self, put: Put) -> None:
         for key, window in put.windows.items():
+            if window.base and key not in self.rows.windows:
+                self.users[window.base, window.start] += 1
             self.rows.windows[key] = window
             self._windows[window.scope][key] = None
         for id_, lease in put.leases.items():
@@ -164,6 +213,8 @@ class WorkingSet:
                 self._approvals[approval.account, approval.window_start][id_] = None
         for spend in put.spends:
             self._spends[spend.scope].setdefault(spend.attempt, spend)
+        for spend in put.respent:
+            self._spends[spend.scope][spend.attempt] = spend
 
     def _apply_chains(self, put: Put) -> None:
         for record in put.records:
@@ -174,6 +225,22 @@ class WorkingSet:
             elif part.part in self.in_force and self.in_force[part.part].since == part.since:
                 del self.in_force[part.part]
 
+    def _remove(self, put: Put) -> None:
+        for key in put.removed_windows:
+            window = self.rows.windows[key]
+            leases = {row.id: row.holder for row in self.leases_of(window)}
+            for id_, holder in leases.items():
+                del self.rows.leases[id_]
+                self._unfinished[holder].pop(id_, None)
+            self.rows.returns -= {(lease, serial) for lease, serial in self.rows.returns if lease in leases}
+            del self.rows.windows[key]
+            self._windows[window.scope].pop(key, None)
+            if window.base:
+                self.users[window.base, window.start] -= 1
+        for holder in put.removed_holders:
+            del self.rows.epochs[holder]
+            self.rows.events -= {event for event in self.rows.events if event.startswith(f"{holder}:")}
+
     def forget_key(self, subject: str) -> bool:
         """Destroy a subject's key; whether there was one."""
         return self.rows.keys.pop(subject, None) is not None
@@ -182,6 +249,18 @@ class WorkingSet:
 def is_unfinished(row: LeaseRow) -> bool:
     """Whether a lease has money outstanding, or may still be held from."""
     return row.outstanding > 0 or row.state is LeaseState.OPEN
+
+
+def _is_over(row: Window, ended: Ended) -> bool:
+    return row.end < ended.before and row.leased == row.unknown == 0
+
+
+def _by_end(row: Window) -> tuple[Instant, str]:
+    return row.end, row.account
+
+
+def _by_loss(row: EpochRow) -> tuple[Instant, str]:
+    return row.gone or 0, row.holder
 
 
 def _pick(rows: dict[K, V], keys: Iterable[K]) -> dict[K, V]:

@@ -15,17 +15,19 @@ from llmgov.instants import Instant
 from llmgov.ledger import charging
 from llmgov.ledger.book import WindowId
 from llmgov.ledger.messages import Intent
-from llmgov.ledger.rows import Attempt, LeaseRow, LeaseState, Spend, Window
+from llmgov.ledger.rows import AccountRow, Attempt, Correction, LeaseRow, LeaseState, Spend, Window
 from llmgov.money import MicroUsd
 
 
 class Balances(msgspec.Struct, frozen=True):
-    """All windows, leases, attempts and spends of a ledger, as they were at one moment."""
+    """All windows, leases, attempts, spends, accounts and corrections of a ledger, as they were at one moment."""
 
     windows: tuple[Window, ...] = ()
     leases: tuple[LeaseRow, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     spends: tuple[Spend, ...] = ()
+    accounts: tuple[AccountRow, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
 
 def differences(given: Balances) -> Iterator[str]:

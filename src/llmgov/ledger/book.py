@@ -17,8 +17,10 @@ from llmgov.ledger.rows import (
     ApprovalState,
     Attempt,
     AuditRow,
+    Correction,
     EpochRow,
     LeaseRow,
+    LedgerEpoch,
     OutboxEntry,
     PartRow,
     Spend,
@@ -35,11 +37,28 @@ WindowId: TypeAlias = tuple[str, Instant]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WindowLock:
-    """A window of an account; where it does not exist yet, what its scope already spent in `span` is loaded."""
+    """A window of an account; where it does not exist yet, what its scope already spent in `span` is loaded.
+
+    So is, where it would be one user's of a definition of each user (`base` is that one's key), how many users have
+    such a window already.
+    """
 
     account: str
     scope: str
     span: Span
+    base: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ended:
+    """What nobody can ask for any more: to be loaded for its removal, `most` of each kind, oldest first.
+
+    These are windows that ended before `before` and have neither leased nor unknown money, with all their leases; and
+    epoch rows whose holder was gone before `before` and has no unfinished lease.
+    """
+
+    before: Instant
+    most: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,7 +69,9 @@ class Lock:
     or among `intents`, the leases it was charged to and every window of the scopes on its path at that time.
     `configuration` brings the parts in force, `approval_kinds` all approvals of a kind. Either of `configuration` and
     `edition` brings the number of the configuration in force; with the latter no other comes into force before the
-    transaction has ended, and any number of transactions may be sure of that at a time.
+    transaction has ended, and any number of transactions may be sure of that at a time. `ledger_epoch` brings the
+    ledger's epoch and the database's name for its own; nearly every transaction reads it and nearly none writes it.
+    `ended` brings what may be removed.
     """
 
     windows: tuple[WindowLock, ...] = ()
@@ -67,6 +88,9 @@ class Lock:
     subjects: tuple[str, ...] = ()
     configuration: bool = False
     edition: bool = False
+    corrections: tuple[str, ...] = ()
+    ledger_epoch: bool = False
+    ended: Ended | None = None
 
     def with_audit(self, writer: str, subjects: tuple[str, ...]) -> "Lock":
         """The same rows, the head of an audit writer's chain, and the keys of subjects."""
@@ -77,8 +101,9 @@ class Lock:
 class Put:
     """The rows that a step wrote: each replaces the row of the same identity, or is new.
 
-    Of `outbox` and `spends` an existing row stays as it is. `published`, where set, are from now on the accounts in
-    force, in place of those before.
+    Of `outbox` and `spends` an existing row stays as it is, while those in `respent` are replaced. `published`, where
+    set, are from now on the accounts in force, in place of those before. `removed_windows` go with all their leases
+    and the returns of these, `removed_holders` are epoch rows that go with the ids of their holder's events.
     """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
@@ -92,16 +117,25 @@ class Put:
     returns: set[tuple[str, int]] = dataclasses.field(default_factory=set)
     events: set[str] = dataclasses.field(default_factory=set)
     spends: list[Spend] = dataclasses.field(default_factory=list)
+    respent: list[Spend] = dataclasses.field(default_factory=list)
     violations: list[ViolationRow] = dataclasses.field(default_factory=list)
     records: list[AuditRow] = dataclasses.field(default_factory=list)
     parts: list[PartRow] = dataclasses.field(default_factory=list)
     edition: int | None = None
     published: tuple[AccountRow, ...] | None = None
+    corrections: dict[str, Correction] = dataclasses.field(default_factory=dict)
+    ledger_epoch: LedgerEpoch | None = None
+    removed_windows: set[WindowId] = dataclasses.field(default_factory=set)
+    removed_holders: set[str] = dataclasses.field(default_factory=set)
 
 
 @dataclasses.dataclass(slots=True)
 class Book:
-    """The locked rows, by identity, and in `put` what the step made of them. Missing rows are absent keys."""
+    """The locked rows, by identity, and in `put` what the step made of them. Missing rows are absent keys.
+
+    `users` says of a window that was wanted with a `base` and does not exist how many users of it have one, by the
+    base and the window's start. `database` is the database's name for its life (`LedgerEpoch`).
+    """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
     windows: dict[WindowId, Window] = dataclasses.field(default_factory=dict)
@@ -116,6 +150,10 @@ class Book:
     in_force: dict[str, PartRow] = dataclasses.field(default_factory=dict)
     edition: int = 0
     head: AuditRow | None = None
+    corrections: dict[str, Correction] = dataclasses.field(default_factory=dict)
+    users: dict[WindowId, int] = dataclasses.field(default_factory=dict)
+    ledger_epoch: LedgerEpoch | None = None
+    database: str = ""
     put: Put = dataclasses.field(default_factory=Put)
 
     def put_account(self, row: AccountRow) -> None:
@@ -149,6 +187,12 @@ class Book:
 
     def put_edition(self, number: int) -> None:
         self.edition = self.put.edition = number
+
+    def put_correction(self, row: Correction) -> None:
+        self.corrections[row.id] = self.put.corrections[row.id] = row
+
+    def put_ledger_epoch(self, row: LedgerEpoch) -> None:
+        self.ledger_epoch = self.put.ledger_epoch = row
 
     def put_record(self, row: AuditRow) -> None:
         self.head = row

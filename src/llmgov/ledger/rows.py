@@ -45,7 +45,8 @@ class AccountRow(Row, frozen=True):
 class Window(Row, frozen=True):
     """What was spent and lent of one account in one window, by `(account, start)`.
 
-    `nano_usd` is the currency's rate, fixed when the window opened; `told` are thresholds whose audience was notified.
+    `nano_usd` is the rate of `currency`, fixed when the window opened; `told` are thresholds whose audience was
+    notified. `base` is the key of the definition where that gives each user a window of their own, empty elsewhere.
     """
 
     account: str
@@ -57,6 +58,8 @@ class Window(Row, frozen=True):
     leased: MicroUsd = 0
     unknown: MicroUsd = 0
     told: tuple[int, ...] = ()
+    currency: str = ""
+    base: str = ""
 
     @property
     def used(self) -> MicroUsd:
@@ -80,7 +83,13 @@ class LeaseState(enum.Enum):
 
 
 class LeaseRow(Row, frozen=True):
-    """Money lent to one epoch, by `id`: `<epoch>/<request>/<index>`, so that a repeated request finds its leases."""
+    """Money lent to one epoch, by `id`: `<epoch>/<request>/<index>`, so that a repeated request finds its leases.
+
+    `definition` is the fingerprint of the account's definition that it was lent by. `billed` is what an administrator
+    found a lost lease to have cost beyond what is settled: its window has it among what is spent, and settlements that
+    arrive later are a part of it. A `deadline` of 0 is that of a lease which the ledger lost and knows from its
+    attempts alone, until its holder reports it: then it may have been larger.
+    """
 
     id: str
     account: str
@@ -94,6 +103,8 @@ class LeaseRow(Row, frozen=True):
     spent: MicroUsd = 0
     state: LeaseState = LeaseState.OPEN
     over: int | None = None
+    definition: str = ""
+    billed: MicroUsd = 0
 
     @property
     def epoch(self) -> Epoch:
@@ -110,21 +121,43 @@ class EpochRow(Row, frozen=True):
     """The newest boot of a holder, by `holder`: it fences the older ones.
 
     `refused` are requests that were answered with no, so that a copy of one which arrives late is not granted to
-    nobody; those below `closed` need not be remembered.
+    nobody; those below `closed` need not be remembered. `reported` is the latest ledger epoch that the holder told its
+    leases to; `gone` is when its pod was lost for good.
     """
 
     holder: str
     number: int
     closed: int = 0
     refused: tuple[int, ...] = ()
+    reported: str = ""
+    gone: Instant | None = None
 
 
 class Attempt(Row, frozen=True):
-    """The two halves of one dispatch, by `id`; whichever comes first waits, and when both are there money moves."""
+    """The two halves of one dispatch, by `id`; whichever comes first waits, and when both are there money moves.
+
+    `counted` is the time that it counts at, set with the intent: the intent's own, unless that lies ahead of the
+    ledger's clock or outside the windows it was lent from. `corrected` is the cost that an administrator put in the
+    place of the settlement's, which stays as it was.
+    """
 
     id: str
     intent: Intent | None = None
     settlement: Settlement | None = None
+    counted: Instant | None = None
+    corrected: MicroUsd | None = None
+
+    @property
+    def time(self) -> Instant | None:
+        """When it counts; `None` before its intent is known."""
+        return self.intent.at if self.counted is None and self.intent is not None else self.counted
+
+    @property
+    def cost(self) -> MicroUsd:
+        """What it counts for: as settled or corrected; 0 before it is settled."""
+        if self.corrected is not None:
+            return self.corrected
+        return 0 if self.settlement is None else self.settlement.cost
 
 
 class Spend(Row, frozen=True):
@@ -134,6 +167,50 @@ class Spend(Row, frozen=True):
     scope: str
     at: Instant
     cost: MicroUsd
+
+
+class CorrectionKind(enum.Enum):
+    """Whose money a correction is about."""
+
+    ATTEMPT = "attempt"
+    """What one attempt cost."""
+    LEASE = "lease"
+    """What one lost lease cost beyond what is settled."""
+    HOLDER = "holder"
+    """The same of all lost leases of one holder in one account's window."""
+
+
+class Correction(Row, frozen=True):
+    """An administrator put one amount in the place of another, by `id`, which whoever asks chooses: once.
+
+    `subject` is the id of the attempt or lease, or the holder; a lease's and a holder's names `account` and
+    `window_start`, too. `path` are the targets that an attempt's cost counts for.
+    """
+
+    id: str
+    at: Instant
+    actor: str
+    reason: str
+    kind: CorrectionKind
+    subject: str
+    before: MicroUsd
+    after: MicroUsd
+    account: str = ""
+    window_start: Instant = 0
+    path: tuple[str, ...] = ()
+
+
+class LedgerEpoch(Row, frozen=True):
+    """Which life of the database the ledger is in; there is one such row.
+
+    `id` is the database's own name for it (of PostgreSQL system id and timeline): where the database says another one,
+    it may have lost its latest transactions. `generation` counts them. While it is not `open` nothing is lent.
+    """
+
+    id: str
+    generation: int
+    since: Instant
+    open: bool = True
 
 
 class ApprovalKind(enum.Enum):

@@ -16,7 +16,9 @@ from llmgov.ledger.rows import (
     ApprovalRow,
     Attempt,
     AuditRow,
+    Correction,
     LeaseRow,
+    LedgerEpoch,
     OutboxEntry,
     PartRow,
     SubjectKeyRow,
@@ -59,7 +61,23 @@ class Reader(Protocol):
         ...
 
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
-        """Attempts whose intent lies in `[start, end)`, by that time and id; settled ones and others."""
+        """Attempts that count in `[start, end)` (`Attempt.time`), by that time and id; settled ones and others."""
+        ...
+
+    async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
+        """Corrections made in `[start, end)`, oldest first."""
+        ...
+
+    async def ledger_epoch(self) -> LedgerEpoch | None:
+        """The ledger's epoch; `None` before the first grant."""
+        ...
+
+    async def database(self) -> str:
+        """The database's name for the life it is in: another one after a failover or a restored backup."""
+        ...
+
+    async def unreported(self, ledger_epoch: str) -> list[str]:
+        """Holders of open leases that have not reported them to the ledger epoch of this id, in order."""
         ...
 
     async def balances(self) -> Balances:

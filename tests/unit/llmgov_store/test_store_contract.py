@@ -107,7 +107,7 @@ async def test_what_a_step_put_is_what_the_next_one_finds(store: Store) -> None:
     assert await store.violations(NOW, NOW + 1) == [VIOLATION]
     assert await store.spent("team/payments", NOW, NOW + 1) == 70
     spend = Spend("a/1", "team/payments", NOW, 70)
-    assert await store.balances() == Balances((WINDOW,), (LEASE,), (ATTEMPT,), (spend,))
+    assert await store.balances() == Balances((WINDOW,), (LEASE,), (ATTEMPT,), (spend,), (ACCOUNT_ROW,))
 
 
 @on_every_store
