@@ -4,6 +4,7 @@ An approval covers exactly one request: its digest is over who asks, the model, 
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,12 +12,15 @@ from llmgov import money
 from llmgov.instants import Instant
 from llmgov.money import MicroUsd
 from llmgov.policy import globs, refusals
+from llmgov.policy import verdict as verdicts
 from llmgov.policy.decision import Action, ApprovalRequest, Principal
 from llmgov.policy.plan import Plan
 from llmgov.policy.rules import Rule
 from llmgov.policy.verdict import Verdict
 from llmgov.snapshot import Approval, Compliance, Denial, Directory, approval_id
 from llmgov.wire.events import Refusal, Request
+
+_NOT_NEEDED = "no approval needed"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -41,6 +45,8 @@ def check(
     `worst_case` is what it may cost; `None` is not known, which counts as above every bound. `cheaper` is what the
     client could ask for to get a lower one (`CostPlan.cheaper`).
     """
+    if plan.unapproved is None or (worst_case is not None and worst_case <= plan.unapproved):
+        return Outcome(plan.unopposed.compliance)
     verdict = Verdict()
     approval: Approval | None = None
     asks: ApprovalRequest | None = None
@@ -48,7 +54,7 @@ def check(
     for rule in plan.compliance:
         why = _why(rule.body, plan, worst_case, cheaper)
         if why is None:
-            verdict.passed(rule, "no approval needed")
+            verdict.passed(rule, _NOT_NEEDED)
             continue
         mark = mark or digest(request, principal, plan)
         held = _open(directory, mark, now)
@@ -64,6 +70,20 @@ def check(
     return Outcome(verdict, approval, asks)
 
 
+def none(rules: Sequence[Rule[Compliance]]) -> Verdict:
+    """What is said of a request that needs no approval."""
+    return verdicts.passing(rules, _NOT_NEEDED)
+
+
+def unapproved(rules: Sequence[Rule[Compliance]], kind: str, model: str) -> MicroUsd | None:
+    """The most that a request for this model may cost without any rule asking for an approval; a request whose cost is
+    not known costs more than any bound. `None` is without bound, and -1 that every request needs one."""
+    if any(_is_sensitive(rule.body, kind, model) for rule in rules):
+        return -1
+    bounds = [rule.body.approve_cost_above for rule in rules]
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
 def digest(request: Request, principal: Principal, plan: Plan) -> str:
     """What an approval covers: workload, user, provider, model and body, in hexadecimal SHA-256."""
     body = hashlib.sha256(request.body).hexdigest()
@@ -73,7 +93,7 @@ def digest(request: Request, principal: Principal, plan: Plan) -> str:
 
 def _why(body: Compliance, plan: Plan, worst_case: MicroUsd | None, cheaper: str) -> tuple[str, str] | None:
     """The reason and the sentence of a need for approval."""
-    if plan.model and globs.of(body.sensitive_models).match_model(plan.kind, plan.model):
+    if _is_sensitive(body, plan.kind, plan.model):
         return "sensitive_model", f"{plan.kind}/{plan.model} is a sensitive model"
     if body.approve_cost_above is None:
         return None
@@ -84,6 +104,10 @@ def _why(body: Compliance, plan: Plan, worst_case: MicroUsd | None, cheaper: str
         cost = refusals.with_tier(money.show(worst_case), cheaper)
         return "high_cost", f"the request may cost {cost}, and above {bound} it needs approval"
     return None
+
+
+def _is_sensitive(body: Compliance, kind: str, model: str) -> bool:
+    return bool(model) and globs.of(body.sensitive_models).match_model(kind, model)
 
 
 def _open(directory: Directory, mark: str, now: Instant) -> Approval | None:

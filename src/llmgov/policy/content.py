@@ -35,14 +35,14 @@ def clean(rules: Sequence[Rule[ContentFilter]]) -> Verdict:
 
 
 def check(
-    rules: Sequence[Rule[ContentFilter]], finder: Scanner, texts: Sequence[Text], unopposed: Verdict | None = None
+    rules: Sequence[Rule[ContentFilter]], finder: Scanner, texts: Sequence[Text], unopposed: Verdict
 ) -> tuple[Verdict, tuple[ReplaceText, ...]]:
     """Scan the texts for all rules at once; `finder` was made of the rules' filters, in their order.
 
-    The edits are due only if nothing refuses. `unopposed` is `clean` of the rules, where it is at hand.
+    The edits are due only if nothing refuses. `unopposed` is `clean` of the rules.
     """
     if not rules:
-        return Verdict(), ()
+        return unopposed, ()
     findings: dict[tuple[int, str], _Finding] = {}
     edits: list[ReplaceText] = []
     for text in texts:
@@ -56,7 +56,7 @@ def check(
             plain = scanner.redact(data, scanner.merge(due, finder.items))
             edits.append(ReplaceText(text.path, plain.decode("utf-8", "surrogatepass")))
     if not findings:
-        return unopposed or clean(rules), ()
+        return unopposed, ()
     verdict = Verdict()
     _judge(rules, findings, verdict)
     return verdict, tuple(edits)

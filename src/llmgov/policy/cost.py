@@ -4,11 +4,14 @@ Here it is decided whether a request's worst case can be bounded, and which outp
 is money for it, the ledger says later; `lower` then sets the maximum that the money held affords.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from llmgov import money
 from llmgov.money import PICO_PER_MICRO, MicroUsd, PicoUsd
 from llmgov.policy import refusals
+from llmgov.policy import verdict as verdicts
 from llmgov.policy.decision import Action, Clamp, CostPlan, Violation
 from llmgov.policy.plan import Plan
 from llmgov.policy.rules import Rule
@@ -16,6 +19,8 @@ from llmgov.policy.verdict import Verdict
 from llmgov.prices import bound, multiplier
 from llmgov.snapshot import CostLimit, ModelPrice
 from llmgov.wire.events import CostFacts, Edit, Format, Refusal, Request, SetNumber
+
+_WITHIN = "within its limits"
 
 ASSUMED_OUTPUT = 200_000
 """What is held for an output of unknown maximum where nothing is limited and costs are only counted."""
@@ -46,14 +51,22 @@ class _Output(msgspec.Struct, frozen=True):
     policy: str = ""
 
 
+def within(rules: Sequence[Rule[CostLimit]]) -> Verdict:
+    """What is said of a request that keeps within every rule's limits: first by those that bound a request's cost."""
+    bounding = [rule for rule in rules if rule.body.max_request_cost is not None]
+    return verdicts.passing([*bounding, *(rule for rule in rules if rule.body.max_request_cost is None)], _WITHIN)
+
+
 def check(plan: Plan, request: Request, stopped: frozenset[str] = frozenset()) -> Outcome:
     """Bound the cost of a request, or say why that cannot be done where money is limited."""
     verdict = Verdict()
     outcome = _check(plan, request, stopped, verdict)
+    if outcome.verdict is plan.unopposed.costs:
+        return outcome
     looked_at = {evaluation.policy for evaluation in verdict.evaluations}
     for rule in plan.costs:
         if rule.id not in looked_at:
-            verdict.passed(rule, "within its limits")
+            verdict.passed(rule, _WITHIN)
     return outcome
 
 
@@ -187,17 +200,18 @@ def _no_maximum(plan: Plan, price: ModelPrice, verdict: Verdict) -> bool:
 
 
 def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, verdict: Verdict) -> Outcome:
-    try:
-        base, per_token = bound.both(request.cost, price)
-    except bound.BoundError as error:
-        if plan.terms.concerned is not None:
-            refusal = refusals.unbounded_request(plan.terms.concerned, str(error))
-            _refuse(plan, verdict, "unbounded_cost", refusal)
+    priced = _priced(plan, request.cost, price, verdict)
+    if priced is None:
         return Outcome(verdict)
-    within = _within_request_cost(plan, base, per_token, output, verdict, _cheaper(request, price))
-    if within is None:
-        return Outcome(verdict)
-    most, policy = within
+    base, per_token, cheaper = priced[0], priced[1], _cheaper(request, price)
+    objected = bool(verdict.violations)
+    if not objected and _fits(plan, base + output.most * per_token):
+        most, policy, verdict = output.most, output.policy, plan.unopposed.costs
+    else:
+        lowered = _within_request_cost(plan, base, per_token, output, verdict, cheaper)
+        if lowered is None:
+            return Outcome(verdict)
+        most, policy = lowered
     limit = request.output_limit
     clamped = output.fixed and limit is not None and limit.value is not None and limit.value != output.most
     sets = limit is not None and not output.fixed and (plan.terms.limiting is not None)
@@ -213,12 +227,34 @@ def _bounded(plan: Plan, request: Request, price: ModelPrice, output: _Output, v
         field=limit.field if limit is not None and sets else None,
         asked=limit.value if limit is not None else None,
         policy=policy or plan.terms.limiting or "",
-        cheaper=_cheaper(request, price),
+        cheaper=cheaper,
     )
     if limit is None or not clamped:
         return Outcome(verdict, built, worst_case=built.want)
     clamp = Clamp(limit.field, limit.value, output.most, output.policy)
     return Outcome(verdict, built, clamp, (SetNumber(limit.field, output.most),), built.want)
+
+
+def _priced(plan: Plan, facts: CostFacts, price: ModelPrice, verdict: Verdict) -> tuple[PicoUsd, PicoUsd] | None:
+    """The base and what each token of the answer costs, at most; `None` where nothing bounds them."""
+    if plan.plain is not None and bound.is_plain(facts):
+        return bound.of_plain(facts, plan.plain)
+    try:
+        return bound.both(facts, price)
+    except bound.BoundError as error:
+        if plan.terms.concerned is not None:
+            refusal = refusals.unbounded_request(plan.terms.concerned, str(error))
+            _refuse(plan, verdict, "unbounded_cost", refusal)
+        return None
+
+
+def _fits(plan: Plan, most: PicoUsd) -> bool:
+    """Whether the worst case is within every rule's bound of a request's cost."""
+    for rule in plan.costs:
+        limit = rule.body.max_request_cost
+        if limit is not None and most > limit * PICO_PER_MICRO:
+            return False
+    return True
 
 
 def _cheaper(request: Request, price: ModelPrice) -> str:
@@ -241,7 +277,7 @@ def _within_request_cost(
         room = limit * PICO_PER_MICRO - base
         tokens = room // per_token if per_token else (output.most if room >= 0 else -1)
         if tokens >= most:
-            verdict.passed(rule, "within its limits")
+            verdict.passed(rule, _WITHIN)
         elif tokens >= output.least and not output.fixed and rule.body.clamp:
             most, policy = (tokens, rule.id) if rule.acts else (most, policy)
             verdict.passed(rule, f"output maximum at most {tokens}")

@@ -7,7 +7,6 @@ is counted in the rate windows.
 """
 
 import re
-from typing import Any
 
 from llmgov.instants import Duration, Instant
 from llmgov.policy import compliance, content, cost, limits, rate, refusals
@@ -16,7 +15,7 @@ from llmgov.policy.plan import Plan
 from llmgov.policy.runtime import Runtime
 from llmgov.policy.state import State
 from llmgov.policy.verdict import Verdict
-from llmgov.wire.events import METERED, Edit, Reason, Refusal, ReplaceText, Request
+from llmgov.wire.events import METERED, Reason, Refusal, ReplaceText, Request
 
 SETTINGS = "GovernanceSettings/default"
 """What violations of the settings themselves name as their policy."""
@@ -48,10 +47,10 @@ def decide(
     if draft.add(plan.access) or draft.unknown_parts(request):
         return draft.refused()
     tokens = limits.estimate(request.cost, request.output_limit)
-    admission = rate.check(plan.limits, tokens, state, now, patience, plan.within)
+    admission = rate.check(plan.limits, tokens, state, now, patience, plan.unopposed.rates)
     if draft.add(admission.verdict):
         return draft.refused()
-    found, redactions = content.check(plan.filters, plan.finder, request.texts, plan.clean)
+    found, redactions = content.check(plan.filters, plan.finder, request.texts, plan.unopposed.contents)
     if draft.add(found):
         return draft.refused()
     if request.route.operation in METERED:
@@ -59,26 +58,31 @@ def decide(
         cheaper = costs.plan.cheaper if costs.plan is not None else ""
         needs = compliance.check(plan, request, principal, costs.worst_case, runtime.directory, now, cheaper)
     else:
-        costs, needs = cost.Outcome(Verdict()), compliance.Outcome(Verdict())
+        costs, needs = _FREE, _UNASKED
     if draft.add(costs.verdict) or draft.add(needs.verdict):
         return draft.refused(asks=needs.asks)
     return draft.admitted(admission, redactions, costs, needs, state, now)
 
 
+_FREE = cost.Outcome(Verdict())
+_UNASKED = compliance.Outcome(Verdict())
+"""What costs and approvals say of a request that nobody pays for."""
+
+
 class _Draft:
-    """A decision in the making."""
+    """A decision in the making: the verdicts of the chain's links so far, of which the last may refuse."""
+
+    __slots__ = ("_plan", "_refusal", "_runtime", "_verdicts")
 
     def __init__(self, plan: Plan, runtime: Runtime) -> None:
         self._plan = plan
         self._runtime = runtime
-        self._violations: list[Violation] = []
-        self._evaluations: list[Evaluation] = []
+        self._verdicts: list[Verdict] = []
         self._refusal: Refusal | None = None
 
     def add(self, verdict: Verdict) -> bool:
         """Take in one link's verdict; true where it refuses."""
-        self._violations += verdict.violations
-        self._evaluations += verdict.evaluations
+        self._verdicts.append(verdict)
         self._refusal = verdict.refusal
         return verdict.refusal is not None
 
@@ -88,18 +92,30 @@ class _Draft:
             return False
         refusal = refusals.unknown_parts(request.unknown_parts)
         observed = self._runtime.observes
-        self._violations.append(
-            Violation(SETTINGS, Action.DENY, "unknown_part", refusal.message, observed, request.unknown_parts[0])
+        violation = Violation(
+            SETTINGS, Action.DENY, "unknown_part", refusal.message, observed, request.unknown_parts[0]
         )
-        self._refusal = None if observed else refusal
-        return not observed
+        return self.add(Verdict([violation], refusal=None if observed else refusal))
 
     def refused(self, refusal: Refusal | None = None, asks: ApprovalRequest | None = None) -> Decision:
         """The decision of a request that may not go."""
         refusal = refusal or self._refusal
-        if refusal is not None and refusal.reason is Reason.APPROVAL:
-            return self._decision(Action.REQUIRE_APPROVAL, refusal=refusal, approval_request=asks)
-        return self._decision(Action.DENY, refusal=refusal)
+        pending = refusal is not None and refusal.reason is Reason.APPROVAL
+        plan, duties, (violations, evaluations) = self._plan, self._plan.duties, self._said()
+        return Decision(
+            Action.REQUIRE_APPROVAL if pending else Action.DENY,
+            refusal=refusal,
+            approval_request=asks if pending else None,
+            provider=plan.provider,
+            model=plan.model,
+            path=plan.path,
+            violations=violations,
+            evaluations=evaluations,
+            strict_audit=duties.strict_audit,
+            log_request=duties.log_request,
+            retention_days=duties.retention_days,
+            observed=self._runtime.observes,
+        )
 
     def admitted(
         self,
@@ -111,59 +127,64 @@ class _Draft:
         now: Instant,
     ) -> Decision:
         """The decision of a request that may go, now or later; counts it."""
+        plan, duties, (violations, evaluations) = self._plan, self._plan.duties, self._said()
         keys = rate.commit(admission, state)
         waits = admission.queued or admission.at > now
-        edits: tuple[Edit, ...] = (*self._alias(), *redactions, *costs.edits)
-        return self._decision(
-            self._action(waits, redactions, costs),
+        return Decision(
+            _action(waits, redactions, costs, violations),
             throttle_until=admission.at if waits else None,
             queued=admission.queued,
             max_wait=admission.max_wait,
-            edits=edits,
-            output=self._plan.output,
+            edits=(*_alias(plan), *redactions, *costs.edits),
+            output=plan.output,
             clamp=costs.clamp,
             plan=costs.plan,
+            provider=plan.provider,
+            model=plan.model,
+            path=plan.path,
+            violations=violations,
+            evaluations=evaluations,
             approval=needs.approval,
             approval_request=needs.asks if needs.approval is not None else None,
-            rate_headers=rate.headers(self._plan.limits, state, now),
-            rate_keys=keys,
-            reserved_tokens=admission.tokens,
-            retries=self._plan.retries,
-            fallback_models=self._plan.fallback_models,
-        )
-
-    def _alias(self) -> tuple[ReplaceText, ...]:
-        """What the client calls by an alias, the provider knows by its name; an Azure deployment is its own name."""
-        plan = self._plan
-        if plan.model == plan.asked or plan.kind == "azure-openai":
-            return ()
-        return (ReplaceText("model", plan.model),)
-
-    def _action(self, waits: bool, redactions: tuple[ReplaceText, ...], costs: cost.Outcome) -> Action:
-        if waits:
-            return Action.THROTTLE
-        if redactions:
-            return Action.REDACT
-        if costs.clamp is not None:
-            return Action.CLAMP
-        flagged = any(found.action is Action.FLAG and not found.dry_run for found in self._violations)
-        return Action.FLAG if flagged else Action.ALLOW
-
-    def _decision(self, action: Action, **parts: Any) -> Decision:
-        duties = self._plan.duties
-        return Decision(
-            action,
-            provider=self._plan.provider,
-            model=self._plan.model,
-            path=self._plan.path,
-            violations=tuple(self._violations),
-            evaluations=(*self._evaluations, *self._plan.skipped),
             strict_audit=duties.strict_audit,
             log_request=duties.log_request,
             retention_days=duties.retention_days,
+            rate_headers=rate.headers(plan.limits, admission.windows, now),
+            rate_keys=keys,
+            reserved_tokens=admission.tokens,
             observed=self._runtime.observes,
-            **parts,
+            retries=plan.retries,
+            fallback_models=plan.fallback_models,
         )
+
+    def _said(self) -> tuple[tuple[Violation, ...], tuple[Evaluation, ...]]:
+        """All violations and evaluations; of a request that nobody objects to they are the plan's."""
+        verdicts, unopposed = self._verdicts, self._plan.unopposed
+        if verdicts == unopposed.verdicts:
+            return unopposed.violations, unopposed.evaluations
+        evaluations = (one for verdict in verdicts for one in verdict.evaluations)
+        return tuple([one for verdict in verdicts for one in verdict.violations]), (*evaluations, *self._plan.skipped)
+
+
+def _alias(plan: Plan) -> tuple[ReplaceText, ...]:
+    """What the client calls by an alias, the provider knows by its name; an Azure deployment is its own name."""
+    if plan.model == plan.asked or plan.kind == "azure-openai":
+        return ()
+    return (ReplaceText("model", plan.model),)
+
+
+def _action(
+    waits: bool, redactions: tuple[ReplaceText, ...], costs: cost.Outcome, violations: tuple[Violation, ...]
+) -> Action:
+    if waits:
+        return Action.THROTTLE
+    if redactions:
+        return Action.REDACT
+    if costs.clamp is not None:
+        return Action.CLAMP
+    if violations and any(found.action is Action.FLAG and not found.dry_run for found in violations):
+        return Action.FLAG
+    return Action.ALLOW
 
 
 def _impossible(request: Request, principal: Principal, plan: Plan) -> Refusal | None:

@@ -25,10 +25,14 @@ from llmgov.wire.events import Refusal
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """When a request may go, and what it will count in. `queued` requests wait for another to end, until `at`."""
+    """When a request may go, and what it will count in. `queued` requests wait for another to end, until `at`.
+
+    `windows` are those of the limits that were checked, in their order.
+    """
 
     verdict: Verdict
     limits: tuple[Limit, ...]
+    windows: Sequence[Window | None]
     tokens: int
     at: Instant
     queued: bool = False
@@ -53,16 +57,17 @@ def check(
     tokens: int,
     state: State,
     now: Instant,
-    patience: Duration | None = None,
-    unopposed: Verdict | None = None,
+    patience: Duration | None,
+    unopposed: Verdict,
 ) -> Admission:
     """Whether, and when, a request of so many tokens may go. Counts nothing.
 
     `patience` is how long the client waits for an answer: no throttling outlasts it. `unopposed` is `within` of the
-    limits' rules, where it is at hand.
+    limits' rules.
     """
-    if not _held_back(limits, tokens, state, now):
-        return Admission(unopposed or within([rule for rule, _ in _by_rule(limits)]), limits, tokens, now)
+    windows = state.windows(limits)
+    if not _held_back(limits, windows, tokens, state, now):
+        return Admission(unopposed, limits, windows, tokens, now)
     verdict = Verdict()
     counted: list[Limit] = []
     at, queued, max_wait = now, False, 0
@@ -84,7 +89,7 @@ def check(
             max_wait = min(max_wait or wait, wait)
         if rule.acts or found is None or (waits and found.slot is not None):
             counted.extend(own)
-    return Admission(verdict, tuple(counted), tokens, now + max_wait if queued else at, queued, max_wait)
+    return Admission(verdict, tuple(counted), windows, tokens, now + max_wait if queued else at, queued, max_wait)
 
 
 def commit(admission: Admission, state: State) -> tuple[str, ...]:
@@ -95,13 +100,13 @@ def commit(admission: Admission, state: State) -> tuple[str, ...]:
     return (enter(admission.limits, admission.tokens, admission.at),)
 
 
-def headers(limits: tuple[Limit, ...], state: State, now: Instant) -> tuple[tuple[str, str], ...]:
+def headers(limits: tuple[Limit, ...], windows: Sequence[Window | None], now: Instant) -> tuple[tuple[str, str], ...]:
     """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}` of the enforced limit with the least left."""
     least: dict[str, tuple[int, Limit, Window]] = {}
-    for limit in limits:
-        if not limit.length or not limit.rule.acts:
+    for limit, window in zip(limits, windows, strict=True):
+        if window is None or not limit.rule.acts:
             continue
-        window, name = state.window(limit), "tokens" if limit.counts_tokens else "requests"
+        name = "tokens" if limit.counts_tokens else "requests"
         remaining = max(0, limit.limit - window.total)
         if name not in least or remaining < least[name][0]:
             least[name] = remaining, limit, window
@@ -123,9 +128,14 @@ def duration(amount: Duration) -> str:
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + seconds
 
 
-def _held_back(limits: tuple[Limit, ...], tokens: int, state: State, now: Instant) -> bool:
-    for limit in limits:  # noqa: SIM110 - a generator would cost as much as what it goes over
-        if state.slot(limit, tokens, now) != now if limit.length else state.full(limit):
+def _held_back(
+    limits: tuple[Limit, ...], windows: Sequence[Window | None], tokens: int, state: State, now: Instant
+) -> bool:
+    for limit, window in zip(limits, windows, strict=True):
+        if window is None:
+            if state.full(limit):
+                return True
+        elif window.slot(tokens if limit.counts_tokens else 1, limit.limit, limit.length, now) != now:
             return True
     return False
 

@@ -7,13 +7,15 @@ snapshot, so they change no answer; they are bounded, since clients choose model
 import msgspec
 import re2
 
-from llmgov.policy import access, content, duties, limits, match, rate, scanner, terms
+from llmgov.policy import access, compliance, content, cost, duties, limits, match, rate, scanner, terms
 from llmgov.policy.decision import Charge, Evaluation, OutputFilter, Principal
 from llmgov.policy.output import OutputScanner
-from llmgov.policy.plan import Plan
+from llmgov.policy.plan import Plan, Unopposed
 from llmgov.policy.rules import KINDS, Rule, of_kind
 from llmgov.policy.scanner import Scanner
 from llmgov.policy.tokens import Issuers
+from llmgov.policy.verdict import Verdict
+from llmgov.prices import bound
 from llmgov.snapshot import (
     Account,
     Compliance,
@@ -72,9 +74,18 @@ class Runtime:
         self._scanners: dict[tuple[str, ...], Scanner] = {}
         self._output_scanners: dict[tuple[tuple[str, bool], ...], OutputScanner] = {}
         self._plans: dict[tuple[object, ...], Plan] = {}
+        self._last: tuple[Principal, Format, str, Plan] | None = None
 
     def plan(self, principal: Principal, format_: Format, model: str) -> Plan:
         """What applies to requests of this principal for this model, as the client names it."""
+        last = self._last
+        if last is not None and last[0] is principal and last[1] is format_ and last[2] == model:
+            return last[3]
+        found = self._find(principal, format_, model)
+        self._last = principal, format_, model, found
+        return found
+
+    def _find(self, principal: Principal, format_: Format, model: str) -> Plan:
         workload = principal.workload
         key = (
             workload.namespace,
@@ -140,36 +151,42 @@ class Runtime:
                 outcome = f"does not apply: appliesTo.{field}"
                 skipped.append(Evaluation(policy.id, KINDS[type(policy.body)], False, outcome))
         charges = self._charges(principal, kind, model)
-        contents, compliance = of_kind(rules, ContentFilter), of_kind(rules, Compliance)
+        contents, approvals = of_kind(rules, ContentFilter), of_kind(rules, Compliance)
         filters = tuple(rule for rule in contents if Direction.REQUEST in rule.body.directions)
         models, costs = of_kind(rules, ModelAccess), of_kind(rules, CostLimit)
         rates = of_kind(rules, RateLimit)
+        price = self.price(provider, model) if provider else None
+        allowed = access.check(models, kind, model, principal, self.permissions)
         return Plan(
             provider=provider,
             kind=kind,
             asked=asked,
             model=model,
-            price=self.price(provider, model) if provider else None,
-            access=access.check(models, kind, model, principal, self.permissions),
+            price=price,
+            plain=bound.plain(price) if price is not None else None,
+            access=allowed,
             retries=access.retries(models),
             fallback_models=access.fallback_models(models),
             limits=limits.of(rates, principal),
-            within=rate.within(rates),
             filters=filters,
             finder=self._scanner(filters),
-            clean=content.clean(filters),
             output=tuple(
                 OutputFilter(rule.id, rule.body, not rule.acts)
                 for rule in contents
                 if Direction.RESPONSE in rule.body.directions
             ),
-            compliance=compliance,
-            duties=duties.of(compliance),
+            compliance=approvals,
+            unapproved=compliance.unapproved(approvals, kind, model),
+            duties=duties.of(approvals),
             costs=costs,
             charges=charges,
             terms=terms.of(charges, costs),
             path=_path(principal, charges),
             skipped=tuple(skipped),
+            unopposed=_unopposed(
+                [allowed, rate.within(rates), content.clean(filters), cost.within(costs), compliance.none(approvals)],
+                skipped,
+            ),
         )
 
     def _charges(self, principal: Principal, kind: str, model: str) -> tuple[Charge, ...]:
@@ -179,6 +196,13 @@ class Runtime:
             for account in self.accounts
             if _counts(account, principal, targets) and match.why_not(account.match, principal, kind, model) is None
         )
+
+
+def _unopposed(verdicts: list[Verdict], skipped: list[Evaluation]) -> Unopposed:
+    _, rates, contents, costs, approvals = verdicts
+    evaluations = (*(one for verdict in verdicts for one in verdict.evaluations), *skipped)
+    violations = tuple(one for verdict in verdicts for one in verdict.violations)
+    return Unopposed(rates, contents, costs, approvals, verdicts, evaluations, violations)
 
 
 def _by_name(prices: tuple[ModelPrice, ...]) -> dict[str, ModelPrice]:

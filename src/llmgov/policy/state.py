@@ -56,6 +56,10 @@ class State:
             self._windows.move_to_end(limit.key)
         return window
 
+    def windows(self, limits: Sequence[Limit]) -> list[Window | None]:
+        """The windows that limits count in, `None` for requests at once."""
+        return [self.window(limit) if limit.length else None for limit in limits]
+
     def slot(self, limit: Limit, tokens: int, now: Instant) -> Instant | None:
         """When a window has room for a request of so many tokens, `None` if it never has."""
         amount = tokens if limit.counts_tokens else 1

@@ -5,6 +5,8 @@
 
 from collections.abc import Collection
 
+import msgspec
+
 from llmgov.money import PicoUsd
 from llmgov.prices import cost, multiplier
 from llmgov.prices.document import CALLS
@@ -17,11 +19,55 @@ _READ = (Dimension.CACHED_INPUT, Dimension.CACHE_WRITE_30M)
 _UNSEEN = (*_READ, Dimension.INPUT_AUDIO, Dimension.CACHED_INPUT_AUDIO)
 """The same for context that nobody can see here, which may be sound."""
 
+_ONES = multiplier.ONE**2
+
 _Rates = dict[Dimension, PicoUsd]
 
 
 class BoundError(ValueError):
     """Nothing bounds the request's cost at this price; the message says what is missing."""
+
+
+class Plain(msgspec.Struct, frozen=True):
+    """What a price says of all plain requests (`is_plain`): pico-USD for a token of the body and of the answer, before
+    the factor, in `multiplier.ONE` squared, of the dearest tier and region that they can get."""
+
+    text: PicoUsd
+    output: PicoUsd
+    factor: int
+
+
+def plain(price: ModelPrice) -> Plain | None:
+    """The price's terms for plain requests, `None` where it has none: where rates are missing, or vary with length."""
+    if price.context_tiers or Dimension.INPUT not in price.rates or Dimension.OUTPUT not in price.rates:
+        return None
+    rates = [price.rates]
+    tier = multiplier.dearest_tier(price, None)
+    assert tier is not None, "what asks for no tier gets one"
+    text = _dearest(rates, (Dimension.INPUT,), _READ)
+    return Plain(text, _output_rate(rates), tier * multiplier.dearest_region(price))
+
+
+def is_plain(facts: CostFacts) -> bool:
+    """Whether text is all that is sent, in one run of the model, and no service tier is asked for."""
+    return not (
+        facts.service_tier is not None
+        or facts.images
+        or facts.opaque_context
+        or facts.iterations != 1
+        or facts.calls
+        or facts.cache_writes
+        or facts.image_tokens
+        or facts.audio_tokens
+        or facts.extra_output_tokens
+    )
+
+
+def of_plain(facts: CostFacts, terms: Plain) -> tuple[PicoUsd, PicoUsd]:
+    """`both` for plain facts."""
+    text = (facts.text_bytes + facts.overhead_tokens) * terms.text
+    each = facts.choices * terms.output if facts.produces_output else 0
+    return -(-text * terms.factor // _ONES), -(-each * terms.factor // _ONES)
 
 
 def base(facts: CostFacts, price: ModelPrice) -> PicoUsd:
@@ -115,4 +161,4 @@ def _multiplied(amount: PicoUsd, facts: CostFacts, price: ModelPrice) -> PicoUsd
     tier = multiplier.dearest_tier(price, facts.service_tier)
     if tier is None:
         raise BoundError(f"the model has no price for the service tier {facts.service_tier}")
-    return -(-amount * tier * multiplier.dearest_region(price) // multiplier.ONE**2)
+    return -(-amount * tier * multiplier.dearest_region(price) // _ONES)

@@ -87,6 +87,29 @@ def test_every_policy_that_was_looked_at_is_explained_in_order_of_priority() -> 
     ]
 
 
+def test_a_request_that_nobody_objects_to_is_explained_too() -> None:
+    configured = configure(
+        policy(CostLimit(max_output_tokens=1000), "output"),
+        policy(CostLimit(max_request_cost=10**9), "request"),
+        policy(Compliance(approve_cost_above=10**9), "approval"),
+        policy(RATE, "rate", dry_run=True),
+        policy(ModelAccess(deny=("gpt-*",)), "denying", dry_run=True),
+        policy(BLOCK, "content"),
+        policy(RATE, "others", match=Match(teams=("ops",))),
+    )
+    decided = decide(configured)
+    assert [(e.policy, e.outcome) for e in decided.evaluations] == [
+        ("ns/denying", "deny: model_denied (not enforced)"),
+        ("ns/rate", "within its limits (not enforced)"),
+        ("ns/content", "nothing found"),
+        ("ns/request", "within its limits"),
+        ("ns/output", "within its limits"),
+        ("ns/approval", "no approval needed"),
+        ("ns/others", "does not apply: appliesTo.teams"),
+    ]
+    assert [(v.policy, v.reason, v.dry_run) for v in decided.violations] == [("ns/denying", "model_denied", True)]
+
+
 BODIES: list[Body] = [
     RateLimit(Subject.WORKLOAD, OnExceed.THROTTLE, 10**9, requests_per_minute=1),
     RateLimit(Subject.WORKLOAD, OnExceed.THROTTLE, 10**9, concurrent=1),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmgov import money, prices
+from llmgov.prices import bound
 from llmgov.snapshot import ContextTier, Dimension, ModelPrice
 from llmgov.wire.events import CostFacts, Usage
 
@@ -210,3 +211,53 @@ def test_no_usage_within_the_facts_costs_more_than_the_bound(
     given_facts, price, maximum, usage = attempt
     held = prices.base(given_facts, price) + maximum * prices.per_output_token(given_facts, price)
     assert prices.cost(usage, price) <= money.round_up(held)
+
+
+PLAIN_FACTS = st.builds(
+    CostFacts,
+    text_bytes=st.integers(0, 2000),
+    overhead_tokens=st.integers(0, 50),
+    choices=st.integers(1, 4),
+    produces_output=st.booleans(),
+)
+
+
+@given(PLAIN_FACTS | FACTS, priced(), st.booleans())
+def test_the_terms_of_a_price_bound_plain_requests_as_the_price_does(
+    given_facts: CostFacts, price: ModelPrice, flat: bool
+) -> None:
+    price = msgspec.structs.replace(price, context_tiers=()) if flat else price
+    terms = bound.plain(price)
+    assert (terms is None) == bool(price.context_tiers)
+    if terms is not None and bound.is_plain(given_facts):
+        exact = prices.base(given_facts, price), prices.per_output_token(given_facts, price)
+        assert bound.of_plain(given_facts, terms) == exact
+
+
+NOT_PLAIN: dict[str, Any] = {
+    "overhead_tokens": None,
+    "choices": None,
+    "produces_output": None,
+    "refused": None,
+    "text_bytes": None,
+    "images": 1,
+    "image_tokens": 1,
+    "audio_tokens": 1,
+    "extra_output_tokens": 1,
+    "opaque_context": True,
+    "iterations": 2,
+    "calls": {Dimension.WEB_SEARCH_CALL: 1},
+    "cache_writes": frozenset({Dimension.CACHE_WRITE_1H}),
+    "service_tier": "",
+}
+
+
+@pytest.mark.parametrize("field", CostFacts.__struct_fields__)
+def test_every_fact_is_a_part_of_the_terms_or_not_plain(field: str) -> None:
+    value = NOT_PLAIN[field]
+    assert value is None or not bound.is_plain(facts(**{field: value}))
+
+
+@pytest.mark.parametrize("dimension", [IN, OUT])
+def test_a_price_without_a_rate_has_no_terms(dimension: Dimension) -> None:
+    assert bound.plain(without(dimension)) is None
