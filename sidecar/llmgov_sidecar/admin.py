@@ -6,7 +6,7 @@ from typing import Final
 from llmgov_sidecar import http1, server
 from llmgov_sidecar.metrics import Metrics
 
-_TEXT: Final = ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),)
+_TEXT: Final = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
 class Admin:

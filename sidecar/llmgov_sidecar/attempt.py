@@ -11,7 +11,7 @@ from llmgov.policy.decision import Action, Clamp, Decision, Violation
 from llmgov.wire import formats, splice
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Edit, Refusal
-from llmgov_sidecar import forward, funds, headers, http1
+from llmgov_sidecar import forward, funds, headers
 from llmgov_sidecar.configuration import Active, Target
 from llmgov_sidecar.entry import Entry
 from llmgov_sidecar.forward import Forwarder, Learnt
@@ -119,7 +119,7 @@ class Attempt:
         finally:
             entry.settle_unknown(lost=False)
 
-    def _ours(self) -> list[http1.Header]:
+    def _ours(self) -> headers.Ours:
         passage = self._passage
         rate = self._decision.rate_headers
         return headers.about(passage.shape, passage.request_id, passage.action, passage.policy, passage.clamp, rate)
@@ -169,8 +169,7 @@ class Attempt:
         passage = self._passage
         answer = shapes.render(passage.shape, refusal, passage.request_id)
         passage.status = answer.status
-        ours = tuple((name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers)
-        passage.exchange.respond(answer.status, ours, answer.body)
+        passage.exchange.respond(answer.status, headers.lines(answer.headers), answer.body)
 
     def leave(self) -> None:
         """Nobody waits for the answer any more: read on for a bounded time, to learn what it cost."""

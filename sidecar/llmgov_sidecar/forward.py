@@ -8,7 +8,6 @@ from typing import Protocol
 
 import msgspec
 
-from llmgov import money
 from llmgov.money import MicroUsd
 from llmgov.policy import refusals
 from llmgov.policy.decision import Violation
@@ -18,7 +17,7 @@ from llmgov.wire import refusals as shapes
 from llmgov.wire.events import METERED, Answer, Frame, Refusal, Request, Usage
 from llmgov_sidecar import headers, http1
 from llmgov_sidecar.filtering import StreamFilter
-from llmgov_sidecar.http1 import Header
+from llmgov_sidecar.headers import Ours
 from llmgov_sidecar.passage import Passage
 from llmgov_sidecar.upstream import Cause, Connection, UpstreamError
 
@@ -76,7 +75,7 @@ class Forwarder:
         self._ends = ends
         self._most = most
 
-    async def forward(self, reply: http1.ReplyHead, ours: list[Header], scanner: OutputScanner | None) -> bool:
+    async def forward(self, reply: http1.ReplyHead, ours: Ours, scanner: OutputScanner | None) -> bool:
         """Pass the answer on and settle; false where it is kept back because another attempt may do better.
 
         Raises:
@@ -96,9 +95,7 @@ class Forwarder:
             return await self._whole(reply, ours, request, scanner)
         return True
 
-    async def _whole(
-        self, reply: http1.ReplyHead, ours: list[Header], request: Request, scanner: OutputScanner | None
-    ) -> bool:
+    async def _whole(self, reply: http1.ReplyHead, ours: Ours, request: Request, scanner: OutputScanner | None) -> bool:
         body = await self._read()
         answer = formats.parse_answer(request.route, reply.status, body)
         cost = self._ends.settle(_learnt(request, reply.status, answer), reply.status)
@@ -110,12 +107,12 @@ class Forwarder:
                 return True
             body = filtered
         if reply.status < 400:
-            ours.append((b"x-llmgov-cost-usd", money.format_amount(cost).encode()))
+            ours = headers.with_cost(ours, cost)
         self._passage.status = reply.status
         self._passage.exchange.respond(reply.status, headers.downstream(reply, ours), body, reply.reason)
         return True
 
-    async def _key_refused(self, reply: http1.ReplyHead, ours: list[Header]) -> None:
+    async def _key_refused(self, reply: http1.ReplyHead, ours: Ours) -> None:
         """Say whose business it is; the provider's words show a part of the key to who does not have it."""
         body = await self._read()
         self._ends.settle(Learnt(free=True), reply.status)
@@ -134,7 +131,7 @@ class Forwarder:
             return None
         return frames.rewrite_answer(answer, {edit.path: edit.text for edit in scan.edits})
 
-    async def _raw(self, reply: http1.ReplyHead, ours: list[Header]) -> None:
+    async def _raw(self, reply: http1.ReplyHead, ours: Ours) -> None:
         """An unmetered route: nothing is read, and nothing is held back."""
         exchange = self._passage.exchange
         exchange.begin(reply.status, headers.downstream(reply, ours), reply.reason)
@@ -175,7 +172,7 @@ class _Stream:
         self._cut = False
         self._status = 0
 
-    async def pass_on(self, reply: http1.ReplyHead, ours: list[Header]) -> None:
+    async def pass_on(self, reply: http1.ReplyHead, ours: Ours) -> None:
         """All of it, to the end or to where a filter cuts it; then still to its end, to learn the usage."""
         self._status = self._passage.status = reply.status
         self._exchange.begin(reply.status, headers.downstream(reply, ours), reply.reason)

@@ -6,6 +6,7 @@ its framing decided here and nowhere else, whatever a version of the parser take
 of their own, so that an offered upgrade cannot swallow a body.
 """
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
@@ -72,6 +73,8 @@ class ReplyHead(msgspec.Struct, frozen=True):
     length: int | None
     until_close: bool
     keep_alive: bool
+    hop: frozenset[bytes] = frozenset()
+    """What `Connection` lists (`connection_tokens`)."""
 
 
 class _Headers:
@@ -98,7 +101,7 @@ def header(headers: tuple[Header, ...], name: bytes) -> bytes | None:
     return None
 
 
-def find_head(buffer: bytes | bytearray, limits: Limits) -> int:
+def find_head(buffer: bytes, limits: Limits) -> int:
     """Where the head at the start of `buffer` ends (exclusive), or 0 while it is not complete.
 
     Raises:
@@ -149,6 +152,7 @@ def parse_reply_head(raw: bytes, method: str, limits: Limits) -> ReplyHead:
         headers = _parse(httptools.HttpResponseParser(parser), parser, raw, limits)
         bodiless = method == "HEAD" or status < 200 or status in (204, 304)
         length = 0 if bodiless else _body_length(parser.framing, default=-1)
+        hop = _tokens(parser.framing.get(b"connection"))
     except MessageError as fault:
         raise MessageError(502, fault.words) from fault
     return ReplyHead(
@@ -157,9 +161,8 @@ def parse_reply_head(raw: bytes, method: str, limits: Limits) -> ReplyHead:
         headers=headers,
         length=None if length == -1 else length,
         until_close=length == -1,
-        keep_alive=version == b"HTTP/1.1"
-        and length != -1
-        and b"close" not in _tokens(parser.framing.get(b"connection")),
+        keep_alive=version == b"HTTP/1.1" and length != -1 and b"close" not in hop,
+        hop=hop,
     )
 
 
@@ -349,14 +352,15 @@ REASONS: Final = {
 }  # fmt: skip
 
 
-def write_head(first: bytes, headers: Iterable[Header]) -> bytes:
-    """A head from its first line and headers, which come from a parsed head or from us: nothing is checked here."""
-    return b"\r\n".join([first, *[name + b": " + value for name, value in headers], b"", b""])
+def lines(headers: Iterable[Header]) -> bytes:
+    """Headers as lines, each with its end. They come from a parsed head or from us: nothing is checked here."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
+@functools.lru_cache(maxsize=64)
 def status_line(status: int, reason: str = "") -> bytes:
-    """`HTTP/1.1 200 OK`, with the usual reason where none is given."""
-    return f"HTTP/1.1 {status} {reason or REASONS.get(status, 'Status')}".encode("latin-1")
+    """`HTTP/1.1 200 OK` with its end, and with the usual reason where none is given."""
+    return f"HTTP/1.1 {status} {reason or REASONS.get(status, 'Status')}\r\n".encode("latin-1")
 
 
 def chunk(data: bytes) -> bytes:

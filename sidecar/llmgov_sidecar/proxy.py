@@ -18,7 +18,7 @@ from llmgov.policy.runtime import Runtime
 from llmgov.wire import formats, malformed, route, splice
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Format, Reason, ReplaceText, Request, Route
-from llmgov_sidecar import caller, http1, server
+from llmgov_sidecar import caller, headers, http1, server
 from llmgov_sidecar.attempt import Attempt
 from llmgov_sidecar.configuration import Active, Configuration
 from llmgov_sidecar.passage import UNMETERED, Passage, RefusedError
@@ -65,7 +65,7 @@ class Proxy:
         refusal, request_id = refusals.unreadable(fault.status, fault.words), _request_id()
         answer = shapes.render(shape, refusal, request_id)
         self._services.records.faulted(request_id, _nobodys(self._workload), refusal, fault.status)
-        return server.Answer(fault.status, _encode(answer.headers), answer.body)
+        return server.Answer(fault.status, headers.lines(answer.headers), answer.body)
 
     async def _answer(self, passage: Passage) -> None:
         who = passage.caller
@@ -156,7 +156,7 @@ class Proxy:
         answer = shapes.render(passage.shape, refusal, passage.request_id, status)
         passage.status = answer.status
         if not exchange.started:
-            exchange.respond(answer.status, _encode(answer.headers), answer.body)
+            exchange.respond(answer.status, headers.lines(answer.headers), answer.body)
         self._services.records.count_violations(refused.violations)
         if refusal.reason is not Reason.UPSTREAM:  # then the attempt's own settlement says it
             self._services.records.refused(passage, refused, answer.status)
@@ -196,7 +196,3 @@ def _with_model(request: Request, model: str) -> Request:
     if model == request.model:
         return request
     return msgspec.structs.replace(request, model=model, body=splice.apply(request.body, [ReplaceText("model", model)]))
-
-
-def _encode(fields: tuple[tuple[str, str], ...]) -> tuple[http1.Header, ...]:
-    return tuple((name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in fields)

@@ -29,10 +29,10 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole answer of ours."""
+    """A whole answer of ours; `lines` are its headers."""
 
     status: int
-    headers: tuple[http1.Header, ...]
+    lines: bytes
     body: bytes
 
 
@@ -63,18 +63,19 @@ class Exchange:
         self.bytes_out = 0
         self.on_gone: Callable[[], None] | None = None
 
-    def respond(self, status: int, headers: tuple[http1.Header, ...], body: bytes, reason: str = "") -> None:
-        """Send a whole answer in one write."""
+    def respond(self, status: int, lines: bytes, body: bytes, reason: str = "") -> None:
+        """Send a whole answer in one write; `lines` are its headers (`http1.lines`)."""
         self.started = True
         content = b"" if self.head.method == "HEAD" else body
-        head = self._head(status, headers, ((b"content-length", b"%d" % len(body)),), reason)
-        self._write(head + content)
+        head = (http1.status_line(status, reason), lines, len(body), self._closing())
+        self._write(b"%b%bcontent-length: %d\r\n%b\r\n%b" % (*head, content))
         self._end()
 
-    def begin(self, status: int, headers: tuple[http1.Header, ...], reason: str = "") -> None:
+    def begin(self, status: int, lines: bytes, reason: str = "") -> None:
         """Send the head of an answer that follows in pieces."""
         self.started = True
-        self._write(self._head(status, headers, ((b"transfer-encoding", b"chunked"),), reason))
+        head = (http1.status_line(status, reason), lines, self._closing())
+        self._write(b"%b%btransfer-encoding: chunked\r\n%b\r\n" % head)
 
     def write(self, data: bytes) -> None:
         """Send a piece at once; empty pieces send nothing. A client that is gone is written nothing more."""
@@ -96,11 +97,8 @@ class Exchange:
         self.ended = True
         self._connection.cut()
 
-    def _head(
-        self, status: int, headers: tuple[http1.Header, ...], framing: tuple[http1.Header, ...], reason: str
-    ) -> bytes:
-        extra = () if self._connection.keeps_alive(self) else ((b"connection", b"close"),)
-        return http1.write_head(http1.status_line(status, reason), (*headers, *framing, *extra))
+    def _closing(self) -> bytes:
+        return b"" if self._connection.keeps_alive(self) else _CLOSING
 
     def _write(self, data: bytes) -> None:
         if not self.gone:
@@ -112,6 +110,7 @@ class Exchange:
         self._connection.exchange_ended(self)
 
 
+_CLOSING: Final = b"connection: close\r\n"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FOREVER: Final = float("inf")
 
@@ -286,9 +285,9 @@ class Connection(asyncio.Protocol):
     def _refuse(self, fault: http1.MessageError) -> None:
         head, self._head = self._head, None
         answer = self._listener.application.fault(head, fault)
-        headers = (*answer.headers, (b"content-length", b"%d" % len(answer.body)), (b"connection", b"close"))
         content = b"" if head is not None and head.method == "HEAD" else answer.body
-        self.write(http1.write_head(http1.status_line(answer.status), headers) + content)
+        parts = (http1.status_line(answer.status), answer.lines, len(answer.body), _CLOSING, content)
+        self.write(b"%b%bcontent-length: %d\r\n%b\r\n%b" % parts)
         self._linger()
 
     def _linger(self) -> None:

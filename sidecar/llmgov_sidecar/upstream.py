@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._times = times
         self._transport: asyncio.Transport | None = None
         self._method = ""
-        self._raw = bytearray()
+        self._raw = b""
         self._head: http1.ReplyHead | None = None
         self._body: http1.Body | None = None
         self._parts: collections.deque[bytes] = collections.deque()
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self, method: str) -> None:
         self._method, self._head, self._body, self._asking = method, None, None, True
-        self._raw.clear()
+        self._raw = b""
         self._wait(self._times.first_byte)
 
     def _take(self) -> bytes:
@@ -210,17 +210,18 @@ class Connection(asyncio.Protocol):
         await self._wake
 
     def _receive_head(self, data: bytes) -> None:
-        self._raw += data
-        while size := http1.find_head(self._raw, self._times.head):
-            head = http1.parse_reply_head(bytes(self._raw[:size]), self._method, self._times.head)
-            rest = bytes(self._raw[size:])
-            self._raw.clear()
+        if self._raw:
+            data = self._raw + data
+        while size := http1.find_head(data, self._times.head):
+            head = http1.parse_reply_head(data[:size], self._method, self._times.head)
+            data = data[size:]
             if head.status >= 200:
-                self._begin_body(head, rest)
+                self._raw = b""
+                self._begin_body(head, data)
                 return
             if head.status == 101:
                 raise http1.MessageError(502, "the provider switched protocols without being asked")
-            self._raw += rest
+        self._raw = data
 
     def _begin_body(self, head: http1.ReplyHead, rest: bytes) -> None:
         self._head = head

@@ -34,10 +34,10 @@ class Echo:
         if self.answer is not None:
             await self.answer(exchange)
         else:
-            exchange.respond(200, ((b"x-path", exchange.head.target.encode()),), exchange.body)
+            exchange.respond(200, b"x-path: %b\r\n" % exchange.head.target.encode(), exchange.body)
 
     def fault(self, head: http1.Head | None, fault: http1.MessageError) -> server.Answer:
-        return server.Answer(fault.status, (), fault.words.encode())
+        return server.Answer(fault.status, b"", fault.words.encode())
 
 
 @contextlib.asynccontextmanager
@@ -204,7 +204,7 @@ def test_who_answers_learns_that_the_client_is_gone() -> None:
             started.set()
             await gone.wait()
             assert exchange.gone
-            exchange.begin(200, ())
+            exchange.begin(200, b"")
             exchange.write(b"nobody reads this")
             await exchange.drained()
             exchange.end()
@@ -223,7 +223,7 @@ def test_a_failing_application_cuts_the_connection_and_is_reported() -> None:
     failures: list[BaseException] = []
 
     async def answer(exchange: server.Exchange) -> None:
-        exchange.begin(200, ())
+        exchange.begin(200, b"")
         exchange.write(b"half")
         raise RuntimeError("a bug")
 
@@ -244,7 +244,7 @@ def test_a_slow_reader_holds_the_writer_back() -> None:
     written: list[int] = []
 
     async def answer(exchange: server.Exchange) -> None:
-        exchange.begin(200, ())
+        exchange.begin(200, b"")
         for turn in range(400):
             exchange.write(piece)
             written.append(turn)
@@ -275,7 +275,7 @@ def test_draining_lets_an_answer_end_and_takes_no_new_ones() -> None:
         async def answer(exchange: server.Exchange) -> None:
             started.set()
             await release.wait()
-            exchange.respond(200, (), b"done")
+            exchange.respond(200, b"", b"done")
 
         async with listening(Echo(answer), BOUNDS_WIDE) as (listener, port):
             client = await harness.Client.to(port)
@@ -303,7 +303,7 @@ def test_a_request_sent_before_the_answer_to_the_last_is_not_served() -> None:
         async def answer(exchange: server.Exchange) -> None:
             started.set()
             await release.wait()
-            exchange.respond(200, (), b"first")
+            exchange.respond(200, b"", b"first")
 
         application = Echo(answer)
         async with listening(application, BOUNDS_WIDE) as (_, port):

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from llmgov.policy.decision import Action
+from llmgov.wire.events import Format
 from llmgov_sidecar import headers, http1, logs, metrics, settings
 from llmgov_sidecar.stopped import Stopped
 
@@ -123,5 +125,7 @@ def test_a_model_stays_stopped_until_the_hub_has_listed_it_and_lists_it_no_more(
 def test_a_rate_limit_of_ours_stands_alone_and_the_providers_stay_where_we_have_none() -> None:
     theirs = ((b"x-ratelimit-limit-requests", b"5000"), (b"x-ratelimit-limit-tokens", b"90000"))
     reply = http1.ReplyHead(status=200, reason="OK", headers=theirs, length=0, until_close=False, keep_alive=True)
-    sent = headers.downstream(reply, [(b"x-ratelimit-limit-requests", b"5")])
-    assert sent == ((b"x-ratelimit-limit-tokens", b"90000"), (b"x-ratelimit-limit-requests", b"5"))
+    rate = (("x-ratelimit-limit-requests", "5"),)
+    sent = headers.downstream(reply, headers.about(Format.OPENAI, "r", Action.ALLOW, None, None, rate))
+    ours = b"x-request-id: r\r\nx-llmgov-decision: allow\r\nx-ratelimit-limit-requests: 5\r\n"
+    assert sent == b"x-ratelimit-limit-tokens: 90000\r\n" + ours
