@@ -35,7 +35,10 @@ class SourceError(ValueError):
 
 
 class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """One model of the overlay: its name upstream, and what the published data lacks."""
+    """One model of the overlay: its name upstream, and what the published data lacks.
+
+    `bounds_source` and `bounds_as_of` say where and when its window and maxima were read, `note` what nothing supports.
+    """
 
     provider: str
     model: str
@@ -49,6 +52,9 @@ class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="came
     rates: dict[Dimension, str] = {}
     service_tiers: dict[str, str] = {}
     regions: dict[str, str] = {}
+    bounds_source: str = ""
+    bounds_as_of: str = ""
+    note: str = ""
 
 
 class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +83,7 @@ def entry(wish: Wish, today: datetime.date) -> Entry:
         aliases=wish.aliases,
         context_window=wish.context_window or model.context_window,
         max_output_tokens=wish.max_output_tokens,
-        context_tiers=_context_tiers(published, names),
+        context_tiers=tuple(_added(tier, base, wish.rates) for tier in _context_tiers(published, names)),
         service_tiers=_service_tiers(model, base, names, today) | wish.service_tiers,
         regions=wish.regions,
         reasoning=wish.reasoning,
@@ -120,6 +126,23 @@ def _base(published: Any, name: str) -> Decimal | None:
 def _context_tiers(published: Any, names: dict[str, Dimension]) -> tuple[Tier, ...]:
     starts = sorted({tier.start for name in names for tier in _tiers(published, name)})
     return tuple(Tier(above=start, rates=dict(_rates_above(published, names, start))) for start in starts)
+
+
+def _added(tier: Tier, base: dict[Dimension, Decimal], rates: dict[Dimension, str]) -> Tier:
+    """A tier with the overlay's rates as well, each as many times its base rate as input is there.
+
+    Providers raise what goes in by one factor; a rate that a tier lacks would be billed above what was held for it.
+    """
+    if not rates or Dimension.INPUT not in tier.rates:
+        return tier
+    factor = Fraction(tier.rates[Dimension.INPUT]) / Fraction(base[Dimension.INPUT])
+    missing = {dimension: rate for dimension, rate in rates.items() if dimension not in tier.rates}
+    return Tier(tier.above, tier.rates | {name: _times(rate, factor) for name, rate in missing.items()})
+
+
+def _times(rate: str, factor: Fraction) -> str:
+    """Exact, or rounded up to a millionth."""
+    return _plain(Decimal(math.ceil(Fraction(rate) * factor * 1_000_000)) / 1_000_000)
 
 
 def _rates_above(published: Any, names: dict[str, Dimension], start: int) -> Iterator[tuple[Dimension, str]]:

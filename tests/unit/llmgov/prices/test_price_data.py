@@ -58,6 +58,38 @@ def test_every_model_of_the_overlay_is_pinned() -> None:
     assert names == {(price.provider, price.model) for price in commands.prices().models}
 
 
+OVERLAY: list[dict[str, Any]] = json.loads(commands.load_overlay())["models"]
+
+
+@pytest.mark.parametrize("wish", OVERLAY, ids=[wish["model"] for wish in OVERLAY])
+def test_the_overlay_says_where_and_when_a_bound_was_read_or_that_nothing_supports_it(wish: dict[str, Any]) -> None:
+    if "boundsSource" in wish:
+        assert wish["boundsSource"].startswith("https://")
+        assert datetime.date.fromisoformat(wish["boundsAsOf"]) <= datetime.date.fromisoformat(_pinned(wish)["asOf"])
+    else:
+        assert wish["note"].startswith("No source: ")
+
+
+@pytest.mark.parametrize("wish", OVERLAY, ids=[wish["model"] for wish in OVERLAY])
+def test_what_the_overlay_says_is_pinned(wish: dict[str, Any]) -> None:
+    pinned = _pinned(wish)
+    said = ("contextWindow", "maxOutputTokens", "imageTokens", "regions", "aliases")
+    assert {name: wish[name] for name in said if name in wish} == {name: pinned[name] for name in said if name in wish}
+    assert wish.get("rates", {}).items() <= pinned["rates"].items()
+
+
+def _pinned(wish: dict[str, Any]) -> dict[str, Any]:
+    return next(entry for entry in json.loads(commands.load())["models"] if entry["model"] == wish["model"])
+
+
+def test_no_rate_falls_behind_above_a_context_tier() -> None:
+    """What is billed by the token and dearer there is all in the tier: a rate left out would be held too low."""
+    for price in commands.prices().models:
+        for tier in price.context_tiers:
+            for_tokens = {each for each in price.rates if not each.value.endswith("Call")}
+            assert for_tokens <= tier.rates.keys(), price.model
+
+
 def damaged(change: Any) -> bytes:
     data = json.loads(commands.load())
     change(data["models"])
@@ -162,7 +194,9 @@ def test_an_entry_has_what_is_in_force_today_and_what_the_overlay_adds() -> None
         Dimension.WEB_SEARCH_CALL: "10",
         Dimension.CACHE_WRITE_12H: "6",
     }
-    assert [(tier.above, tier.rates) for tier in entry.context_tiers] == [(200, {Dimension.INPUT: "5"})]
+    assert [(tier.above, tier.rates) for tier in entry.context_tiers] == [
+        (200, {Dimension.INPUT: "5", Dimension.CACHE_WRITE_12H: "12"})
+    ]
     assert entry.service_tiers == {"priority": "2"}
     assert (entry.context_window, entry.as_of) == (1000, "2026-11-24")
 
