@@ -74,4 +74,4 @@ class Events:
                 if recording.record(book, event, now):
                     self._recorder.append(book, event, now)
 
-        await self._store.transact(self._recorder.lock(recording.lock(events), events), step)
+        await self._store.transact(self._recorder.lock(recording.lock(events, now), events), step)

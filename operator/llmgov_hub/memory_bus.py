@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 
 from llmgov.ledger.messages import Epoch, Recall, Recalled
 from llmgov_hub.bus import Member
-from llmgov_hub.turns import Turns
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -21,6 +20,12 @@ class _Ask:
     epochs: Collection[Epoch]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Turn:
+    by: "MemoryBus"
+    begins: "asyncio.Future[None]"
+
+
 class MemoryExchange:
     """What the replicas' buses share: where sidecars are connected, who asks for what, and whose turn it is."""
 
@@ -28,13 +33,32 @@ class MemoryExchange:
         self.buses: list[MemoryBus] = []
         self.where: dict[Epoch, MemoryBus] = {}
         self.asks: list[_Ask] = []
-        self.turns = Turns()
+        self.turns: dict[str, list[_Turn]] = {}
 
     def bus(self) -> "MemoryBus":
         """The end of one more replica."""
         made = MemoryBus(self)
         self.buses.append(made)
         return made
+
+    def begin_turn(self, key: str, turn: _Turn) -> None:
+        """Have the turn of an account, or wait behind those who do."""
+        self.turns.setdefault(key, []).append(turn)
+        self._next_turn(key)
+
+    def end_turn(self, key: str, turn: _Turn) -> None:
+        """Do not have it, nor wait for it, any more."""
+        waiting = self.turns.get(key, [])
+        if turn in waiting:
+            waiting.remove(turn)
+            self._next_turn(key)
+
+    def _next_turn(self, key: str) -> None:
+        waiting = self.turns[key]
+        if not waiting:
+            del self.turns[key]
+        elif not waiting[0].begins.done():
+            waiting[0].begins.set_result(None)
 
 
 class MemoryBus:
@@ -49,14 +73,18 @@ class MemoryBus:
         self._member = member
 
     def leave(self) -> None:
-        """End as a replica does that is known to be gone: its sidecars are connected nowhere, and nothing reaches it.
+        """End as a replica does that the others know to be gone: nothing reaches it, nobody waits for it.
 
         One that is gone without anybody knowing is simply not used any more.
         """
         self._member = None
-        self._exchange.buses.remove(self)
-        for epoch in [epoch for epoch, bus in self._exchange.where.items() if bus is self]:
-            del self._exchange.where[epoch]
+        exchange = self._exchange
+        exchange.buses.remove(self)
+        exchange.asks = [ask for ask in exchange.asks if ask.by is not self]
+        for epoch in [epoch for epoch, bus in exchange.where.items() if bus is self]:
+            del exchange.where[epoch]
+        for key, turn in [(key, turn) for key, turns in exchange.turns.items() for turn in turns if turn.by is self]:
+            exchange.end_turn(key, turn)
 
     def connect(self, epoch: Epoch) -> None:
         self._exchange.where[epoch] = self
@@ -84,15 +112,25 @@ class MemoryBus:
                 bus.hand_over(Recall(epoch, key))
             yield asked.keys()
         finally:
-            self._exchange.asks.remove(ask)
+            with contextlib.suppress(ValueError):  # this replica has left
+                self._exchange.asks.remove(ask)
 
     def answer(self, message: Recalled) -> None:
         for ask in self._exchange.asks:
             if ask.key == message.key and message.epoch in ask.epochs:
                 ask.by.tell(message)
 
-    def turn(self, key: str, seconds: float) -> contextlib.AbstractAsyncContextManager[None]:
-        return self._exchange.turns.turn(key, seconds)
+    @contextlib.asynccontextmanager
+    async def turn(self, key: str, seconds: float) -> AsyncIterator[None]:
+        turn = _Turn(self, asyncio.get_running_loop().create_future())
+        self._exchange.begin_turn(key, turn)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await turn.begins
+            yield
+        finally:
+            self._exchange.end_turn(key, turn)
 
     def announce(self) -> None:
         for bus in self._exchange.buses:

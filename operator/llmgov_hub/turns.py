@@ -16,17 +16,13 @@ class Turns:
         return len(self._turns)
 
     @contextlib.asynccontextmanager
-    async def turn(self, name: str, seconds: float | None = None) -> AsyncIterator[None]:
-        """Have the turn of `name`; after `seconds` of waiting, where given, go ahead without it."""
+    async def turn(self, name: str) -> AsyncIterator[None]:
+        """Have the turn of `name`."""
         turn = self._turns.setdefault(name, _Turn())
         turn.users += 1
         try:
-            has_it = await _acquired(turn.lock, seconds)
-            try:
+            async with turn.lock:
                 yield
-            finally:
-                if has_it:
-                    turn.lock.release()
         finally:
             turn.users -= 1
             if not turn.users:
@@ -39,11 +35,3 @@ class _Turn:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.users = 0
-
-
-async def _acquired(lock: asyncio.Lock, seconds: float | None) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await lock.acquire()
-    except TimeoutError:
-        return False
