@@ -6,6 +6,7 @@ from llmgov.audit import facts
 from llmgov.instants import Instant
 from llmgov.ledger import recording
 from llmgov.ledger.book import Book
+from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import Event, Settlement, Subject, Violated
 from llmgov.ledger.store import Store
 from llmgov.policy.decision import Action, Violation
@@ -55,7 +56,8 @@ class Events:
             Exception: `error`, where not even that can be recorded: then it is not the event's fault.
         """
         kind = facts.kind(event)
-        message = f"llmgov: {kind} {event.id} could not be put on record ({type(error).__name__}); its money stays held"
+        why = str(error) if isinstance(error, BadInputError) else type(error).__name__
+        message = f"llmgov: {kind} {event.id} could not be put on record ({why}); its money stays held"
         violation = Violation("", Action.FLAG, "event_refused", message, notify=(Audience.ADMINS,))
         subject = _NOBODY if isinstance(event, Settlement) else event.subject
         told = Violated(f"{event.id}/refused", self._clock(), "", event.id, subject, (violation,))

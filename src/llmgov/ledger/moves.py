@@ -30,6 +30,13 @@ def change_lease(book: Book, after: LeaseRow, now: Instant, *, spent: MicroUsd =
     )
 
 
+def pay(book: Book, lease: LeaseRow, paid: MicroUsd, now: Instant) -> None:
+    """Settle `paid` from a lease. What was billed for it already, as cost of attempts that nobody knew, pays first."""
+    known = min(lease.billed, paid)
+    after = msgspec.structs.replace(lease, spent=lease.spent + paid, billed=lease.billed - known)
+    change_lease(book, after, now, spent=paid - known)
+
+
 def put_window(book: Book, window: Window, now: Instant) -> None:
     """Put a window whose sums changed, and tell whom its thresholds name."""
     ceilings.put_and_notify(book, book.accounts[window.account].account, window, now)

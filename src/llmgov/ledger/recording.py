@@ -5,7 +5,7 @@ from typing import assert_never
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.ledger import approvals, settling
+from llmgov.ledger import approvals, checks, settling, timing
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Event, Intent, Refused, Settlement, Violated
 from llmgov.ledger.rows import ApprovalKind, OutboxEntry, ViolationRow
@@ -16,13 +16,13 @@ NOTICE_PERIOD: Duration = instants.HOUR
 """Of one policy's violations of one kind in one namespace, an audience hears once in this time."""
 
 
-def lock(events: Sequence[Event]) -> Lock:
-    """What `record` needs of the store for all of `events`."""
+def lock(events: Sequence[Event], now: Instant) -> Lock:
+    """What `record` needs of the store for all of `events`; `now` is the ledger's clock, as for `record`."""
     digests = (event.approval_digest for event in events if isinstance(event, Refused) and event.approval_digest)
     stops = any(isinstance(event, Settlement) and _stops(event) for event in events)
     return Lock(
         attempts=_distinct(event.id for event in events if isinstance(event, Intent | Settlement)),
-        intents=tuple(event for event in events if isinstance(event, Intent)),
+        intents=timing.not_ahead((event for event in events if isinstance(event, Intent)), now),
         events=_distinct(event.id for event in events if isinstance(event, Refused | Violated)),
         approvals=_distinct(map(approval_id, digests)),
         approval_kinds=(ApprovalKind.OVERRUN,) if stops else (),
@@ -34,7 +34,14 @@ def _distinct(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def record(book: Book, event: Event, now: Instant) -> bool:
-    """Take one event; false where it was known already, and changes nothing."""
+    """Take one event; false where it was known already, and changes nothing.
+
+    Late ones of fenced epochs are taken: their money was lent.
+
+    Raises:
+        BadInputError: it cannot be taken for what it says; nothing was put.
+    """
+    checks.check(book, event, now)
     match event:
         case Intent() | Settlement():
             return _record_half(book, event, now)

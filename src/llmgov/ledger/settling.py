@@ -5,13 +5,16 @@ charged the cost through its leases. So is every other open window on its chargi
 the money: an account that the sidecar did not know yet, or one that began while the attempt was on its way.
 """
 
+import collections
+
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import charging, moves
-from llmgov.ledger.book import Book
-from llmgov.ledger.messages import Intent, Settlement
-from llmgov.ledger.rows import Attempt, Spend
+from llmgov.ledger import charging, moves, timing
+from llmgov.ledger.book import Book, WindowId
+from llmgov.ledger.messages import Charged, Intent, Settlement
+from llmgov.ledger.rows import Attempt, LeaseRow, Spend
+from llmgov.money import MicroUsd
 
 
 def record(book: Book, half: Intent | Settlement, now: Instant) -> bool:
@@ -21,36 +24,80 @@ def record(book: Book, half: Intent | Settlement, now: Instant) -> bool:
         case Intent():
             if attempt.intent is not None:
                 return False
-            attempt = msgspec.structs.replace(attempt, intent=half)
+            (bounded,) = timing.not_ahead([half], now)
+            _bring_back(book, bounded)
+            attempt = msgspec.structs.replace(attempt, intent=half, counted=timing.counted(bounded, book.leases))
         case Settlement():
             if attempt.settlement is not None:
                 return False
             attempt = msgspec.structs.replace(attempt, settlement=half)
     book.put_attempt(attempt)
     if attempt.intent is not None and attempt.settlement is not None:
-        _charge(book, attempt.intent, attempt.settlement, now)
+        _charge(book, attempt, attempt.intent, now)
     return True
 
 
-def _charge(book: Book, intent: Intent, settlement: Settlement, now: Instant) -> None:
-    cost = settlement.cost
+def shares(book: Book, attempt: Attempt, cost: MicroUsd) -> dict[WindowId, MicroUsd]:
+    """What each window is charged for an attempt of which the intent is known, if it costs `cost`."""
+    assert attempt.intent is not None
+    found: dict[WindowId, MicroUsd] = collections.defaultdict(int)
+    for lease_id, paid in charging.distribute(attempt.intent.charged, cost).items():
+        lease = book.leases.get(lease_id)
+        if lease is not None:
+            found[lease.account, lease.window_start] += paid
+    found.update((window, cost) for window in _unheld(book, attempt, attempt.intent))
+    return found
+
+
+def spends(book: Book, attempt: Attempt, cost: MicroUsd) -> list[Spend]:
+    """What an attempt, if it costs `cost`, is for the targets on its path and whatever else its accounts sum by."""
+    assert attempt.intent is not None
+    assert attempt.time is not None
+    return [Spend(attempt.id, scope, attempt.time, cost) for scope in _scopes(book, attempt.intent)]
+
+
+def _charge(book: Book, attempt: Attempt, intent: Intent, now: Instant) -> None:
+    cost = attempt.cost
+    unheld = _unheld(book, attempt, intent)
     for lease_id, paid in charging.distribute(intent.charged, cost).items():
         lease = book.leases.get(lease_id)
         if lease is not None:
-            moves.change_lease(book, msgspec.structs.replace(lease, spent=lease.spent + paid), now, spent=paid)
-    scopes = _scopes(book, intent)
-    _charge_unheld(book, intent, scopes, cost, now)
-    book.put.spends.extend(Spend(intent.id, scope, intent.at, cost) for scope in scopes)
+            moves.pay(book, lease, paid, now)
+    for key in unheld:
+        window = book.windows[key]
+        moves.put_window(book, msgspec.structs.replace(window, spent=window.spent + cost), now)
+    book.put.spends.extend(spends(book, attempt, cost))
 
 
 def _scopes(book: Book, intent: Intent) -> tuple[str, ...]:
-    """The targets on the path, and what else the accounts it was charged to are summed by."""
     charged = (book.accounts[part.key].scope for part in intent.charged if part.key in book.accounts)
     return tuple(dict.fromkeys((*intent.subject.path, *charged)))
 
 
-def _charge_unheld(book: Book, intent: Intent, scopes: tuple[str, ...], cost: int, now: Instant) -> None:
+def _unheld(book: Book, attempt: Attempt, intent: Intent) -> list[WindowId]:
+    """The windows on the path, at the time that counts, of accounts that the attempt held nothing from."""
+    scopes = _scopes(book, intent)
     held = {part.key for part in intent.charged if part.lease in book.leases}
+    return [
+        key
+        for key, window in book.windows.items()
+        if window.account not in held and window.scope in scopes and attempt.time in window.span
+    ]
+
+
+def _bring_back(book: Book, intent: Intent) -> None:
+    """Make the leases anew that the ledger lost in a failover and that the intent held from, as far as it knows."""
+    for part in intent.charged:
+        if part.lease not in book.leases and part.held > 0:
+            _bring_one_back(book, part, intent)
+
+
+def _bring_one_back(book: Book, part: Charged, intent: Intent) -> None:
+    """A lease of at least this size; where its window is not there any more, the attempt counts for its path alone."""
+    holder, _, number = intent.id.rpartition("/")[0].rpartition(":")
     for window in list(book.windows.values()):
-        if window.account not in held and window.scope in scopes and intent.at in window.span:
-            moves.put_window(book, msgspec.structs.replace(window, spent=window.spent + cost), now)
+        if window.account == part.key and intent.at in window.span and number.isdecimal():
+            row = LeaseRow(part.lease, part.key, window.start, window.end, holder, int(number), part.held, 0)
+            book.put_lease(row)
+            book.put_window(msgspec.structs.replace(window, leased=window.leased + part.held))
+            return

@@ -215,7 +215,7 @@ async def test_a_settlement_reaches_its_accounts_and_the_path(store: Store) -> N
     grant = await services.lease(request)
     assert isinstance(grant, LeaseGrant)
     charged = (Charged(grant.leases[0].id, team.key, USD),)
-    await services.deliver([ledgers.settlement("a/1", 30), ledgers.intent("a/1", USD, charged)])
+    await services.deliver([ledgers.settlement("pod-1:1/1", 30), ledgers.intent("pod-1:1/1", USD, charged)])
     (window,) = await store.windows(NOW)
     assert (window.spent, window.leased) == (30, grant.leases[0].amount - 30)
     for target in ledgers.PATH:

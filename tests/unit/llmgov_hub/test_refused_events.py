@@ -31,7 +31,10 @@ def test_what_a_store_cannot_hold_is_put_aside_and_told_once(tmp_path: pathlib.P
             assert [row.kind for row in await store.records("hub")] == ["intent", "intent", "violated", "settlement"]
             (violation,) = await store.violations(0, 2**62)
             assert violation.reason == "event_refused"
-            assert "settlement a/1 could not be put on record (OverflowError)" in violation.message
+            assert (
+                "settlement a/1 could not be put on record (cost: 9223372036854775808 micro-USD is more than"
+                in violation.message
+            )
             (notice,) = await hub.outbox.pending()
             assert notice.audience == "Admins"
 

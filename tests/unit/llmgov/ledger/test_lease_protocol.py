@@ -230,7 +230,7 @@ class World:
         if not pod.undelivered:
             return
         event = self.chance.choice(pod.undelivered) if self.faults else pod.undelivered[0]
-        self.step(recording.lock([event]), lambda book: recording.record(book, event, self.now))
+        self.step(recording.lock([event], self.now), lambda book: recording.record(book, event, self.now))
         if not self.faults or self.chance.random() < 0.8:
             pod.undelivered.remove(event)
 

@@ -122,8 +122,8 @@ class TestSettling:
 
     def test_an_overrun_stops_the_model(self) -> None:
         rows = book(LEASE)
-        settled = msgspec.structs.replace(ledgers.settlement("a/1", 90), overrun=True)
-        recording.record(rows, ledgers.intent("a/1", 40, (charged(LEASE, 40),)), NOW)
+        settled = msgspec.structs.replace(ledgers.settlement("pod-1:1/1", 90), overrun=True)
+        recording.record(rows, ledgers.intent("pod-1:1/1", 40, (charged(LEASE, 40),)), NOW)
         recording.record(rows, settled, NOW)
         assert [row.digest for row in rows.put.approvals.values()] == ["openai/gpt-4o"]
 
