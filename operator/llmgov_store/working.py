@@ -227,18 +227,19 @@ class WorkingSet:
 
     def _remove(self, put: Put) -> None:
         for key in put.removed_windows:
-            window = self.rows.windows[key]
+            window = self.rows.windows.pop(key, None)
+            if window is None:
+                continue
             leases = {row.id: row.holder for row in self.leases_of(window)}
             for id_, holder in leases.items():
                 del self.rows.leases[id_]
                 self._unfinished[holder].pop(id_, None)
             self.rows.returns -= {(lease, serial) for lease, serial in self.rows.returns if lease in leases}
-            del self.rows.windows[key]
             self._windows[window.scope].pop(key, None)
             if window.base:
                 self.users[window.base, window.start] -= 1
         for holder in put.removed_holders:
-            del self.rows.epochs[holder]
+            self.rows.epochs.pop(holder, None)
             self.rows.events -= {event for event in self.rows.events if event.startswith(f"{holder}:")}
 
     def forget_key(self, subject: str) -> bool:

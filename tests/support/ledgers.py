@@ -14,7 +14,9 @@ from llmgov.ledger.store import Store
 from llmgov.policy.decision import Charge
 from llmgov.snapshot import Account, Period, Target, TargetKind, Threshold
 from llmgov_store.memory import MemoryStore
+from llmgov_store.postgres import PostgresStore
 from llmgov_store.sqlite import SqliteStore
+from tests.support import machine, postgres
 
 NOW = instants.from_rfc3339("2026-11-24T08:00:00Z")
 CENT = 10_000
@@ -76,17 +78,29 @@ def epoch(holder: str = "pod-1", number: int = 1) -> Epoch:
     return messages.Epoch(holder, number)
 
 
-STORES = ("memory", "sqlite")
+STORES = ("memory", "sqlite", pytest.param("postgres", marks=machine.requires("postgres")))
 
 
 @contextlib.asynccontextmanager
 async def opened(kind: str, folder: pathlib.Path) -> AsyncIterator[Store]:
     """A new store of one of `STORES`, closed in the end."""
-    store: Store = MemoryStore() if kind == "memory" else SqliteStore.open(folder / "ledger.sqlite")
-    try:
+    async with contextlib.AsyncExitStack() as ended:
+        store = await _opened(kind, folder, ended)
+        ended.push_async_callback(store.close)
         yield store
-    finally:
-        await store.close()
+
+
+async def _opened(kind: str, folder: pathlib.Path, ended: contextlib.AsyncExitStack) -> Store:
+    match kind:
+        case "memory":
+            return MemoryStore()
+        case "sqlite":
+            return SqliteStore.open(folder / "ledger.sqlite")
+        case "postgres":
+            database = await ended.enter_async_context(postgres.database())
+            return await PostgresStore.open(database.hub)
+        case _:
+            raise AssertionError(kind)
 
 
 def on_every_store(test: Callable[[Store], Awaitable[None]]) -> Callable[..., None]:

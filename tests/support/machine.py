@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support import postgres
+
 REASON = "this machine cannot: "
 
 
@@ -21,7 +23,11 @@ def _ipv6() -> str | None:
     return None
 
 
-_PROBES: dict[str, Callable[[], str | None]] = {"ipv6": _ipv6}
+_PROBES: dict[str, Callable[[], str | None]] = {
+    "ipv6": _ipv6,
+    "postgres": postgres.lacking,
+    "postgres of its own": postgres.lacking_own,
+}
 
 
 def requires(capability: str) -> pytest.MarkDecorator:

@@ -1,0 +1,287 @@
+"""The ledger in PostgreSQL: what any number of hub replicas share, and reports read beside them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import asyncpg
+
+from llmgov.instants import Instant
+from llmgov.ledger.balances import Balances
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.messages import Epoch
+from llmgov.ledger.rows import (
+    AccountRow,
+    ApprovalRow,
+    Attempt,
+    AuditRow,
+    Correction,
+    LeaseRow,
+    LedgerEpoch,
+    OutboxEntry,
+    PartRow,
+    SubjectKeyRow,
+    ViolationRow,
+    Window,
+)
+from llmgov.ledger.store import StoreError
+from llmgov.money import MicroUsd
+from llmgov_store import postgres_connection, postgres_loading, postgres_locks, postgres_schema, postgres_tables
+from llmgov_store.postgres_connection import Connection
+from llmgov_store.postgres_lane import Lane
+from llmgov_store.postgres_text import escape, escaped, unescape
+
+T = TypeVar("T")
+
+_READERS = 4
+"""How many reads of one process run at a time."""
+
+
+class PostgresReader:
+    """A `llmgov.ledger.store.Reader` over a database; the role of its URL needs no right to write."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._closed = False
+
+    @classmethod
+    async def open(cls, url: str) -> "PostgresReader":
+        """Look at the ledger in the database at `url`.
+
+        Raises:
+            StoreError: it cannot be reached, or its schema is not this version's.
+        """
+        return cls(await _pool(url))
+
+    async def close(self) -> None:
+        """Finish what was asked for, then close the connections."""
+        if not self._closed:
+            self._closed = True
+            await self._pool.close()
+
+    async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        if self._closed:
+            raise StoreError("the store is closed")
+        with postgres_connection.translated():
+            async with self._pool.acquire(timeout=postgres_connection.COMMAND_SECONDS) as connection:
+                return await work(connection)
+
+    async def accounts(self) -> list[AccountRow]:
+        return await self._read(
+            lambda connection: postgres_tables.ACCOUNTS.select(
+                connection, "WHERE base IN (SELECT published.key FROM published) ORDER BY key"
+            )
+        )
+
+    async def windows(self, at: Instant) -> list[Window]:
+        return await self._read(
+            lambda connection: postgres_tables.WINDOWS.select(
+                connection, 'WHERE start <= $1 AND "end" > $1 ORDER BY account, start', at
+            )
+        )
+
+    async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
+        (found,) = (
+            await self._read(lambda connection: postgres_loading.spent(connection, [(scope, start, end)]))
+        ).values()
+        return found
+
+    async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
+        found = await self._read(
+            lambda connection: connection.fetch(
+                "SELECT holder, number, sum(amount - returned - spent)::bigint FROM leases"
+                " WHERE account = $1 AND window_start = $2 AND state = 'open' AND amount - returned - spent > 0"
+                " GROUP BY holder, number",
+                escape(account),
+                start,
+            )
+        )
+        return {Epoch(unescape(holder), number): outstanding for holder, number, outstanding in found}
+
+    async def leases(self, holder: str) -> list[LeaseRow]:
+        return await self._read(lambda connection: postgres_loading.unfinished(connection, [holder]))
+
+    async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
+        return await self._read(
+            lambda connection: postgres_tables.ATTEMPTS.select(
+                connection, "WHERE time >= $1 AND time < $2 ORDER BY time, id", start, end
+            )
+        )
+
+    async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
+        return await self._read(
+            lambda connection: postgres_tables.CORRECTIONS.select(
+                connection, "WHERE at >= $1 AND at < $2 ORDER BY at, id", start, end
+            )
+        )
+
+    async def ledger_epoch(self) -> LedgerEpoch | None:
+        return await self._read(postgres_loading.ledger_epoch)
+
+    async def database(self) -> str:
+        return await self._read(postgres_schema.life)
+
+    async def unreported(self, ledger_epoch: str) -> list[str]:
+        found = await self._read(
+            lambda connection: connection.fetch(
+                "SELECT DISTINCT holder FROM leases WHERE state = 'open' AND holder NOT IN"
+                " (SELECT holder FROM epochs WHERE reported = $1) ORDER BY holder",
+                escape(ledger_epoch),
+            )
+        )
+        return [unescape(holder) for (holder,) in found]
+
+    async def balances(self) -> Balances:
+        return await self._read(_balances)
+
+    async def approvals(self) -> list[ApprovalRow]:
+        return await self._read(
+            lambda connection: postgres_tables.APPROVALS.select(connection, "ORDER BY created DESC, id")
+        )
+
+    async def outbox(self) -> list[OutboxEntry]:
+        return await self._read(lambda connection: postgres_tables.OUTBOX.select(connection, "ORDER BY at, id"))
+
+    async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
+        return await self._read(
+            lambda connection: postgres_tables.VIOLATIONS.select(
+                connection, 'WHERE at >= $1 AND at < $2 ORDER BY at, event, "index"', start, end
+            )
+        )
+
+    async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
+        return await self._read(
+            lambda connection: postgres_tables.RECORDS.select(
+                connection, "WHERE writer = $1 AND seq > $2 ORDER BY seq LIMIT $3", escape(writer), after, limit
+            )
+        )
+
+    async def writers(self) -> list[str]:
+        found = await self._read(lambda connection: connection.fetch(_WRITERS))
+        return [unescape(writer) for (writer,) in found]
+
+    async def checkpoints(self) -> list[bytes]:
+        found = await self._read(lambda connection: connection.fetch("SELECT data FROM checkpoints ORDER BY position"))
+        return [data for (data,) in found]
+
+    async def subject_keys(self) -> list[SubjectKeyRow]:
+        return await self._read(lambda connection: postgres_tables.KEYS.select(connection, "ORDER BY id"))
+
+    async def parts(self, at: Instant) -> list[PartRow]:
+        return await self._read(
+            lambda connection: postgres_tables.PARTS.select(
+                connection, "WHERE since <= $1 AND (until IS NULL OR until > $1) ORDER BY part", at
+            )
+        )
+
+    async def edition(self) -> int:
+        return await self._read(postgres_loading.edition)
+
+    async def part(self, part: str, version: str) -> PartRow | None:
+        found = await self._read(
+            lambda connection: postgres_tables.PARTS.select(
+                connection, "WHERE part = $1 AND version = $2 ORDER BY since DESC LIMIT 1", escape(part), version
+            )
+        )
+        return found[0] if found else None
+
+
+class PostgresStore(PostgresReader):
+    """A `llmgov.ledger.store.Store` in a database that others use at the same time.
+
+    To be opened, used and closed in one event loop.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, lane: Lane) -> None:
+        super().__init__(pool)
+        self._lane = lane
+
+    @classmethod
+    async def open(cls, url: str) -> "PostgresStore":
+        """Open the ledger in the database at `url`, which has to be migrated.
+
+        Raises:
+            StoreError: it cannot be reached, or its schema is not this version's.
+        """
+        return cls(await _pool(url), Lane(lambda: _writer(url)))
+
+    async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
+        """Also raises `ValueError` where a column cannot hold what was put; then nothing was written, either."""
+        return await self._lane.transact(lock, step)
+
+    async def put_checkpoint(self, data: bytes) -> None:
+        await self._lane.run(lambda connection: connection.execute("INSERT INTO checkpoints (data) VALUES ($1)", data))
+
+    async def destroy_key(self, subject: str) -> bool:
+        return await self._lane.run(lambda connection: _destroy_key(connection, subject))
+
+    async def delivered(self, entries: Sequence[str], now: Instant) -> None:
+        await self._lane.run(lambda connection: connection.execute(_DELIVERED, escaped(entries), now))
+
+    async def close(self) -> None:
+        if not self._closed:
+            await self._lane.close()
+            await super().close()
+
+
+_WRITERS = """
+    WITH RECURSIVE found AS (
+        (SELECT writer FROM records ORDER BY writer LIMIT 1)
+        UNION ALL
+        SELECT (SELECT writer FROM records WHERE writer > found.writer ORDER BY writer LIMIT 1)
+        FROM found WHERE writer IS NOT NULL
+    ) SELECT writer FROM found WHERE writer IS NOT NULL ORDER BY writer
+"""
+"""One look into the index for each writer, however many records there are."""
+
+_DELIVERED = """
+    UPDATE outbox SET delivered = $2
+    FROM (SELECT id FROM outbox WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE) AS locked
+    WHERE outbox.id = locked.id
+"""
+"""Locked in order, as every transaction does."""
+
+
+async def _pool(url: str) -> asyncpg.Pool:
+    """Connections for reading, opened when needed; one is tried now."""
+    connection = await postgres_connection.connect(url)
+    try:
+        await postgres_schema.check(connection)
+    finally:
+        await connection.close()
+    return await asyncpg.create_pool(
+        **postgres_connection.arguments(url, default_transaction_read_only="on"), min_size=0, max_size=_READERS
+    )
+
+
+async def _writer(url: str) -> Connection:
+    """A connection whose commits are on disk, to a ledger of this version's schema."""
+    connection = await postgres_connection.connect(url)
+    try:
+        await postgres_schema.check(connection)
+        with postgres_connection.translated():
+            if await connection.fetchval("SHOW synchronous_commit") in ("off", "local"):
+                await connection.execute("SET synchronous_commit = on")
+    except StoreError:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def _destroy_key(connection: Connection, subject: str) -> bool:
+    (number,), _ = postgres_locks.numbered({f"subject/{subject}": True})
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", number)
+    done = await connection.execute("DELETE FROM subject_keys WHERE subject = $1", escape(subject))
+    return bool(done != "DELETE 0")
+
+
+async def _balances(connection: Connection) -> Balances:
+    """Everything that money is counted by, as of one moment."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return Balances(
+            windows=tuple(await postgres_tables.WINDOWS.select(connection, "ORDER BY account, start")),
+            leases=tuple(await postgres_tables.LEASES.select(connection, "ORDER BY id")),
+            attempts=tuple(await postgres_tables.ATTEMPTS.select(connection, "ORDER BY id")),
+            spends=tuple(await postgres_tables.SPENDS.select(connection, "ORDER BY attempt, scope")),
+            accounts=tuple(await postgres_tables.ACCOUNTS.select(connection, "ORDER BY key")),
+            corrections=tuple(await postgres_tables.CORRECTIONS.select(connection, "ORDER BY id")),
+        )

@@ -1,0 +1,98 @@
+"""One database transaction for many of the ledger's: locked together, loaded together, run in turn, written together.
+
+A batch holds the locks of all its transactions, so its steps run on a working set in memory as if each were alone with
+the database. A step that raises has touched nothing. What all have written is written by a handful of statements, so
+that a row which every transaction changes (the organization's window) is locked and written once.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from llmgov.ledger.book import Book, Lock, Put
+from llmgov.ledger.store import StoreError
+from llmgov_store import postgres_loading, postgres_locks, postgres_tables
+from llmgov_store.postgres_connection import Connection
+from llmgov_store.postgres_locks import Names
+from llmgov_store.working import WorkingSet
+
+_ROUNDS: Final = 8
+"""How often a batch begins anew because rows named others that were not locked."""
+
+
+@dataclasses.dataclass(slots=True)
+class Job:
+    """A transaction of the ledger and where its outcome goes."""
+
+    lock: Lock
+    step: Callable[[Book], Any]
+    future: asyncio.Future[Any]
+    names: Names
+    reply: Any = None
+    failure: Exception | None = None
+
+    def run(self, working: WorkingSet) -> Put | None:
+        """Run the step on `working`; what it put, `None` where it raised."""
+        self.failure = None
+        book = working.load(self.lock)
+        try:
+            self.reply = self.step(book)
+            working.apply(book.put)
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the job
+            self.failure = error
+            return None
+        return book.put
+
+    def finish(self) -> None:
+        """Tell whoever waits."""
+        if self.failure is not None:
+            self.fail(self.failure)
+        elif not self.future.done():
+            self.future.set_result(self.reply)
+
+    def fail(self, error: Exception) -> None:
+        """Tell whoever waits that nothing was written."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+async def run(connection: Connection, jobs: Sequence[Job], database: str) -> bool:
+    """Begin a transaction, run `jobs` in it and leave it open; whether anything was written.
+
+    It begins anew with more locks where rows, or what was put, name what was not locked. `database` is the server's
+    name for its life.
+    """
+    locks = [job.lock for job in jobs]
+    held = postgres_locks.merged(job.names for job in jobs)
+    for _ in range(_ROUNDS):
+        await connection.execute(_begin_with(held))
+        working = await postgres_loading.load(connection, locks)
+        working.database = database
+        wanted = postgres_locks.merged([held, *(postgres_locks.found(lock, working) for lock in locks)])
+        if wanted == held:
+            put = _run(jobs, working)
+            wanted = postgres_locks.merged([held, postgres_locks.written(put)])
+            if wanted == held:
+                await postgres_tables.write(connection, put)
+                return put != Put()
+        await connection.execute("ROLLBACK")
+        held = wanted
+    raise StoreError("the ledger's rows change faster than they can be locked")
+
+
+def _run(jobs: Sequence[Job], working: WorkingSet) -> Put:
+    return postgres_tables.gather(put for job in jobs if (put := job.run(working)) is not None)
+
+
+def _begin_with(names: Names) -> str:
+    """Statements that begin a transaction and take its locks, sent as one message.
+
+    A lock is waited for in a statement of its own: what is read after it is what its last holder has committed.
+    """
+    numbers, alone = postgres_locks.numbered(names)
+    if not numbers:
+        return "BEGIN"
+    given = f"'{{{','.join(map(str, numbers))}}}'::bigint[], '{{{','.join(map(str, alone))}}}'::boolean[]"
+    take = "CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END"
+    return f"BEGIN; SELECT {take} FROM unnest({given}) AS wanted (number, alone)"  # noqa: S608 - numbers

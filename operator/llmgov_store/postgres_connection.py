@@ -1,0 +1,121 @@
+"""Connections to PostgreSQL with what money needs, and its errors in the store's words.
+
+Everything that can wait has a bound, on both ends: a replica that is paused in the middle of a transaction loses it
+after `IDLE_SECONDS`, so that it does not stop the others; a server that vanishes is given up after `COMMAND_SECONDS`.
+No message of this module repeats a URL, since that holds a password.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+
+from llmgov.ledger.store import StoreError
+
+SCHEMA: Final = "llmgov"
+"""The schema that holds all tables."""
+
+CONNECT_SECONDS: Final = 5.0
+"""How long opening a connection may take."""
+
+LOCK_SECONDS: Final = 6
+"""How long one statement waits for locks of others."""
+
+STATEMENT_SECONDS: Final = 20
+"""How long one statement may run on the server."""
+
+IDLE_SECONDS: Final = 4
+"""How long the server keeps a transaction whose client says nothing."""
+
+COMMAND_SECONDS: Final = 30.0
+"""How long the client waits for an answer to one statement."""
+
+_SETTINGS: Final = {
+    "application_name": "llmgov",
+    "search_path": SCHEMA,
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "timezone": "UTC",
+    # Compiling a plan takes longer than any statement of ours runs.
+    "jit": "off",
+}
+
+Connection: TypeAlias = asyncpg.Connection
+
+
+async def connect(url: str, **settings: str) -> Connection:
+    """Open a connection; `settings` are PostgreSQL's own, beside or in place of those above.
+
+    Raises:
+        StoreError: the URL cannot be read, nobody answers in time, or the server refuses.
+    """
+    return await connect_with(arguments(url, **settings))
+
+
+async def connect_with(given: Mapping[str, Any]) -> Connection:
+    """The same, with what `arguments` made.
+
+    Raises:
+        StoreError: as for `connect`.
+    """
+    try:
+        with translated(CONNECTING):
+            connection: Connection = await asyncpg.connect(**given)
+            return connection
+    except ValueError as error:
+        raise StoreError(_UNREADABLE) from error
+
+
+def arguments(url: str, **settings: str) -> dict[str, Any]:
+    """What `asyncpg.connect` and `asyncpg.create_pool` take for a connection to `url`.
+
+    Raises:
+        StoreError: it is no URL of a PostgreSQL database.
+    """
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise StoreError(_UNREADABLE)
+    return {
+        "dsn": url,
+        "timeout": CONNECT_SECONDS,
+        "command_timeout": COMMAND_SECONDS,
+        "server_settings": {**_SETTINGS, **settings},
+    }
+
+
+_UNREADABLE = (
+    "the database's URL cannot be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters of the"
+    " password percent-encoded"
+)
+
+
+CONNECTING: Final = "cannot connect to the ledger's database"
+FAILED: Final = "the ledger's database failed"
+
+
+@contextlib.contextmanager
+def translated(doing: str = FAILED) -> Iterator[None]:
+    """Raise what PostgreSQL, its library or the network raises as `StoreError`; all else comes out as it is."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except ERRORS as error:
+        if isinstance(error, ValueError):  # a column cannot hold what was given: the caller's fault, not the database's
+            raise
+        raise translation(error, doing) from error
+
+
+ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""What a call of the library raises; `ValueError` where an argument is to blame."""
+
+
+def translation(error: BaseException, doing: str = FAILED) -> StoreError:
+    """An error of the database in the store's words."""
+    if isinstance(error, TimeoutError):
+        return StoreError(f"{doing}: no answer in time")
+    return StoreError(f"{doing}: {error}")

@@ -1,0 +1,186 @@
+"""Which advisory locks a transaction takes: names that follow from its `Lock`, and from the rows that it names.
+
+A lock is taken on a name instead of on rows, since most of what a step relies on are rows that do not exist yet: that a
+window is new, that an attempt is not known. Each row has one name that whoever changes it has locked:
+
+    scope/<scope>       the scope's windows, their leases and thresholds' approvals, and its spends; so a window that is
+                        opened with what its scope spent cannot miss a settlement that is being committed
+    account/<key>       the account's definition and which windows it has
+    users/<key>         how many users have a window of a definition; taken by whoever adds one
+    holder/<holder>     its epoch; which leases, returns, attempts and events there are of its epochs
+    approval/<id>       a request's approval, and whether there is one of that id
+    kind/<kind>         the approvals of models that are stopped: which there are
+    writer/<name>       the end of an audit writer's chain
+    subject/<name>      a subject's key
+    correction/<id>     whether there is a correction of that id
+    configuration       what is in force; shared among those who only rely on it
+    ledger epoch        the same for the ledger's epoch
+
+All are taken in one statement in ascending order of their numbers, so nobody waits in a circle. They end with the
+transaction: PostgreSQL makes its changes visible first, and then lets the next one in.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, TypeAlias
+
+from llmgov.ledger.book import Lock, Put
+from llmgov.ledger.messages import Intent
+from llmgov.ledger.rows import ApprovalKind, ApprovalRow, LeaseRow
+from llmgov_store.working import WorkingSet
+
+Names: TypeAlias = dict[str, bool]
+"""What to lock; true: for this transaction alone, false: shared."""
+
+CONFIGURATION: Final = "configuration"
+LEDGER_EPOCH: Final = "ledger epoch"
+
+
+def stated(lock: Lock) -> Names:
+    """The names that follow from `lock` itself."""
+    names = dict.fromkeys(_stated(lock), True)
+    if lock.configuration:
+        names[CONFIGURATION] = True
+    elif lock.edition:
+        names[CONFIGURATION] = False
+    if lock.ledger_epoch:
+        names[LEDGER_EPOCH] = False
+    return names
+
+
+def _stated(lock: Lock) -> Iterator[str]:
+    for window in lock.windows:
+        yield _scope(window.scope)
+        yield _account(window.account)
+    yield from (_holder(_of_lease(lease)) for lease in lock.leases)
+    yield from (_holder(_of_lease(lease)) for lease, _ in lock.returns)
+    yield from (_holder(_of_event(id_)) for id_ in (*lock.attempts, *lock.events))
+    yield from map(_holder, (*lock.holders, *lock.leases_of))
+    yield from (name for intent in lock.intents for name in _of_intent(intent))
+    yield from (f"approval/{id_}" for id_ in lock.approvals)
+    yield from (f"kind/{kind.value}" for kind in lock.approval_kinds)
+    yield from (f"subject/{subject}" for subject in lock.subjects)
+    yield from (f"correction/{id_}" for id_ in lock.corrections)
+    if lock.writer is not None:
+        yield f"writer/{lock.writer}"
+
+
+def found(lock: Lock, working: WorkingSet) -> Names:
+    """The names that follow from rows that `lock` names, as they were loaded."""
+    return dict.fromkeys(_found(lock, working), True)
+
+
+def _found(lock: Lock, working: WorkingSet) -> Iterator[str]:
+    rows = working.rows
+    stored = [rows.attempts[id_].intent for id_ in lock.attempts if id_ in rows.attempts]
+    intents = [*lock.intents, *(intent for intent in stored if intent is not None)]
+    leases = [*lock.leases, *(part.lease for intent in intents for part in intent.charged)]
+    for intent in intents:
+        yield from _of_intent(intent)
+        yield from (_scope(rows.accounts[part.key].scope) for part in intent.charged if part.key in rows.accounts)
+    for lease in (*(rows.leases[id_] for id_ in leases if id_ in rows.leases), *_held(lock, working)):
+        yield from _of_window(working, lease.account, lease.window_start)
+    for window in lock.windows:
+        yield from _of_window(working, window.account, window.span.start)
+        if window.base and (window.account, window.span.start) not in rows.windows:
+            yield f"users/{window.base}"
+    if lock.ended is not None:
+        yield from _of_ended(working)
+    for approval in _approvals(lock, working):
+        yield from _of_approval(working, approval)
+
+
+def _held(lock: Lock, working: WorkingSet) -> Iterable[LeaseRow]:
+    return (lease for holder in lock.leases_of for lease in working.unfinished(holder))
+
+
+def _approvals(lock: Lock, working: WorkingSet) -> Iterator[ApprovalRow]:
+    rows = working.rows.approvals
+    yield from (rows[id_] for id_ in lock.approvals if id_ in rows)
+    if lock.approval_kinds:
+        yield from (row for row in rows.values() if row.kind in lock.approval_kinds)
+
+
+def _of_intent(intent: Intent) -> Iterator[str]:
+    yield from map(_scope, intent.subject.path)
+    yield from (_account(part.key) for part in intent.charged)
+
+
+def _of_window(working: WorkingSet, account: str, start: int) -> Iterator[str]:
+    """A window keeps the scope that it was opened with, whatever its account's is now."""
+    window = working.rows.windows.get((account, start))
+    if window is not None:
+        yield _scope(window.scope)
+
+
+def _of_approval(working: WorkingSet, approval: ApprovalRow) -> Iterator[str]:
+    match approval.kind:
+        case ApprovalKind.THRESHOLD:
+            yield from _of_window(working, approval.account, approval.window_start)
+        case ApprovalKind.REQUEST:
+            yield f"approval/{approval.id}"
+        case ApprovalKind.OVERRUN:
+            yield f"kind/{approval.kind.value}"
+
+
+def _of_ended(working: WorkingSet) -> Iterator[str]:
+    """Such a lock is its batch's only one: all that was loaded may be removed."""
+    for window in working.rows.windows.values():
+        yield _scope(window.scope)
+        yield _account(window.account)
+    yield from map(_holder, working.rows.epochs)
+
+
+def written(put: Put) -> Names:
+    """The names of what was written although it may have been locked to be relied on only."""
+    return {} if put.ledger_epoch is None else {LEDGER_EPOCH: True}
+
+
+def _scope(scope: str) -> str:
+    return f"scope/{scope}"
+
+
+def _account(key: str) -> str:
+    return f"account/{key}"
+
+
+def _holder(holder: str) -> str:
+    return f"holder/{holder}"
+
+
+def _of_lease(id_: str) -> str:
+    """The holder in `<holder>:<number>/<request>/<index>`; of any other text always the same part."""
+    return id_.rsplit("/", 2)[0].rpartition(":")[0]
+
+
+def _of_event(id_: str) -> str:
+    """The holder in `<holder>:<number>/<sequence>`."""
+    return id_.rsplit("/", 1)[0].rpartition(":")[0]
+
+
+def numbered(names: Mapping[str, bool]) -> tuple[list[int], list[bool]]:
+    """The locks of `names` in the order in which they are taken, and which are taken alone.
+
+    A number is 64 bits of a hash. Should two names ever share one, transactions wait that need not.
+    """
+    numbers: dict[int, bool] = {}
+    for name, alone in names.items():
+        number = _number(name)
+        numbers[number] = numbers.get(number, False) or alone
+    ordered = sorted(numbers)
+    return ordered, [numbers[number] for number in ordered]
+
+
+@functools.lru_cache(maxsize=16384)
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+
+
+def merged(names: Iterable[Names]) -> Names:
+    """All of them; what one wants alone, all together do."""
+    whole: Names = {}
+    for each in names:
+        for name, alone in each.items():
+            whole[name] = whole.get(name, False) or alone
+    return whole

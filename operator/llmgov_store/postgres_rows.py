@@ -1,0 +1,133 @@
+"""Rows to columns and back: a row's fields are its table's columns of the same names.
+
+Whole numbers are `bigint`, so that a sum of money has one type from the wire to the disk. Enums are their value as
+`text`; everything that is no plain value is `jsonb`. Many rows are written by one statement, an array for each column.
+"""
+
+import enum
+import types
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from llmgov_store import postgres_text
+from llmgov_store.postgres_connection import Connection
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+Convert: TypeAlias = Callable[[Any], Any]
+
+
+class _Column(NamedTuple):
+    """A column's name and type; `write` makes what PostgreSQL takes, `read` what the row holds (`None`: as it is)."""
+
+    name: str
+    type: str
+    write: Convert | None
+    read: Convert | None
+
+
+class Table(Generic[R]):
+    """How rows of one type are written to, and read from, one table.
+
+    `key` are the columns of its identity, by which rows are written in order: two transactions that write the same
+    rows then wait for each other and never in a circle. A table of one row has a column that no row has for that.
+    """
+
+    def __init__(self, name: str, row: type[R], key: Sequence[str]) -> None:
+        self._row = row
+        self._columns = _columns(row)
+        self._key = [row.__struct_fields__.index(column) for column in key if column in row.__struct_fields__]
+        names = [f'"{column.name}"' for column in self._columns]
+        self.columns = ", ".join(f"{name}.{column}" for column in names)
+        arrays = ", ".join(f"${index}::{column.type}[]" for index, column in enumerate(self._columns, 1))
+        insert = f"INSERT INTO {name} ({', '.join(names)}) SELECT * FROM unnest({arrays})"  # noqa: S608 - from code
+        updates = ", ".join(
+            f"{quoted} = excluded.{quoted}"
+            for quoted, column in zip(names, self._columns, strict=True)
+            if column.name not in key
+        )
+        keys = ", ".join(f'"{column}"' for column in key)
+        self._select = f"SELECT {self.columns} FROM {name} "  # noqa: S608 - names from code
+        self._insert = insert
+        self._upsert = f"{insert} ON CONFLICT ({keys}) DO UPDATE SET {updates}"
+        self._keep = f"{insert} ON CONFLICT DO NOTHING"
+
+    async def put(self, connection: Connection, rows: Iterable[R]) -> None:
+        """Insert each row, or replace the one of its identity; no identity twice."""
+        await self._write(connection, self._upsert, rows)
+
+    async def add(self, connection: Connection, rows: Iterable[R]) -> None:
+        """Insert rows that must be new."""
+        await self._write(connection, self._insert, rows)
+
+    async def keep(self, connection: Connection, rows: Iterable[R]) -> None:
+        """Insert each row unless its identity exists."""
+        await self._write(connection, self._keep, rows)
+
+    async def _write(self, connection: Connection, statement: str, rows: Iterable[R]) -> None:
+        tuples = sorted(map(msgspec.structs.astuple, rows), key=self._identity)
+        if tuples:
+            await connection.execute(statement, *map(_written, self._columns, zip(*tuples, strict=True)))
+
+    def _identity(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(values[index] for index in self._key)
+
+    async def select(self, connection: Connection, condition: str, *values: Any) -> list[R]:
+        """The rows for which `condition` (what follows FROM) holds."""
+        return [self.row(record) for record in await connection.fetch(self._select + condition, *values)]
+
+    async def among(self, connection: Connection, column: str, values: Iterable[str]) -> list[R]:
+        """The rows whose `column` is one of `values`; asks nothing where there are none."""
+        wanted = postgres_text.escaped(values)
+        if not wanted:
+            return []
+        return await self.select(connection, f"WHERE {column} = ANY($1::text[])", wanted)
+
+    def row(self, record: Sequence[Any]) -> R:
+        """The row of a record of `columns`."""
+        return self._row(
+            *(
+                value if value is None or column.read is None else column.read(value)
+                for column, value in zip(self._columns, record, strict=True)
+            )
+        )
+
+
+def _written(column: _Column, values: Sequence[Any]) -> Sequence[Any]:
+    write = column.write
+    return values if write is None else [None if value is None else write(value) for value in values]
+
+
+def _columns(row: type[msgspec.Struct]) -> list[_Column]:
+    hints = typing.get_type_hints(row)
+    return [_column(name, hints[name]) for name in row.__struct_fields__]
+
+
+def _column(name: str, hint: Any) -> _Column:
+    kind = _without_none(hint)
+    if kind is int:
+        return _Column(name, "bigint", None, None)
+    if kind is bool:
+        return _Column(name, "boolean", None, None)
+    if kind is bytes:
+        return _Column(name, "bytea", None, None)
+    if kind is str:
+        return _Column(name, "text", postgres_text.escape, postgres_text.unescape)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return _Column(name, "text", _value, kind)
+    return _Column(name, "jsonb", postgres_text.to_json, lambda stored: postgres_text.from_json(stored, hint))
+
+
+def _without_none(hint: Any) -> Any:
+    """`X` of `X | None`."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return hint
+    parts = [part for part in typing.get_args(hint) if part is not types.NoneType]
+    return parts[0] if len(parts) == 1 else hint
+
+
+def _value(member: enum.Enum) -> str:
+    return str(member.value)

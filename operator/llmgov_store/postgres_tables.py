@@ -1,0 +1,131 @@
+"""The tables of the PostgreSQL ledger, and how what the steps of a batch put is written to them.
+
+Every transaction writes to the tables in the same order, and to each in one statement whose rows are in order. Rows
+that no advisory lock protects (an account's definition, a notice) can then be written by two at a time: the second
+waits for the first, and never both for each other.
+"""
+
+from collections.abc import Iterable
+
+from llmgov.ledger import rows
+from llmgov.ledger.book import Put, WindowId
+from llmgov_store import postgres_text
+from llmgov_store.postgres_connection import Connection
+from llmgov_store.postgres_rows import Table
+
+ACCOUNTS = Table("accounts", rows.AccountRow, ["key"])
+WINDOWS = Table("windows", rows.Window, ["account", "start"])
+LEASES = Table("leases", rows.LeaseRow, ["id"])
+EPOCHS = Table("epochs", rows.EpochRow, ["holder"])
+ATTEMPTS = Table("attempts", rows.Attempt, ["id"])
+SPENDS = Table("spends", rows.Spend, ["attempt", "scope"])
+APPROVALS = Table("approvals", rows.ApprovalRow, ["id"])
+OUTBOX = Table("outbox", rows.OutboxEntry, ["id"])
+VIOLATIONS = Table("violations", rows.ViolationRow, ["event", "index"])
+RECORDS = Table("records", rows.AuditRow, ["writer", "seq"])
+KEYS = Table("subject_keys", rows.SubjectKeyRow, ["subject"])
+PARTS = Table("parts", rows.PartRow, ["part", "version", "since"])
+CORRECTIONS = Table("corrections", rows.Correction, ["id"])
+LEDGER_EPOCH = Table("ledger_epoch", rows.LedgerEpoch, ["only_row"])
+
+_PUBLISH = (
+    "WITH ended AS (DELETE FROM published WHERE key <> ALL ($1::text[]))"
+    " INSERT INTO published SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+)
+_RETURNS = "INSERT INTO returns (lease, serial) SELECT * FROM unnest($1::text[], $2::bigint[])"
+_EVENTS = "INSERT INTO events (id) SELECT unnest($1::text[])"
+
+
+def gather(puts: Iterable[Put]) -> Put:
+    """What the steps of a batch put, one after the other, as if one step had."""
+    whole = Put()
+    for put in puts:
+        whole.accounts.update(put.accounts)
+        if put.published is not None:
+            whole.published = put.published
+            whole.accounts.update((row.key, row) for row in put.published)
+        whole.windows.update(put.windows)
+        whole.leases.update(put.leases)
+        whole.epochs.update(put.epochs)
+        whole.attempts.update(put.attempts)
+        whole.approvals.update(put.approvals)
+        whole.keys.update(put.keys)
+        whole.outbox = {**put.outbox, **whole.outbox}
+        whole.returns |= put.returns
+        whole.events |= put.events
+        whole.spends += put.spends
+        whole.respent += put.respent
+        whole.corrections.update(put.corrections)
+        whole.removed_windows |= put.removed_windows
+        whole.removed_holders |= put.removed_holders
+        whole.violations += put.violations
+        whole.records += put.records
+        whole.parts += put.parts
+        whole.edition = whole.edition if put.edition is None else put.edition
+        whole.ledger_epoch = put.ledger_epoch or whole.ledger_epoch
+    return whole
+
+
+async def write(connection: Connection, put: Put) -> None:
+    """Write what was gathered; referenced rows first."""
+    await ACCOUNTS.put(connection, put.accounts.values())
+    await WINDOWS.put(connection, put.windows.values())
+    await LEASES.put(connection, put.leases.values())
+    await EPOCHS.put(connection, put.epochs.values())
+    await ATTEMPTS.put(connection, put.attempts.values())
+    await SPENDS.keep(connection, put.spends)
+    await SPENDS.put(connection, {(row.attempt, row.scope): row for row in put.respent}.values())
+    await CORRECTIONS.add(connection, put.corrections.values())
+    await APPROVALS.put(connection, put.approvals.values())
+    await KEYS.add(connection, put.keys.values())
+    await OUTBOX.keep(connection, put.outbox.values())
+    await VIOLATIONS.add(connection, put.violations)
+    await RECORDS.add(connection, put.records)
+    await PARTS.put(connection, {(row.part, row.version, row.since): row for row in put.parts}.values())
+    await _write_facts(connection, put)
+
+
+async def _write_facts(connection: Connection, put: Put) -> None:
+    """What is no row: that a return or an event was taken, and which configuration is in force."""
+    if put.returns:
+        await connection.execute(_RETURNS, *texts_and_numbers(put.returns))
+    if put.events:
+        await connection.execute(_EVENTS, postgres_text.escaped(put.events))
+    if put.published is not None:
+        await connection.execute(_PUBLISH, postgres_text.escaped(row.key for row in put.published))
+    if put.edition is not None:
+        await connection.execute("UPDATE edition SET number = $1", put.edition)
+    if put.ledger_epoch is not None:
+        await LEDGER_EPOCH.put(connection, [put.ledger_epoch])
+    if put.removed_windows:
+        await _remove_windows(connection, put.removed_windows)
+    if put.removed_holders:
+        await _remove_holders(connection, put.removed_holders)
+
+
+async def _remove_windows(connection: Connection, windows: Iterable[WindowId]) -> None:
+    columns = texts_and_numbers(windows)
+    wanted = "unnest($1::text[], $2::bigint[]) AS wanted (account, start)"
+    of_lease = "leases.account = wanted.account AND leases.window_start = wanted.start"
+    for statement in (
+        f"DELETE FROM returns USING leases, {wanted} WHERE returns.lease = leases.id AND {of_lease}",  # noqa: S608
+        f"DELETE FROM leases USING {wanted} WHERE {of_lease}",  # noqa: S608
+        f"DELETE FROM windows USING {wanted} WHERE (windows.account, windows.start) = (wanted.account, wanted.start)",  # noqa: S608
+    ):
+        await connection.execute(statement, *columns)
+
+
+async def _remove_holders(connection: Connection, holders: Iterable[str]) -> None:
+    wanted = postgres_text.escaped(holders)
+    await connection.execute("DELETE FROM epochs WHERE holder = ANY($1::text[])", wanted)
+    await connection.execute(
+        "DELETE FROM events USING unnest($1::text[]) AS wanted (holder)"
+        " WHERE id >= wanted.holder || ':' AND id < wanted.holder || ';'",
+        wanted,
+    )
+
+
+def texts_and_numbers(pairs: Iterable[tuple[str, int]]) -> tuple[list[str], list[int]]:
+    """Pairs in order, as the columns of a statement."""
+    texts, numbers = zip(*sorted(pairs), strict=True)
+    return [postgres_text.escape(text) for text in texts], list(numbers)
