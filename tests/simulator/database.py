@@ -1,0 +1,83 @@
+"""The one database that all hub replicas share: slow, sometimes away, and sometimes silent about what it did.
+
+The ledger itself is the memory store, whose transactions are serial. Each replica has a connection, which may break
+before a transaction (nothing happened) or after its commit (it happened, and its caller does not know).
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from llmgov.instants import Instant
+from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.messages import LeaseGrant
+from llmgov.ledger.store import StoreError
+from llmgov_store.memory import MemoryStore
+from tests.simulator.loop import Process
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+T = TypeVar("T")
+
+
+class Database:
+    """The store behind all connections; `away` while nobody can reach it."""
+
+    def __init__(self, world: "World", chance: random.Random) -> None:
+        self.store = MemoryStore()
+        self.away = False
+        self.ahead = 0
+        self.commits = 0
+        self._world = world
+        self._chance = chance
+
+    def clock(self) -> Instant:
+        """The database's clock, which is the ledger's."""
+        return self._world.now + self.ahead
+
+    async def reach(self, process: Process, where: str) -> None:
+        """A way to the database or back: it takes time, the process may die on it, and the connection break.
+
+        Raises:
+            StoreError: it broke, or the database is away.
+        """
+        await asyncio.sleep(self._chance.randint(100, 1500) / 1e6)
+        self._world.step(process, where)
+        if self.away:
+            raise StoreError("the simulated database is away")
+        flaky = self._world.stormy and "database" in self._world.shape.faults
+        if flaky and self._chance.random() < 0.03:
+            self._world.trouble()
+            self._world.note(process.name, "lost connection", where)
+            raise StoreError(f"the simulated connection broke {where}")
+
+
+class Connection:
+    """The store as one replica sees it (`llmgov.ledger.store.Store`)."""
+
+    def __init__(self, database: Database, process: Process, world: "World") -> None:
+        self._database = database
+        self._process = process
+        self._world = world
+
+    async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
+        database = self._database
+        await database.reach(self._process, "before commit")
+        reply = await database.store.transact(lock, step)
+        database.commits += 1
+        if isinstance(reply, LeaseGrant):
+            await self._world.invariants.lent(reply)
+        await database.reach(self._process, "after commit")
+        return reply
+
+    def __getattr__(self, name: str) -> Any:
+        """Reads, all of which are coroutines."""
+        method = getattr(self._database.store, name)
+
+        async def read(*arguments: Any) -> Any:
+            await self._database.reach(self._process, f"before {name}")
+            return await method(*arguments)
+
+        return read

@@ -1,0 +1,192 @@
+"""What must hold at every step. What must hold in the end is in `quiescence`; allowances and reasons: docs/simulator.md."""
+
+import collections
+from typing import TYPE_CHECKING
+
+from llmgov import instants
+from llmgov.instants import Duration, Instant
+from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, Why
+from llmgov.ledger.purse import Wish
+from llmgov.money import MicroUsd
+from tests.simulator.truth import Attempt, WindowId
+
+if TYPE_CHECKING:
+    from tests.simulator.pod import Pod, Request
+    from tests.simulator.world import World
+
+CALM: Duration = 20 * instants.SECOND
+"""So long after the last fault everybody has found everybody again: calls are given up after 5 s, and repeated, and
+streams begun anew, within 5 s more; twice, since the first of them may meet the end of the fault."""
+
+LONGEST_WAIT: Duration = 10 * instants.SECOND + instants.SECOND
+"""The sidecar's own bound on waiting for money, and a second for a busy loop."""
+
+CLOCKS: Duration = 50 * instants.MILLISECOND
+"""How far a replica's reading of the database's clock may be off, twice."""
+
+
+class Waiting:
+    """One attempt that waits for money: how its wait may end."""
+
+    def __init__(self, invariants: "Invariants", pod: "Pod", request: "Request", wish: Wish) -> None:
+        self._invariants = invariants
+        self._world = invariants.world
+        self._pod = pod
+        self._request = request
+        self.wish = wish
+        self.since = self._world.now
+        self._calm = self._world.calm
+        self.until: Instant | None = None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it waits longer than it may."""
+        return self.until is None and self._world.now - self.since > LONGEST_WAIT + self._world.paused_for
+
+    def ended(self) -> None:
+        """It has its money."""
+        self.until = self._world.now
+
+    def unanswered(self) -> None:
+        """Nobody answered in time: that may be only where something is broken."""
+        self.until = self._world.now
+        if self._stayed_calm:
+            self._world.fail(f"{self._pod.name}: request {self._request.number} got no answer though nothing is broken")
+
+    def refused(self, refusal: LeaseRefusal) -> None:
+        """The ledger says no."""
+        self.until = self._world.now
+        if refusal.why is Why.FENCED:
+            self._check_fenced()
+        elif refusal.key:
+            self._check_refused(refusal)
+
+    def _check_fenced(self) -> None:
+        boot = self._pod.boot
+        if boot is not None and boot.epoch.number == self._invariants.newest[self._pod.name]:
+            self._world.fail(f"{self._pod.name} is told that it is fenced, and it is its newest boot")
+
+    @property
+    def _stayed_calm(self) -> bool:
+        return self._calm and self._world.calm
+
+    def _check_refused(self, refusal: LeaseRefusal) -> None:
+        if not self._stayed_calm or not self._invariants.uncontended(self, refusal.key):
+            return
+        start, _ = self._world.shape.calendar.window(refusal.window_end - 1)
+        window = (refusal.key, start)
+        idle = self._invariants.idle(window, self.since)
+        if idle is not None and idle >= self.wish.least:
+            self._world.fail(
+                f"{self._pod.name}: request {self._request.number} needs {self.wish.least} and is refused though {idle} "
+                f"of {refusal.key} is idle within reach"
+            )
+
+
+class Invariants:
+    """Checks what happens against the truth."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.newest: dict[str, int] = collections.defaultdict(int)
+        self._waits: list[Waiting] = []
+        self._committed: set[str] = set()
+        self._granted: dict[str, Instant] = {}
+        self._used: dict[str, list[str]] = collections.defaultdict(list)
+
+    def wish(self, pod: "Pod", request: "Request", wish: Wish) -> Waiting:
+        """An attempt begins to wait."""
+        waiting = Waiting(self, pod, request, wish)
+        self._waits.append(waiting)
+        return waiting
+
+    def check_waits(self) -> None:
+        """Nobody waits longer than the sidecar's bound."""
+        for waiting in self._waits:
+            if waiting.overdue and waiting._pod.process.alive and waiting.since >= waiting._pod.began:
+                self.world.fail(f"{waiting._pod.name}: request {waiting._request.number} waits for ever")
+
+    def uncontended(self, mine: Waiting, key: str) -> bool:
+        """Whether nobody else waited for money of the account meanwhile."""
+        return not any(
+            other is not mine
+            and key in other.wish.keys
+            and (other.until is None or (other.until >= mine.since and other.until > other.since))
+            for other in self._waits
+        )
+
+    def idle(self, window: WindowId, since: Instant) -> MicroUsd | None:
+        """What no attempt held or had spent at any moment since then, and could be lent; `None` where somebody may
+        have it whom nobody can ask, or where what is in force has just changed."""
+        truth = self.world.truth
+        key, start = window
+        if truth.limits.changed_at > since - CALM or truth.limits.began(key) > start:
+            return None
+        unreachable = truth.lost_pods | truth.torn_pods
+        for id_, lent in truth.leases.items():
+            if (lent.key, lent.start) == window and id_.partition(":")[0] in unreachable:
+                return None
+        return truth.limits.ceiling(key, start) - truth.most_exposed(window, since)
+
+    def registered(self, epoch: Epoch) -> None:
+        """An epoch was given out."""
+        if epoch.number <= self.newest[epoch.holder]:
+            self.world.fail(f"{epoch} was given out, and {self.newest[epoch.holder]} before it")
+        self.newest[epoch.holder] = epoch.number
+
+    async def lent(self, grant: LeaseGrant) -> None:
+        """A grant is committed; nothing awaits here but the memory store, which never does."""
+        world = self.world
+        world.truth.told(grant)
+        windows = {row.account: row for row in await world.database.store.windows(world.database.clock())}
+        for lease in grant.leases:
+            if lease.id in self._committed:
+                continue
+            self._committed.add(lease.id)
+            self._granted[lease.id] = world.now
+            self._check_window(lease.id, (lease.window_start, lease.window_end), lease.deadline)
+            holder, _, rest = lease.id.partition(":")
+            if int(rest.partition("/")[0]) < self.newest[holder]:
+                world.fail(f"lease {lease.id} is lent to a fenced epoch")
+            row = windows.get(lease.key)
+            if row is not None and row.start == lease.window_start:
+                most = world.truth.limits.highest(lease.key, row.start, world.now)
+                if row.used > most:
+                    world.fail(f"lease {lease.id} crosses what {lease.key} may be lent: {row.used} > {most}")
+
+    def _check_window(self, lease: str, window: tuple[Instant, Instant], deadline: Instant) -> None:
+        calendar, now = self.world.shape.calendar, self.world.database.clock()
+        if window not in {calendar.window(now - CLOCKS), calendar.window(now + CLOCKS)}:
+            self.world.fail(f"lease {lease} is of the window {window}, which is not now")
+        if deadline > window[1]:
+            self.world.fail(f"lease {lease} outlives its window")
+
+    def held(self, pod: "Pod", attempt: Attempt) -> None:
+        """An attempt has its money: from leases that are on the disk and have not ended, within every limit."""
+        world = self.world
+        for part in attempt.charged:
+            if not pod.disk.has_synced(part.lease.encode()):
+                world.fail(f"{attempt.id} holds from {part.lease}, which is not on the disk")
+            self._check_deadline(pod, attempt, part.lease)
+        self._check_approval(attempt)
+        for window in world.truth.windows(attempt):
+            since = min(self._granted[part.lease] for part in attempt.charged if part.key == window[0])
+            most = world.truth.limits.highest(*window, since)
+            exposed = world.truth.exposed[window]
+            if exposed > most:
+                world.fail(f"{exposed} of {window[0]} may really be spent, more than {most}")
+
+    def _check_deadline(self, pod: "Pod", attempt: Attempt, lease: str) -> None:
+        lent = self.world.truth.leases[lease]
+        late = self.world.database.clock() - lent.deadline
+        if late > instants.SECOND + pod.tolerance:
+            self.world.fail(f"{attempt.id} holds from {lease}, which ended {late / 1e6:.1f} s ago")
+
+    def _check_approval(self, attempt: Attempt) -> None:
+        if attempt.approval is None:
+            return
+        used = self._used[attempt.approval]
+        used.append(attempt.id)
+        times = self.world.approved[attempt.approval]
+        if len(used) > times:
+            self.world.fail(f"approval {attempt.approval} was given {times} times, and used by {', '.join(used)}")

@@ -1,0 +1,187 @@
+"""The end of a run: everything heals, everything sent arrives, everybody gives back; then the books are compared."""
+
+import asyncio
+import collections
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from llmgov import instants
+from llmgov.audit import record
+from llmgov.ledger import balances
+from llmgov.ledger.balances import Balances
+from llmgov.ledger.messages import Charged
+from llmgov.ledger.rows import Attempt as Recorded
+from llmgov.ledger.rows import Window
+from llmgov.money import MicroUsd
+from tests.simulator.truth import Attempt
+
+if TYPE_CHECKING:
+    from tests.simulator.pod import Pod
+    from tests.simulator.world import World
+
+BOUND = 30 * instants.MINUTE
+"""After a storm everything must have come to rest within this time: leases end after ten minutes, the rest is retries."""
+
+
+def tear(world: "World", pod: "Pod") -> None:
+    """A pod's machine dies: of what the ledger does not have yet, some may be lost for ever."""
+    known = world.database.store._rows.attempts
+    for attempt in world.truth.attempts.values():
+        if attempt.pod == pod.name:
+            row = known.get(attempt.id)
+            attempt.torn |= row is None or row.intent is None or row.settlement is None
+
+
+async def reach(world: "World") -> None:
+    """Wait until nothing is under way any more, and money that nobody uses is back."""
+    world.network.cut.clear()
+    started = world.loop.now
+    await _until(world, started, "every request has ended", lambda: not any(pod.flying for pod in _there(world)))
+    await _until(world, started, "every sidecar has recovered", lambda: all(pod.settled for pod in _there(world)))
+    chance = world.chance("end")
+    closed = [pod for pod in _there(world) if chance.random() < 0.6]
+    for pod in closed:
+        await world.stop_pod(pod)
+    await _until(world, started, "stopped sidecars are up again", lambda: all(pod.settled for pod in _there(world)))
+    await _until(world, started, "all money is given back", lambda: all(pod.rested for pod in _there(world)))
+    await _until(world, started, "every message has arrived", lambda: world.network.in_flight == 0)
+    await asyncio.sleep(2)
+
+
+def _there(world: "World") -> list["Pod"]:
+    return [pod for pod in world.pods if not pod.gone]
+
+
+async def _until(world: "World", started: int, what: str, holds: Callable[[], bool]) -> None:
+    while not holds():
+        await asyncio.sleep(1)
+        world.invariants.check_waits()
+        if world.loop.now - started > BOUND:
+            world.fail(f"no progress: it never comes to pass that {what}")
+            await asyncio.sleep(0)
+
+
+async def check(world: "World") -> None:
+    """Compare the ledger with the truth."""
+    found = await world.database.store.balances()
+    for problem in _problems(world, found):
+        world.fail(problem)
+        return
+    await _check_audit(world, found)
+
+
+def _problems(world: "World", found: Balances) -> Iterator[str]:
+    yield from balances.differences(found)
+    recorded = {row.id: row for row in found.attempts}
+    for attempt in world.truth.attempts.values():
+        yield from _attempt_problems(world, attempt, recorded.get(attempt.id))
+    for window in found.windows:
+        yield from _window_problems(world, window, found)
+    yield from _foreign(world, recorded)
+
+
+def _attempt_problems(world: "World", attempt: Attempt, row: Recorded | None) -> Iterator[str]:
+    lost = attempt.pod in world.truth.lost_pods
+    if row is None or row.intent is None or row.settlement is None:
+        if not (attempt.torn or lost):
+            yield f"attempt {attempt.id} was dispatched, and the ledger has not settled it"
+        return
+    if row.settlement.cost not in attempt.recordable:
+        yield f"attempt {attempt.id} cost {sorted(attempt.recordable)}, and the ledger says {row.settlement.cost}"
+
+
+def _foreign(world: "World", recorded: dict[str, Recorded]) -> Iterator[str]:
+    """What was never dispatched costs nothing, but for an intent that a crash left without its dispatch."""
+    for id_, row in recorded.items():
+        if id_ not in world.truth.attempts and row.settlement is not None and row.settlement.cost:
+            if row.settlement.outcome.value != "unknown":
+                yield f"attempt {id_} was never dispatched and cost {row.settlement.cost}"
+
+
+def _window_problems(world: "World", window: Window, found: Balances) -> Iterator[str]:
+    truth = world.truth
+    name = f"{window.account} from {instants.to_rfc3339(window.start)}"
+    if window.leased:
+        yield f"{name}: {window.leased} is lent, and nobody has it"
+    stranded = _stranded(world, window, found)
+    if window.unknown > stranded:
+        yield f"{name}: {window.unknown} is unknown, and lost pods' leases leave {stranded}"
+    spent = sum(_spent(world, window, row) for row in found.attempts)
+    if window.spent != spent:
+        yield f"{name}: {window.spent} is spent, by what attempts cost it is {spent}"
+    really = sum(_really(world, window))
+    if window.spent + window.unknown < really:
+        yield f"{name}: {window.spent} spent and {window.unknown} unknown, and {really} was really spent"
+
+
+def _stranded(world: "World", window: Window, found: Balances) -> MicroUsd:
+    """What is lent to pods that are lost, or whose machine died, and that no settlement speaks of."""
+    truth = world.truth
+    suspects = truth.lost_pods | truth.torn_pods
+    rest = {
+        id_: lent.amount
+        for id_, lent in truth.leases.items()
+        if (lent.key, lent.start) == (window.account, window.start) and id_.partition(":")[0] in suspects
+    }
+    for row in found.attempts:
+        if row.intent is not None and row.settlement is not None:
+            for lease, paid in shares(row.intent.charged, row.settlement.cost):
+                if lease in rest:
+                    rest[lease] -= paid
+    return sum(max(0, amount) for amount in rest.values())
+
+
+def _spent(world: "World", window: Window, row: Recorded) -> MicroUsd:
+    """What a settled attempt costs a window: through the leases it held from, else if it falls into its time."""
+    if row.intent is None or row.settlement is None:
+        return 0
+    leases = world.truth.leases
+    known = [(leases[part.lease], part.lease) for part in row.intent.charged if part.lease in leases]
+    if any(lent.key == window.account for lent, _ in known):
+        paid = dict(shares(row.intent.charged, row.settlement.cost))
+        return sum(paid[id_] for lent, id_ in known if (lent.key, lent.start) == (window.account, window.start))
+    scope = str(world.truth.limits.account(window.account).target)
+    if scope == "user":
+        scope = f"user/{window.account.rpartition('|')[2]}"
+    inside = window.start <= row.intent.at < window.end
+    return row.settlement.cost if inside and scope in row.intent.subject.path else 0
+
+
+def shares(charged: tuple[Charged, ...], cost: MicroUsd) -> Iterator[tuple[str, MicroUsd]]:
+    """What each lease pays: an account's leases in their order, each up to what it gave; the last one the rest."""
+    for key in dict.fromkeys(part.key for part in charged):
+        parts, rest = [part for part in charged if part.key == key], cost
+        for part in parts[:-1]:
+            yield part.lease, min(part.held, rest)
+            rest -= min(part.held, rest)
+        yield parts[-1].lease, rest
+
+
+def _really(world: "World", window: Window) -> Iterator[MicroUsd]:
+    """What attempts that held from the window cost at the provider, as far as that was granted."""
+    leases = world.truth.leases
+    for attempt in world.truth.attempts.values():
+        for id_, paid in shares(attempt.charged, min(attempt.cost, attempt.hold)):
+            if (leases[id_].key, leases[id_].start) == (window.account, window.start):
+                yield paid
+
+
+async def _check_audit(world: "World", found: Balances) -> None:
+    """Every chain is whole, and has both halves of every attempt that the ledger has, once."""
+    store, seen = world.database.store, collections.Counter[tuple[str, str]]()
+    for writer in await store.writers():
+        previous = record.GENESIS
+        for number, row in enumerate(await store.records(writer, 0, 1 << 30), 1):
+            one = record.decode(row.data)
+            if (one.seq, one.previous, one.hash) != (number, previous, record.digest(one)):
+                world.fail(f"the audit chain of {writer} breaks at {row.seq}")
+                return
+            previous = one.hash
+            if one.kind in ("intent", "settlement"):
+                seen[one.kind, str(one.facts["id"])] += 1
+    expected = {("intent", row.id) for row in found.attempts if row.intent is not None}
+    expected |= {("settlement", row.id) for row in found.attempts if row.settlement is not None}
+    for half in sorted(expected | seen.keys()):
+        if seen[half] != 1 or half not in expected:
+            world.fail(f"the audit has {seen[half]} records of {half[0]} {half[1]}")
+            return

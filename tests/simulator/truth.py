@@ -1,0 +1,225 @@
+"""What the ledger cannot know: which attempts were really dispatched, what they really cost, who was really refused.
+
+Kept by the simulator as things happen, by sums of its own. Nothing here reads the ledger or shares code with it.
+"""
+
+import collections
+import dataclasses
+import enum
+from collections.abc import Iterator
+
+from llmgov.instants import Instant
+from llmgov.ledger.messages import Charged, LeaseGrant
+from llmgov.money import MicroUsd
+from llmgov.snapshot import Account, ThresholdAction
+
+WindowId = tuple[str, Instant]
+
+
+class State(enum.Enum):
+    """How far an attempt got."""
+
+    FLYING = "flying"
+    ENDED = "ended"
+    """Its end was written to the spool."""
+    CUT = "cut"
+    """Its process died before that; nobody will ever know what it cost, so that its hold is charged."""
+
+
+@dataclasses.dataclass(slots=True)
+class Attempt:
+    """One dispatch. `cost` is what the provider bills; `told` what the sidecar puts on record of it.
+
+    `either` says that the process died while it wrote that down: it may be there or not.
+    """
+
+    id: str
+    pod: str
+    hold: MicroUsd
+    charged: tuple[Charged, ...]
+    path: tuple[str, ...]
+    at: Instant
+    cost: MicroUsd
+    told: MicroUsd
+    approval: str | None
+    state: State = State.FLYING
+    either: bool = False
+    torn: bool = False
+
+    @property
+    def worst(self) -> MicroUsd:
+        """What it may have cost, as far as anybody but the provider can tell; an overrun counts as its hold, since
+        more was never granted."""
+        return min(self.told, self.hold) if self.state is State.ENDED else self.hold
+
+    @property
+    def recordable(self) -> set[MicroUsd]:
+        """What the ledger may say that it cost."""
+        if self.state is State.ENDED and not self.torn:
+            return {self.told}
+        return {self.told, self.hold} if self.either or self.torn else {self.hold}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lent:
+    """A lease, as the grant told it."""
+
+    key: str
+    start: Instant
+    end: Instant
+    amount: MicroUsd
+    deadline: Instant
+
+
+class Truth:
+    """The books of the oracle."""
+
+    def __init__(self) -> None:
+        self.attempts: dict[str, Attempt] = {}
+        self.leases: dict[str, Lent] = {}
+        self._held: dict[str, Attempt] = {}
+        self.exposed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
+        self.history: dict[WindowId, list[tuple[Instant, MicroUsd]]] = collections.defaultdict(list)
+        self.limits = Limits()
+        self.lost_pods: set[str] = set()
+        self.torn_pods: set[str] = set()
+
+    def told(self, grant: LeaseGrant) -> None:
+        """A grant arrived at its sidecar, or was committed."""
+        for lease in grant.leases:
+            self.leases[lease.id] = Lent(lease.key, lease.window_start, lease.window_end, lease.amount, lease.deadline)
+
+    def windows(self, attempt: Attempt) -> Iterator[WindowId]:
+        """The windows that an attempt holds from, each account's first; parts of one account may lie in two."""
+        seen = set()
+        for part in attempt.charged:
+            lease = self.leases[part.lease]
+            if (lease.key, lease.start) not in seen:
+                seen.add((lease.key, lease.start))
+                yield lease.key, lease.start
+
+    def held(self, attempt: Attempt, now: Instant) -> None:
+        """An attempt has set its money aside, and will be dispatched in a moment."""
+        self._held[attempt.id] = attempt
+        self._expose(attempt, now, 1)
+
+    def dropped(self, attempt: Attempt, now: Instant) -> None:
+        """It was not dispatched after all."""
+        del self._held[attempt.id]
+        self._expose(attempt, now, -1)
+
+    def dispatched(self, attempt: Attempt) -> None:
+        """An attempt that was held is on its way to the provider."""
+        del self._held[attempt.id]
+        self.attempts[attempt.id] = attempt
+
+    def died(self, pod: str, now: Instant) -> None:
+        """The pod's process is dead: what it was about to dispatch never will be, what flies has no end."""
+        for attempt in [attempt for attempt in self._held.values() if attempt.pod == pod]:
+            self.dropped(attempt, now)
+        for attempt in self.attempts.values():
+            if attempt.pod == pod and attempt.state is State.FLYING:
+                attempt.state = State.CUT
+
+    def ended(self, attempt: Attempt, now: Instant) -> None:
+        """Its end is on the pod's record."""
+        self._expose(attempt, now, -1)
+        attempt.state = State.ENDED
+        self._expose(attempt, now, 1)
+
+    def _expose(self, attempt: Attempt, now: Instant, sign: int) -> None:
+        for lease, amount in self.owed(attempt):
+            lent = self.leases[lease]
+            window = (lent.key, lent.start)
+            self.exposed[window] += sign * amount
+            self.history[window].append((now, self.exposed[window]))
+
+    def owed(self, attempt: Attempt) -> Iterator[tuple[str, MicroUsd]]:
+        """What each lease gave at worst: an account's parts in their order, each up to what it holds."""
+        rest = dict.fromkeys((part.key for part in attempt.charged), attempt.worst)
+        for part in attempt.charged:
+            paid = min(part.held, rest[part.key])
+            rest[part.key] -= paid
+            yield part.lease, paid
+
+    def most_exposed(self, window: WindowId, since: Instant) -> MicroUsd:
+        """The most that attempts held or had spent of a window at any moment since then."""
+        most = 0
+        for at, amount in reversed(self.history[window]):
+            most = max(most, amount)
+            if at < since:
+                break
+        return most
+
+
+@dataclasses.dataclass(slots=True)
+class _Version:
+    """A definition: it may be in force from `since` on, and surely is once `published`."""
+
+    account: Account
+    since: Instant
+    published: Instant | None = None
+
+
+class Limits:
+    """What was in force when, and which thresholds were opened: as a range, since what is on its way may be in force."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, list[_Version]] = collections.defaultdict(list)
+        self._opened: dict[WindowId, set[int]] = collections.defaultdict(set)
+        self.changed_at: Instant = 0
+
+    def change(self, account: Account, at: Instant) -> None:
+        """From now on it may be in force."""
+        self._versions[account.key].append(_Version(account, at))
+        self.changed_at = at
+
+    def published(self, at: Instant) -> None:
+        """All that was changed is in force now."""
+        for versions in self._versions.values():
+            for version in versions:
+                version.published = version.published or at
+        self.changed_at = at
+
+    def open(self, key: str, start: Instant, percent: int, at: Instant) -> None:
+        """Somebody approves to go beyond a threshold; from now on it may be open."""
+        self._opened[key, start].add(percent)
+        self.changed_at = at
+
+    def _of(self, key: str) -> list[_Version]:
+        """By the definition's key: that of an account of one user is followed by the user."""
+        return self._versions[key if key in self._versions else key.rpartition("|")[0]]
+
+    def account(self, key: str) -> Account:
+        """The newest definition."""
+        return self._of(key)[-1].account
+
+    def began(self, key: str) -> Instant:
+        """When the account was defined first."""
+        return self._of(key)[0].since
+
+    def ceiling(self, key: str, start: Instant) -> MicroUsd:
+        """Up to where the newest definition lets a window be lent from."""
+        return _ceiling(self.account(key), self._opened[key, start])
+
+    def highest(self, key: str, start: Instant, since: Instant) -> MicroUsd:
+        """The highest that any definition that may have been in force since then let it be lent from."""
+        versions = self._of(key)
+        ends = [*(version.published for version in versions[1:]), None]
+        opened = self._opened[key, start]
+        return max(
+            _ceiling(version.account, opened)
+            for version, end in zip(versions, ends, strict=True)
+            if end is None or end >= since
+        )
+
+
+def _ceiling(account: Account, opened: set[int]) -> MicroUsd:
+    """The lowest acting threshold that nobody opened, else the limit."""
+    found = [account.limit]
+    for threshold in account.thresholds:
+        stops = ThresholdAction.BLOCK in threshold.actions
+        asks = ThresholdAction.REQUIRE_APPROVAL in threshold.actions and threshold.percent not in opened
+        if threshold.percent < 100 and (stops or asks):
+            found.append(account.limit * threshold.percent // 100)
+    return min(found)
