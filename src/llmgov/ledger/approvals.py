@@ -46,7 +46,8 @@ def ask(book: Book, row: ApprovalRow) -> None:
 def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
     """Ask for what a refused request needs, unless that is asked for, granted or denied already.
 
-    The row of this digest must be in the book where it exists (`request_id`).
+    The row of this digest must be in the book where it exists (`request_id`). Who decides is told where an earlier
+    approval was used up: most often its attempt failed at the provider, and this is the application's retry.
     """
     if event.approval_digest is None:
         return
@@ -54,12 +55,15 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
     known = book.approvals.get(id_)
     if known is not None and known.state is not ApprovalState.USED and now < known.expires:
         return
+    summary = event.approval_summary or event.message
+    if known is not None and known.state is ApprovalState.USED and known.decided is not None:
+        summary += f"; approved before, at {instants.to_rfc3339(known.decided)}, for an attempt that was made since"
     who = event.subject.user or f"{event.subject.namespace}/{event.subject.service_account}"
     row = ApprovalRow(
         id=id_,
         kind=ApprovalKind.REQUEST,
         policy=event.policy or "",
-        summary=event.approval_summary or event.message,
+        summary=summary,
         created=now,
         expires=now + PENDING_LIFE,
         digest=event.approval_digest,

@@ -137,8 +137,11 @@ def threshold_approval(source: str, percent: int, limit: str, needed: str, appro
 
 
 def approval_used(policy: str, approval: str) -> Refusal:
-    """An approval that another request has used up, before this sidecar heard of it; it is asked for anew."""
-    why = "the approval of exactly this request was used already and covers only one"
+    """An approval that an earlier attempt has used up, before this sidecar heard of it; it is asked for anew.
+
+    The attempt may have been this request's own, which the provider answered with an error (decision 0008).
+    """
+    why = "the approval of exactly this request was used already: it covers one attempt, whether that succeeds or not"
     return approval_required(policy, why, approval)
 
 

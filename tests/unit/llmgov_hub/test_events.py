@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from llmgov import instants
 from llmgov.audit import record, sealing
 from llmgov.ledger import approvals
 from llmgov.ledger.approvals import ApprovalError
@@ -116,7 +117,10 @@ async def test_a_requests_approval_is_asked_for_granted_and_used_once(store: Sto
     again = await services.lease(LeaseRequest(ledgers.epoch(), 2, (), (), pending.id))
     assert not isinstance(again, LeaseGrant)
     await services.deliver([refused("a/3", "digest")])
-    assert [row.state for row in await services.approvals.list()] == [ApprovalState.PENDING]
+    (anew,) = await services.approvals.list()
+    assert anew.state is ApprovalState.PENDING
+    before = f"approved before, at {instants.to_rfc3339(NOW)}, for an attempt that was made since"
+    assert anew.summary == f"gpt-4o for $3; {before}", "who decides again knows why"
 
 
 @on_every_store

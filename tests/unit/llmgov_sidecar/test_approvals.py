@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from llmgov.ledger.messages import Intent, Refused
+from llmgov.ledger.messages import Intent, Refused, Settlement
 from llmgov.ledger.rows import ApprovalState
 from llmgov.snapshot import Account, Compliance, OnFailure, Policy, Settings
 from tests.unit.llmgov_sidecar import harness, world
@@ -27,9 +27,11 @@ each_charge = pytest.mark.parametrize(
 
 
 @contextlib.asynccontextmanager
-async def approved(body: bytes, accounts: Sequence[Account]) -> AsyncIterator[tuple[world.World, str]]:
+async def approved(
+    body: bytes, accounts: Sequence[Account], answer: bytes = ANSWER
+) -> AsyncIterator[tuple[world.World, str]]:
     """A world whose sidecar knows of an approval of `body`, and goes on knowing it; and the approval's id."""
-    async with world.world(harness.says(ANSWER), SENSITIVE, accounts, FAILING_OPEN, lease_seconds=0.1) as made:
+    async with world.world(harness.says(answer), SENSITIVE, accounts, FAILING_OPEN, lease_seconds=0.1) as made:
         client = await made.client()
         assert (await client.ask(world.CHAT, body)).status == 403
         await made.on_record()
@@ -57,6 +59,31 @@ def test_the_approved_request_passes_once(model: str, accounts: Sequence[Account
             assert intent.approval == approval
             (row,) = await made.hub.approvals.list()
             assert row.state is ApprovalState.PENDING, "what was used is asked for anew"
+            await client.close()
+
+    harness.run(main())
+
+
+@each_charge
+def test_an_attempt_that_the_provider_answered_with_an_error_has_used_it_and_the_next_is_told(
+    model: str, accounts: Sequence[Account]
+) -> None:
+    body = world.chat(model=model)
+
+    async def main() -> None:
+        async with approved(
+            body, accounts, harness.whole(b'{"error": {"message": "overloaded"}}', "503 Unavailable")
+        ) as (made, id_):
+            client = await made.client()
+            replies = [await client.ask(world.CHAT, body) for _ in range(2)]
+            assert [reply.status for reply in replies] == [503, 403]
+            message = json.loads(replies[1].body)["error"]["message"]
+            assert "was used already: it covers one attempt, whether that succeeds or not" in message
+            assert message.endswith(f"ask an approver to run `llmgov approvals approve {id_}`, then send it again")
+            assert (await made.only(Settlement)).cost == 0
+            (row,) = await made.hub.approvals.list()
+            assert row.state is ApprovalState.PENDING
+            assert "; approved before, at " in row.summary
             await client.close()
 
     harness.run(main())
