@@ -53,7 +53,9 @@ def holder_lock(holder: str) -> Lock:
 def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     """Free the leases of older epochs that were never spent from (they are not named); how much became free.
 
-    Ignored where the epoch is not its holder's newest: an older one that still runs may be spending.
+    What was given up as lost is not among them: a spool names no more what it was trimmed of, once its epoch had told
+    that it cannot account for that. Ignored where the epoch is not its holder's newest: an older one that still runs
+    may be spending.
     """
     row = book.epochs.get(message.epoch.holder)
     if row is None or row.number != message.epoch.number:
@@ -61,7 +63,8 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     freed = 0
     for lease in list(book.leases.values()):
         older = lease.holder == message.epoch.holder and lease.number < message.epoch.number
-        if older and lease.id not in message.leases and lease.spent == 0:
+        known = lease.id in message.leases or lease.spent > 0 or lease.state is LeaseState.LOST
+        if older and not known:
             returned = msgspec.structs.replace(
                 lease, returned=lease.returned + lease.outstanding, state=LeaseState.FINAL
             )

@@ -199,6 +199,13 @@ class TestInventory:
     def test_does_not_free_what_was_spent_from(self) -> None:
         assert self.take(book(msgspec.structs.replace(LEASE, spent=1))) == 0
 
+    def test_does_not_free_what_an_earlier_boot_could_not_account_for(self) -> None:
+        rows = book(LEASE)
+        torn = LeaseReturn(ledgers.epoch(number=2), "L", -2, 0, final=True, unaccounted=True)
+        returns.give_back(rows, torn, NOW)
+        assert self.take(rows, number=3, newest=3) == 0
+        assert sums(rows) == (0, 0, 100)
+
 
 def test_a_lost_holder_loses_its_leases_only() -> None:
     rows = book(LEASE, msgspec.structs.replace(OTHER, holder="pod-2"))
