@@ -9,7 +9,7 @@ from llmgov.instants import Instant
 from llmgov.ledger import billing
 from llmgov.ledger.messages import Intent, Outcome, Settlement
 from llmgov.money import MicroUsd
-from llmgov.policy import refusals, rules
+from llmgov.policy import refusals
 from llmgov.policy.decision import Action, Decision, Violation
 from llmgov.prices.document import CALLS
 from llmgov.snapshot import Audience, AuditMode, Dimension, Settings
@@ -96,16 +96,16 @@ class Entry:
             hold=hold.amount,
             charged=hold.charged,
             snapshot=self._active.versions,
-            policies=rules.applied(decision.evaluations),
+            policies=decision.policies,
             prompt=self._prompt(passage.request) if passage.request is not None else None,
             retention_days=decision.retention_days or settings.retention_days,
             approval=decision.approval.id if decision.approval is not None else None,
         )
 
     def _prompt(self, request: Request) -> str | None:
+        original = [text.text for text in request.texts]
         edits = {edit.path: edit.text for edit in self._decision.edits if isinstance(edit, ReplaceText)}
-        original = (text.text for text in request.texts)
-        redacted = (edits.get(text.path, text.text) for text in request.texts)
+        redacted = [edits.get(text.path, text.text) for text in request.texts] if edits else original
         return prompts.record(self._active.runtime.settings.prompts, original, redacted, self._services.digest_key)
 
     def _append(self, intent: Intent) -> Position:

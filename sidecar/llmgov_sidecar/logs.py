@@ -26,21 +26,26 @@ class Log:
         self._clock = clock
         self._always = always
         self._heads: dict[tuple[str, str], bytes] = {}
-        self._lines: list[tuple[Instant, str, str, dict[str, Any]]] = []
+        self._lines: list[tuple[Instant, str, str, dict[str, Any] | msgspec.Struct]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def info(self, event: str, **fields: Any) -> None:
         """Something that happens."""
-        self._write("info", event, fields)
+        self._write(self._clock(), "info", event, fields)
+
+    def note(self, now: Instant, event: str, fields: msgspec.Struct) -> None:
+        """Something that happens often, now."""
+        self._write(now, "info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
         """Something that an administrator should know."""
-        self._write("warning", event, fields)
+        self._write(self._clock(), "warning", event, fields)
 
     def failure(self, where: str, error: BaseException) -> None:
         """A bug or an outage: the exception's type and place; its text only where it is the system's own."""
         text = str(error) if isinstance(error, OSError) else ""
-        self._write("error", "failure", {"where": where, "error": type(error).__name__, "text": text, "at": _at(error)})
+        fields = {"where": where, "error": type(error).__name__, "text": text, "at": _at(error)}
+        self._write(self._clock(), "error", "failure", fields)
 
     def flush(self) -> None:
         """Write what was gathered."""
@@ -52,8 +57,8 @@ class Log:
             self._stream.write(b"".join([self._line(*line) for line in lines]))
             self._stream.flush()
 
-    def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
-        self._lines.append((self._clock(), level, event, fields))
+    def _write(self, now: Instant, level: str, event: str, fields: dict[str, Any] | msgspec.Struct) -> None:
+        self._lines.append((now, level, event, fields))
         if len(self._lines) >= _FLUSH_LINES or level != "info":
             self.flush()
         elif self._timer is None:
@@ -62,7 +67,7 @@ class Log:
             except RuntimeError:  # no loop yet, or none any more
                 self.flush()
 
-    def _line(self, now: Instant, level: str, event: str, fields: dict[str, Any]) -> bytes:
+    def _line(self, now: Instant, level: str, event: str, fields: dict[str, Any] | msgspec.Struct) -> bytes:
         rest = b"," + _ENCODER.encode(fields)[1:] if fields else b"}"
         return b'{"time":"%b",%b%b\n' % (_time(now), self._head(level, event), rest)
 

@@ -7,7 +7,6 @@ and recorded as one event with that count, so that no flood fills the spool.
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -19,7 +18,7 @@ from llmgov_sidecar.journal import Journal
 from llmgov_sidecar.logs import Log
 from llmgov_sidecar.metrics import Metrics
 from llmgov_sidecar.passage import Passage, RefusedError
-from llmgov_sidecar.tally import Ended, Settled, Tally
+from llmgov_sidecar.tally import NO_OPERATION, Ended, Tally
 
 SINGLY = 20
 """Refusals of one kind that are recorded one by one in a second."""
@@ -65,7 +64,7 @@ class Records:
         """A message that never became a request."""
         self._refused(request_id, subject, refusal, status)
         self._metrics.http_requests.add("none", str(status))
-        self._log.info("request", request_id=request_id, operation="none", status=status, decision="deny")
+        self._log.info("request", request_id=request_id, operation=NO_OPERATION, status=status, decision="deny")
 
     def violated(self, passage: Passage, attempt: str | None, violations: tuple[Violation, ...]) -> None:
         """Violations of a request that goes all the same, or of its answer."""
@@ -77,7 +76,7 @@ class Records:
         """An attempt has ended."""
         subject = passage.subject()
         passage.cost += settlement.cost
-        self._tally.settled(Settled(settlement.outcome, settlement.cost, subject.provider, subject.model))
+        self._tally.settled(settlement, subject)
         if settlement.overrun:
             self._metrics.overruns.add(subject.provider, subject.model)
             self._log.warning(
@@ -101,26 +100,22 @@ class Records:
 
     def ended(self, passage: Passage, decision: str) -> None:
         """The request's line in the log, and its metrics."""
-        subject = passage.subject()
-        duration = self._clock() - passage.began
-        exchange = passage.exchange
-        operation, status, provider, model = passage.operation, passage.status, subject.provider, subject.model
-        self._tally.ended(Ended(operation, status, decision, provider, model, duration, exchange.bytes_out))
-        fields: dict[str, Any] = {
-            "request_id": passage.request_id,
-            "operation": operation or "none",
-            "provider": provider,
-            "model": model,
-            "user": subject.user,
-            "status": status,
-            "decision": decision,
-            "duration_us": duration,
-            "cost_microusd": passage.cost,
-            "attempts": passage.attempts,
-        }
-        if exchange.gone:
-            fields["client_left"] = True
-        self._log.info("request", **fields)
+        subject, exchange, now = passage.subject(), passage.exchange, self._clock()
+        ended = Ended(
+            passage.request_id,
+            passage.operation or NO_OPERATION,
+            subject.provider,
+            subject.model,
+            subject.user,
+            passage.status,
+            decision,
+            now - passage.began,
+            passage.cost,
+            passage.attempts,
+            exchange.gone,
+        )
+        self._tally.ended(ended, exchange.bytes_out)
+        self._log.note(now, "request", ended)
 
     async def run(self) -> None:
         """Put counted floods on record, once a second."""

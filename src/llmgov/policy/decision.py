@@ -143,15 +143,15 @@ class ApprovalRequest(Struct, frozen=True):
 class Decision(Struct, frozen=True):
     """The engine's answer about one request, complete before anything is dispatched.
 
-    Exactly one of these holds: `refusal` is set; `throttle_until` lies after `now` (ask nothing again: the place in
-    the queue is taken); or the request may go. `edits` apply to the body before dispatch, `output` to the answer.
-    `path` is the charging path as target names, for settlement and reports. `rate_keys` are opaque: give them to
-    `State.release` when the request ends, or to `State.cancel` when it is never dispatched. Where `queued`, one more
-    request at once is too many: it may go when `State.release` names it, and is refused at `throttle_until`.
-    `approval` is the open approval that this request uses up, at the hub, before it is dispatched and whatever it may
-    cost; `approval_request` is what to ask for where it needs one that is not open, or that turns out to be used.
-    `retries` and `fallback_models` are what a policy allows after a failed attempt; each further attempt is decided
-    anew.
+    Exactly one of these holds: `refusal` is set; `throttle_until` lies after `now` (ask nothing again: the place in the
+    queue is taken); or the request may go. `edits` apply to the body before dispatch, `output` to the answer. `path` is
+    the charging path as target names, for settlement and reports; `policies` are those that apply, each once.
+    `rate_keys` are opaque: give them to `State.release` when the request ends, or to `State.cancel` when it is never
+    dispatched. Where `queued`, one more request at once is too many: it may go when `State.release` names it, and is
+    refused at `throttle_until`. `approval` is the open approval that this request uses up, at the hub, before it is
+    dispatched and whatever it may cost; `approval_request` is what to ask for where it needs one that is not open, or
+    that turns out to be used. `retries` and `fallback_models` are what a policy allows after a failed attempt; each
+    further attempt is decided anew.
     """
 
     action: Action
@@ -166,6 +166,7 @@ class Decision(Struct, frozen=True):
     path: tuple[str, ...] = ()
     violations: tuple[Violation, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    policies: tuple[str, ...] = ()
     approval_request: ApprovalRequest | None = None
     strict_audit: bool = False
     log_request: bool = False

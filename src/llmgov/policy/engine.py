@@ -9,7 +9,7 @@ is counted in the rate windows.
 import re
 
 from llmgov.instants import Duration, Instant
-from llmgov.policy import compliance, content, cost, limits, rate, refusals
+from llmgov.policy import compliance, content, cost, limits, rate, refusals, rules
 from llmgov.policy.decision import Action, ApprovalRequest, Decision, Evaluation, Principal, Violation
 from llmgov.policy.plan import Plan
 from llmgov.policy.runtime import Runtime
@@ -101,7 +101,7 @@ class _Draft:
         """The decision of a request that may not go."""
         refusal = refusal or self._refusal
         pending = refusal is not None and refusal.reason is Reason.APPROVAL
-        plan, duties, (violations, evaluations) = self._plan, self._plan.duties, self._said()
+        plan, duties, (violations, evaluations, policies) = self._plan, self._plan.duties, self._said()
         return Decision(
             Action.REQUIRE_APPROVAL if pending else Action.DENY,
             refusal=refusal,
@@ -111,6 +111,7 @@ class _Draft:
             path=plan.path,
             violations=violations,
             evaluations=evaluations,
+            policies=policies,
             strict_audit=duties.strict_audit,
             log_request=duties.log_request,
             retention_days=duties.retention_days,
@@ -127,7 +128,7 @@ class _Draft:
         now: Instant,
     ) -> Decision:
         """The decision of a request that may go, now or later; counts it."""
-        plan, duties, (violations, evaluations) = self._plan, self._plan.duties, self._said()
+        plan, duties, (violations, evaluations, policies) = self._plan, self._plan.duties, self._said()
         keys = rate.commit(admission, state)
         waits = admission.queued or admission.at > now
         return Decision(
@@ -144,6 +145,7 @@ class _Draft:
             path=plan.path,
             violations=violations,
             evaluations=evaluations,
+            policies=policies,
             approval=needs.approval,
             approval_request=needs.asks if needs.approval is not None else None,
             strict_audit=duties.strict_audit,
@@ -157,13 +159,14 @@ class _Draft:
             fallback_models=plan.fallback_models,
         )
 
-    def _said(self) -> tuple[tuple[Violation, ...], tuple[Evaluation, ...]]:
-        """All violations and evaluations; of a request that nobody objects to they are the plan's."""
+    def _said(self) -> tuple[tuple[Violation, ...], tuple[Evaluation, ...], tuple[str, ...]]:
+        """All violations, evaluations and policies; of a request that nobody objects to they are the plan's."""
         verdicts, unopposed = self._verdicts, self._plan.unopposed
         if verdicts == unopposed.verdicts:
-            return unopposed.violations, unopposed.evaluations
-        evaluations = (one for verdict in verdicts for one in verdict.evaluations)
-        return tuple([one for verdict in verdicts for one in verdict.violations]), (*evaluations, *self._plan.skipped)
+            return unopposed.violations, unopposed.evaluations, unopposed.policies
+        violations = tuple([one for verdict in verdicts for one in verdict.violations])
+        evaluations = (*(one for verdict in verdicts for one in verdict.evaluations), *self._plan.skipped)
+        return violations, evaluations, rules.applied(evaluations)
 
 
 def _alias(plan: Plan) -> tuple[ReplaceText, ...]:

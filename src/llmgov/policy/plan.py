@@ -18,8 +18,8 @@ from llmgov.snapshot import Compliance, ContentFilter, CostLimit, ModelPrice, Pr
 class Unopposed:
     """What is said of a metered request that no check objects to: link by link, and all in all.
 
-    `verdicts` are the links' own objects, in the chain's order, beginning with that of model access; `evaluations` and
-    `violations` are what a decision then says.
+    `verdicts` are the links' own objects, in the chain's order, beginning with that of model access; `evaluations`,
+    `policies` and `violations` are what a decision then says.
     """
 
     rates: Verdict
@@ -28,6 +28,7 @@ class Unopposed:
     compliance: Verdict
     verdicts: list[Verdict]
     evaluations: tuple[Evaluation, ...]
+    policies: tuple[str, ...]
     violations: tuple[Violation, ...]
 
 

@@ -45,9 +45,8 @@ def _evaluation(policy: str, kind: str, outcome: str, acts: bool) -> Evaluation:
     return Evaluation(policy, kind, True, outcome if acts else f"{outcome} (not enforced)")
 
 
-@functools.lru_cache(maxsize=128)
 def applied(evaluations: tuple[Evaluation, ...]) -> tuple[str, ...]:
-    """The policies that were looked at; most requests have the same."""
+    """The policies that apply, each once."""
     return tuple(dict.fromkeys(one.policy for one in evaluations if one.applied))
 
 

@@ -11,7 +11,7 @@ from llmgov.policy import access, compliance, content, cost, duties, limits, mat
 from llmgov.policy.decision import Charge, Evaluation, OutputFilter, Principal
 from llmgov.policy.output import OutputScanner
 from llmgov.policy.plan import Plan, Unopposed
-from llmgov.policy.rules import KINDS, Rule, of_kind
+from llmgov.policy.rules import KINDS, Rule, applied, of_kind
 from llmgov.policy.scanner import Scanner
 from llmgov.policy.tokens import Issuers
 from llmgov.policy.verdict import Verdict
@@ -202,7 +202,7 @@ def _unopposed(verdicts: list[Verdict], skipped: list[Evaluation]) -> Unopposed:
     _, rates, contents, costs, approvals = verdicts
     evaluations = (*(one for verdict in verdicts for one in verdict.evaluations), *skipped)
     violations = tuple(one for verdict in verdicts for one in verdict.violations)
-    return Unopposed(rates, contents, costs, approvals, verdicts, evaluations, violations)
+    return Unopposed(rates, contents, costs, approvals, verdicts, evaluations, applied(evaluations), violations)
 
 
 def _by_name(prices: tuple[ModelPrice, ...]) -> dict[str, ModelPrice]:

@@ -1,12 +1,14 @@
 """What is gathered is counted: by so much, or when somebody asks, and once."""
 
-from llmgov.ledger.messages import Outcome
+from llmgov.ledger.messages import Outcome, Settlement, Subject
 from llmgov.policy.decision import Evaluation
 from llmgov_sidecar import tally
 from llmgov_sidecar.metrics import Metrics
 
-ANSWERED = tally.Ended("chat.completions", 200, "allow", "openai", "gpt-4o", 1500, 700)
-UNREADABLE = tally.Ended("", 400, "deny", "", "", 20, 90)
+ANSWERED = tally.Ended("r1", "chat.completions", "openai", "gpt-4o", None, 200, "allow", 1500, 1_250, 1)
+UNREADABLE = tally.Ended("r2", "none", "", "", None, 400, "deny", 20, 0, 0)
+SETTLED = Settlement("a/1", 0, Outcome.SETTLED, 1_250, {}, 200, "gpt-4o")
+SUBJECT = Subject("shop", "web", None, (), (), "openai", "gpt-4o", "chat.completions", "pod-1")
 
 
 def lines(metrics: Metrics, name: str) -> list[str]:
@@ -17,8 +19,8 @@ def test_nothing_is_counted_before_somebody_asks_and_all_of_it_once() -> None:
     metrics = Metrics()
     gathered = tally.Tally(metrics)
     for ended in (ANSWERED, ANSWERED, UNREADABLE):
-        gathered.ended(ended)
-    gathered.settled(tally.Settled(Outcome.SETTLED, 1_250, "openai", "gpt-4o"))
+        gathered.ended(ended, 700)
+    gathered.settled(SETTLED, SUBJECT)
     assert lines(metrics, "http_requests_total") == []
     for _ in range(2):
         gathered.count()
@@ -43,7 +45,7 @@ def test_much_is_counted_without_being_asked_for() -> None:
     metrics = Metrics()
     gathered = tally.Tally(metrics)
     for _ in range(tally.GATHERED):
-        gathered.ended(ANSWERED)
+        gathered.ended(ANSWERED, 700)
     (line,) = lines(metrics, "http_requests_total")
     assert line.endswith(f" {tally.GATHERED}")
 
