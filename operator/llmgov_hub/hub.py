@@ -20,6 +20,7 @@ from llmgov.ledger.store import Store
 from llmgov_hub.approvals import Approvals
 from llmgov_hub.bus import Bus
 from llmgov_hub.configuration import Configuration
+from llmgov_hub.corrections import Corrections
 from llmgov_hub.events import Events
 from llmgov_hub.leases import Leases
 from llmgov_hub.memory_bus import MemoryExchange
@@ -53,6 +54,7 @@ class Hub:
         self.leases = Leases(store, recalls, clock)
         self.events = Events(store, recorder, clock)
         self.approvals = Approvals(store, recorder, clock)
+        self.corrections = Corrections(store, recorder, clock)
         self.configuration = Configuration(store, self.leases, recorder, clock, bus)
         self.outbox = Outbox(store, clock)
 

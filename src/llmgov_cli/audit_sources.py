@@ -109,8 +109,8 @@ def open_state(folder: pathlib.Path) -> Iterator[State]:
 
 
 def ledger_sums(attempts: list[Attempt]) -> tally.Sums:
-    """The sums of the attempts that the ledger settled, by the targets of their paths, users left out."""
-    settled = [(one.intent, one.settlement.cost) for one in attempts if one.intent and one.settlement]
+    """The sums of the attempts that the ledger settled, as corrected, by the targets of their paths, users left out."""
+    settled = [(one.intent, one.cost) for one in attempts if one.intent and one.settlement]
     targets: dict[str, MicroUsd] = {}
     for intent, cost in settled:
         for target in intent.subject.path:

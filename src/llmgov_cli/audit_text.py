@@ -136,6 +136,13 @@ def _what(document: dict[str, Any]) -> str:
             return f"{document['part']} {document['version']}"
         case "approvalDecided":
             return f"{document['approval']} {'approved' if document['approved'] else 'denied'}"
+        case "corrected":
+            before, after = (format_amount(int(document[name])) for name in ("before", "after"))
+            return f"{document['what']} {document['subject']} from ${before} to ${after}"
+        case "ledgerBegun":
+            return f"generation {document['generation']}: nothing is lent until sidecars report"
+        case "lossAccepted":
+            return f"generation {document['generation']}: lends again without {document['waiting']} reports"
         case "erased":
             return f"key {document['key']} destroyed"
         case "tombstone":

@@ -38,6 +38,48 @@ class ApprovalDecided(Struct, frozen=True, tag="approvalDecided"):
     reason: str | None = None
 
 
+class Corrected(Struct, frozen=True, tag="corrected"):
+    """An administrator put `after` in the place of `before`: what an attempt cost (`what` is `attempt`), or what the
+    rest of one lost lease (`lease`) or of all of a lost holder's in one window of `account` (`holder`) did.
+
+    `subject` is the id of the attempt or lease, or the holder; `path` the targets that an attempt's cost counts for.
+    """
+
+    at: Instant
+    correction: str
+    what: str
+    subject: str
+    before: MicroUsd
+    after: MicroUsd
+    actor: str
+    reason: str
+    account: str = ""
+    window_start: Instant = 0
+    path: tuple[str, ...] = ()
+
+
+class LedgerBegun(Struct, frozen=True, tag="ledgerBegun"):
+    """The database began another life and may have lost its latest transactions: nothing is lent until all sidecars
+    have reported. `actor` and `reason` are set where an administrator said so."""
+
+    at: Instant
+    epoch: str
+    generation: int
+    actor: str | None = None
+    reason: str | None = None
+
+
+class LossAccepted(Struct, frozen=True, tag="lossAccepted"):
+    """Money is lent again though `waiting` holders had not reported what they hold: an administrator accepted that."""
+
+    at: Instant
+    epoch: str
+    generation: int
+    actor: str
+    reason: str
+    waiting: int
+
+
 class Erased(Struct, frozen=True, tag="erased"):
     """The key of one subject was destroyed: what was sealed with it can be read by nobody any more."""
 
@@ -65,5 +107,7 @@ class Tombstone(Struct, frozen=True, tag="tombstone"):
     signature: str = ""
 
 
-AuditEvent: TypeAlias = messages.Event | InForce | ApprovalDecided | Erased | Tombstone
+AuditEvent: TypeAlias = (
+    messages.Event | InForce | ApprovalDecided | Corrected | LedgerBegun | LossAccepted | Erased | Tombstone
+)
 """Everything that becomes a record."""

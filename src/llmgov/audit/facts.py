@@ -44,9 +44,9 @@ def subject_of(event: events.AuditEvent) -> str | None:
             if subject.user is not None:
                 return f"user/{subject.user}"
             return f"workload/{subject.namespace}/{subject.service_account}"
-        case events.ApprovalDecided() | events.Erased():
+        case events.ApprovalDecided() | events.Corrected() | events.LossAccepted() | events.Erased():
             return f"user/{event.actor}"
-        case events.InForce():
+        case events.InForce() | events.LedgerBegun():
             return None if event.actor is None else f"user/{event.actor}"
         case messages.Settlement() | events.Tombstone():
             return None
@@ -68,6 +68,12 @@ def of(event: events.AuditEvent) -> Facts:
             return _present(_in_force(event))
         case events.ApprovalDecided():
             return _present(_approval_decided(event))
+        case events.Corrected():
+            return _present(_corrected(event))
+        case events.LedgerBegun():
+            return _present(_life(event))
+        case events.LossAccepted():
+            return _present({**_life(event), "waiting": event.waiting})
         case events.Erased():
             return _present(
                 {"at": event.at, "key": event.key, "actor": Personal(event.actor), "reason": _personal(event.reason)}
@@ -172,6 +178,32 @@ def _approval_decided(event: events.ApprovalDecided) -> Mapping[str, Fact | None
         "approved": event.approved,
         "actor": Personal(event.actor),
         "covers": Personal(event.covers),
+        "reason": _personal(event.reason),
+    }
+
+
+def _corrected(event: events.Corrected) -> Mapping[str, Fact | None]:
+    return {
+        "at": event.at,
+        "correction": event.correction,
+        "what": event.what,
+        "subject": event.subject,
+        "before": _whole(event.before),
+        "after": _whole(event.after),
+        "actor": Personal(event.actor),
+        "reason": Personal(event.reason),
+        "account": _key(event.account) if event.account else None,
+        "windowStart": event.window_start or None,
+        "path": [_key(target) for target in event.path],
+    }
+
+
+def _life(event: events.LedgerBegun | events.LossAccepted) -> Mapping[str, Fact | None]:
+    return {
+        "at": event.at,
+        "epoch": event.epoch,
+        "generation": event.generation,
+        "actor": _personal(event.actor),
         "reason": _personal(event.reason),
     }
 

@@ -81,6 +81,8 @@ def _tombstone(
         if one.kind == "settlement":
             tally.add(paths[one.facts["id"]])
             tally.add(one)
+        elif one.kind == "corrected":
+            tally.add(one)
     sums = tally.sums()
     unsigned = events.Tombstone(
         at=now,

@@ -14,7 +14,8 @@ REPORTED = frozenset({"intent", "settlement", "refused", "violated"})
 
 
 class Sums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What settled attempts cost: how many, in all, and by target of the charging path (single users left out).
+    """What settled attempts cost, as corrected: how many, in all, and by target of the charging path (single users left
+    out).
 
     The ledger gives the same from its settlements, for `verify` to compare.
     """
@@ -52,6 +53,8 @@ class Tally:
         Raises:
             RecordError: its facts lack what records of its kind have.
         """
+        if one.kind == "corrected":
+            self._correct(_read(one, _Corrected))
         if one.kind not in REPORTED:
             return
         if one.kind == "intent":
@@ -101,6 +104,13 @@ class Tally:
 
     def _charge(self, targets: tuple[str, ...], cost: MicroUsd) -> None:
         self._attempts += 1
+        self._add(targets, cost)
+
+    def _correct(self, corrected: "_Corrected") -> None:
+        if corrected.what == "attempt":
+            self._add(tuple(filter(None, map(_plain, corrected.path))), int(corrected.after) - int(corrected.before))
+
+    def _add(self, targets: tuple[str, ...], cost: MicroUsd) -> None:
         self._cost += cost
         for target in targets:
             self._targets[target] = self._targets.get(target, 0) + cost
@@ -155,6 +165,13 @@ class _Intent(msgspec.Struct):
 class _Settlement(msgspec.Struct):
     id: str
     cost: record.Whole
+
+
+class _Corrected(msgspec.Struct):
+    what: str
+    before: record.Whole
+    after: record.Whole
+    path: tuple[str | dict[str, str], ...] = ()
 
 
 _View = TypeVar("_View")

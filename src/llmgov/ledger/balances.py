@@ -14,8 +14,8 @@ from llmgov import instants, money
 from llmgov.instants import Instant
 from llmgov.ledger import charging
 from llmgov.ledger.book import WindowId
-from llmgov.ledger.messages import Intent
-from llmgov.ledger.rows import AccountRow, Attempt, Correction, LeaseRow, LeaseState, Spend, Window
+from llmgov.ledger.messages import Intent, Settlement
+from llmgov.ledger.rows import AccountRow, Attempt, Correction, CorrectionKind, LeaseRow, LeaseState, Spend, Window
 from llmgov.money import MicroUsd
 
 
@@ -38,15 +38,22 @@ def differences(given: Balances) -> Iterator[str]:
     for lease in given.leases:
         yield from sums.of_lease(lease)
     yield from sums.of_spends(given.spends)
+    corrected = _Corrected(given)
+    for attempt in given.attempts:
+        yield from corrected.of_attempt(attempt)
+    for lease in given.leases:
+        yield from corrected.of_lease(lease)
 
 
 class _Sums:
-    """What settled attempts and leases add up to."""
+    """What settled attempts, leases and corrections add up to."""
 
     def __init__(self, given: Balances) -> None:
         self._leases = {lease.id: lease for lease in given.leases}
         self._windows: dict[str, list[Window]] = collections.defaultdict(list)
-        self._scopes = {window.account: window.scope for window in given.windows}
+        self._scopes = {row.key: row.scope for row in given.accounts} | {
+            row.account: row.scope for row in given.windows
+        }
         for window in given.windows:
             self._windows[window.scope].append(window)
         self._known = {_key(window) for window in given.windows}
@@ -55,7 +62,9 @@ class _Sums:
         self._costs: dict[tuple[str, str], MicroUsd] = {}
         for attempt in given.attempts:
             if attempt.intent is not None and attempt.settlement is not None:
-                self._add(attempt.intent, attempt.settlement.cost)
+                self._add(attempt, attempt.intent, attempt.settlement)
+        for lease in given.leases:
+            self._spent[lease.account, lease.window_start] += lease.billed
         self._leased = self._outstanding(lost=False)
         self._unknown = self._outstanding(lost=True)
 
@@ -82,24 +91,24 @@ class _Sums:
         for attempt, scope in sorted(found.keys() | self._costs.keys()):
             here, there = found.get((attempt, scope), 0), self._costs.get((attempt, scope), 0)
             if here != there:
-                yield f"attempt {attempt} for {scope}: {_differ(here, there, 'settlement')}"
+                yield f"attempt {attempt} for {scope}: {_differ(here, there, 'settlement or correction')}"
 
-    def _add(self, intent: Intent, cost: MicroUsd) -> None:
+    def _add(self, attempt: Attempt, intent: Intent, settlement: Settlement) -> None:
+        """A lease's own books have what was settled; windows and sums have what counts."""
+        for lease_id, paid in charging.distribute(intent.charged, settlement.cost).items():
+            self._paid[lease_id] += paid
         held = set()
-        for lease_id, paid in charging.distribute(intent.charged, cost).items():
+        for lease_id, paid in charging.distribute(intent.charged, attempt.cost).items():
             if lease_id in self._leases:
                 lease = self._leases[lease_id]
                 held.add(lease.account)
-                self._paid[lease_id] += paid
                 self._spent[lease.account, lease.window_start] += paid
-        for scope in dict.fromkeys((*intent.subject.path, *map(self._scope, held))):
-            self._costs[intent.id, scope] = cost
+        charged = (self._scopes[part.key] for part in intent.charged if part.key in self._scopes)
+        for scope in dict.fromkeys((*intent.subject.path, *charged)):
+            self._costs[intent.id, scope] = attempt.cost
             for window in self._windows[scope]:
-                if window.account not in held and intent.at in window.span:
-                    self._spent[_key(window)] += cost
-
-    def _scope(self, account: str) -> str:
-        return self._scopes.get(account, account)
+                if window.account not in held and attempt.time in window.span:
+                    self._spent[_key(window)] += attempt.cost
 
     def _outstanding(self, *, lost: bool) -> dict[WindowId, MicroUsd]:
         found: dict[WindowId, MicroUsd] = collections.defaultdict(int)
@@ -107,6 +116,30 @@ class _Sums:
             if (lease.state is LeaseState.LOST) is lost:
                 found[lease.account, lease.window_start] += lease.outstanding
         return found
+
+
+class _Corrected:
+    """What corrections, the only ones who may, put in the place of what was settled or lost."""
+
+    def __init__(self, given: Balances) -> None:
+        self._amounts: dict[tuple[CorrectionKind, str], set[MicroUsd]] = collections.defaultdict(set)
+        self._bounds: dict[tuple[str, str, Instant], MicroUsd] = collections.defaultdict(int)
+        for row in given.corrections:
+            self._amounts[row.kind, row.subject].add(row.after)
+            if row.kind is CorrectionKind.HOLDER:
+                key = (row.subject, row.account, row.window_start)
+                self._bounds[key] = max(self._bounds[key], row.after)
+
+    def of_attempt(self, attempt: Attempt) -> Iterator[str]:
+        if attempt.corrected is not None and attempt.corrected not in self._amounts[CorrectionKind.ATTEMPT, attempt.id]:
+            yield f"attempt {attempt.id}: no correction has put its cost at ${money.format_amount(attempt.corrected)}"
+
+    def of_lease(self, lease: LeaseRow) -> Iterator[str]:
+        """Settlements that arrive later lessen what was billed."""
+        own = max(self._amounts[CorrectionKind.LEASE, lease.id], default=0)
+        most = max(own, self._bounds[lease.holder, lease.account, lease.window_start])
+        if lease.billed > most:
+            yield f"lease {lease.id}: no correction has billed it ${money.format_amount(lease.billed)}"
 
 
 def _key(window: Window) -> WindowId:

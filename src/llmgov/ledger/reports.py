@@ -29,7 +29,7 @@ class By(enum.Enum):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line: `cost` is what `attempts` cost, of which `unknown` was charged without knowing the usage.
+    """One line: `cost` is what `attempts` cost, as corrected, of which `unknown` was charged without knowing the usage.
 
     `open` are attempts that have not ended yet and the money `held` for them, which is in no sum of cost.
     """
@@ -74,8 +74,8 @@ def _line(attempt: Attempt, name: str) -> Line:
     assert attempt.intent is not None
     if attempt.settlement is None:
         return Line(name, open=1, held=attempt.intent.hold)
-    cost, outcome = attempt.settlement.cost, attempt.settlement.outcome
-    unknown = outcome in (Outcome.UNKNOWN, Outcome.ABANDONED)
+    cost, outcome = attempt.cost, attempt.settlement.outcome
+    unknown = outcome in (Outcome.UNKNOWN, Outcome.ABANDONED) and attempt.corrected is None
     return Line(name, attempts=1, cost=cost, unknown=cost if unknown else 0)
 
 
@@ -92,7 +92,7 @@ def _name(attempt: Attempt, by: By) -> str:
         case By.NAMESPACE:
             return subject.namespace
         case By.DAY:
-            return instants.to_rfc3339(attempt.intent.at)[:10]
+            return instants.to_rfc3339(attempt.time or 0)[:10]
         case _:
             assert_never(by)
 

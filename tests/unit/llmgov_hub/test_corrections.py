@@ -1,0 +1,254 @@
+"""Corrections over every store: what counts moves by the difference, everything else stays, and the sums agree."""
+
+import asyncio
+import contextlib
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmgov.audit import record, tally
+from llmgov.ledger import balances, reports
+from llmgov.ledger.corrections import Order
+from llmgov.ledger.errors import BadInputError, Fault
+from llmgov.ledger.messages import Charged, Event, Lease, LeaseGrant, LeaseRequest, LeaseReturn, Need, Outcome
+from llmgov.ledger.reports import By
+from llmgov.ledger.rows import CorrectionKind
+from llmgov.ledger.store import Store
+from llmgov.snapshot import Account, Period, Target, TargetKind
+from llmgov_hub.hub import Hub
+from llmgov_store.memory import MemoryStore
+from tests.support import ledgers
+from tests.support.ledgers import CENT, NOW, USD, on_every_store
+
+TEAM = ledgers.account()
+ORGANIZATION = ledgers.account(Target(TargetKind.ORGANIZATION), period=Period.DAY)
+ATTEMPT = "pod-1:1/1"
+
+
+def hub(store: Store) -> Hub:
+    return Hub(store, lambda: NOW)
+
+
+async def lend(services: Hub, amount: int = USD, number: int = 1, *accounts: Account) -> tuple[Lease, ...]:
+    needs = tuple(Need(account.key, account, amount, amount) for account in accounts or (TEAM, ORGANIZATION))
+    grant = await services.lease(LeaseRequest(ledgers.epoch(), number, needs, ledgers.PATH))
+    assert isinstance(grant, LeaseGrant)
+    return grant.leases
+
+
+def attempt(
+    leases: tuple[Lease, ...], hold: int, cost: int, id_: str = ATTEMPT, outcome: Outcome = Outcome.UNKNOWN
+) -> list[Event]:
+    charged = tuple(Charged(lease.id, lease.key, hold) for lease in leases)
+    return [ledgers.intent(id_, hold, charged), ledgers.settlement(id_, cost, outcome=outcome)]
+
+
+def order(
+    amount: int, subject: str = ATTEMPT, kind: CorrectionKind = CorrectionKind.ATTEMPT, **changes: object
+) -> Order:
+    made = Order("cor-1", kind, subject, amount, "root", "the provider's bill of November")
+    return msgspec.structs.replace(made, **changes)
+
+
+async def sums(store: Store) -> dict[str, tuple[int, int, int]]:
+    return {row.account: (row.spent, row.leased, row.unknown) for row in await store.windows(NOW)}
+
+
+async def check(store: Store) -> None:
+    """Everything that adds the same money up says the same."""
+    assert list(balances.differences(await store.balances())) == []
+    attempts = await store.attempts(0, 2 * NOW)
+    found = tally.Tally()
+    for row in await store.records("hub"):
+        found.add(record.decode(row.data))
+    totals = {by: reports.total(reports.spend(attempts, by)).cost for by in By}
+    assert set(totals.values()) == {found.sums().cost}
+    for target in ledgers.PATH:
+        assert await store.spent(target, 0, 2 * NOW) == found.sums().targets.get(target, 0)
+
+
+@on_every_store
+async def test_an_attempts_cost_is_corrected_in_every_window_and_sum(store: Store) -> None:
+    services = hub(store)
+    leases = await lend(services)
+    lent = sum(lease.amount for lease in leases) // 2
+    await services.deliver(attempt(leases, 80 * CENT, 80 * CENT))
+    row = await services.corrections.correct(order(30 * CENT))
+    assert (row.before, row.after, row.path) == (80 * CENT, 30 * CENT, ledgers.PATH)
+    assert set((await sums(store)).values()) == {(30 * CENT, lent - 80 * CENT, 0)}
+    (kept,) = await store.attempts(NOW, NOW + 1)
+    assert (kept.settlement, kept.cost) == (ledgers.settlement(ATTEMPT, 80 * CENT, outcome=Outcome.UNKNOWN), 30 * CENT)
+    (line,) = reports.spend([kept], By.MODEL)
+    assert (line.cost, line.unknown) == (30 * CENT, 0)
+    assert await services.corrections.list(NOW, NOW + 1) == [row]
+    await check(store)
+
+
+@on_every_store
+async def test_a_correction_is_made_once_for_its_id(store: Store) -> None:
+    services = hub(store)
+    await services.deliver(attempt(await lend(services), USD, USD))
+    first = await services.corrections.correct(order(30 * CENT))
+    assert await services.corrections.correct(order(30 * CENT)) == first
+    with pytest.raises(BadInputError, match="has corrected attempt pod-1:1/1 already") as raised:
+        await services.corrections.correct(order(40 * CENT))
+    assert (raised.value.fault, raised.value.field) == (Fault.REPEATED, "id")
+    assert [row.kind for row in await store.records("hub")] == ["intent", "settlement", "corrected"]
+    second = await services.corrections.correct(order(2 * USD, id="cor-2"))
+    assert (second.before, second.after) == (30 * CENT, 2 * USD)
+    await check(store)
+
+
+@on_every_store
+async def test_a_budget_that_begins_later_is_filled_with_corrected_costs(store: Store) -> None:
+    services = hub(store)
+    await services.deliver(attempt(await lend(services), USD, USD))
+    await services.corrections.correct(order(10 * CENT))
+    week = ledgers.account(period=Period.WEEK)
+    await lend(services, USD, 2, week)
+    assert (await sums(store))[week.key][0] == 10 * CENT
+    await services.corrections.correct(order(20 * CENT, id="cor-2"))
+    assert (await sums(store))[week.key][0] == 20 * CENT
+    await check(store)
+
+
+@on_every_store
+async def test_what_is_corrected_upwards_beyond_a_limit_stops_grants_and_touches_no_lease(store: Store) -> None:
+    services = hub(store)
+    leases = await lend(services)
+    await services.deliver(attempt(leases, CENT, CENT))
+    before = await store.leases("pod-1")
+    await services.corrections.correct(order(50 * USD))
+    assert await store.leases("pod-1") == before
+    assert not isinstance(
+        await services.lease(LeaseRequest(ledgers.epoch(), 2, (Need(TEAM.key, TEAM, CENT, CENT),), ledgers.PATH)),
+        LeaseGrant,
+    )
+    await check(store)
+
+
+@on_every_store
+async def test_the_rest_of_a_lost_lease_costs_what_the_bill_says(store: Store) -> None:
+    services = hub(store)
+    leases = await lend(services)
+    amount = leases[0].amount
+    await services.deliver(attempt(leases, 20 * CENT, 20 * CENT))
+    await services.leases.lose("pod-1")
+    assert (await sums(store))[TEAM.key] == (20 * CENT, 0, amount - 20 * CENT)
+    row = await services.corrections.correct(order(5 * CENT, leases[0].id, CorrectionKind.LEASE))
+    assert (row.before, row.account) == (amount - 20 * CENT, TEAM.key)
+    assert await sums(store) == {TEAM.key: (25 * CENT, 0, 0), ORGANIZATION.key: (20 * CENT, 0, amount - 20 * CENT)}
+    late = attempt(leases[:1], 3 * CENT, 3 * CENT, "pod-1:1/2")
+    await services.deliver(late)
+    assert (await sums(store))[TEAM.key] == (25 * CENT, 0, 0), "a late settlement is a part of what was billed"
+    await services.deliver(attempt(leases[:1], 6 * CENT, 6 * CENT, "pod-1:1/3"))
+    assert (await sums(store))[TEAM.key] == (29 * CENT, 0, 0), "what exceeds it is charged"
+    await check(store)
+
+
+@on_every_store
+async def test_all_lost_leases_of_a_holder_are_corrected_together(store: Store) -> None:
+    services = hub(store)
+    leases = (*await lend(services, USD, 1, TEAM), *await lend(services, 10 * CENT, 2, TEAM))
+    await services.leases.lose("pod-1")
+    wanted = order(USD + CENT, "pod-1", CorrectionKind.HOLDER, account=TEAM.key, window_start=leases[0].window_start)
+    row = await services.corrections.correct(wanted)
+    assert row.before == sum(lease.amount for lease in leases)
+    assert (await sums(store))[TEAM.key] == (USD + CENT, 0, 0)
+    assert await services.corrections.correct(wanted) == row
+    with pytest.raises(BadInputError, match="has lost no money"):
+        await services.corrections.correct(msgspec.structs.replace(wanted, id="cor-2"))
+    await check(store)
+
+
+@on_every_store
+async def test_money_that_a_correction_freed_is_not_returned_again(store: Store) -> None:
+    services = hub(store)
+    (lease,) = await lend(services, USD, 1, TEAM)
+    await services.leases.lose("pod-1")
+    await services.corrections.correct(order(0, lease.id, CorrectionKind.LEASE))
+    await services.give_back(LeaseReturn(ledgers.epoch(), lease.id, 1, lease.amount, final=True))
+    assert (await sums(store))[TEAM.key] == (0, 0, 0)
+    await check(store)
+
+
+BAD = {
+    "an attempt that the ledger does not have": ({"subject": "pod-1:1/9"}, Fault.UNKNOWN, "subject"),
+    "an attempt that has not ended": ({"subject": "pod-1:1/2"}, Fault.STATE, "subject"),
+    "a negative amount": ({"amount": -1}, Fault.NEGATIVE, "amount"),
+    "an amount beyond all money": ({"amount": 10**19}, Fault.RANGE, "amount"),
+    "an amount beyond what an attempt may cost": ({"amount": 10**13}, Fault.RANGE, "amount"),
+    "no reason": ({"reason": " "}, Fault.EMPTY, "reason"),
+    "a reason without end": ({"reason": "x" * 1001}, Fault.EMPTY, "reason"),
+    "nobody": ({"actor": ""}, Fault.EMPTY, "actor"),
+    "no id": ({"id": ""}, Fault.EMPTY, "id"),
+    "another currency": ({"currency": "EUR"}, Fault.CURRENCY, "currency"),
+    "an unknown lease": ({"kind": CorrectionKind.LEASE, "subject": "?"}, Fault.UNKNOWN, "subject"),
+    "an open lease": ({"kind": CorrectionKind.LEASE, "subject": "pod-1:1/1/0"}, Fault.STATE, "subject"),
+    "a holder that lost nothing": ({"kind": CorrectionKind.HOLDER, "subject": "pod-1"}, Fault.UNKNOWN, "subject"),
+}
+
+
+@on_every_store
+async def test_a_bad_order_changes_nothing_and_says_what_is_wrong(store: Store) -> None:
+    services = hub(store)
+    leases = await lend(services)
+    await services.deliver(attempt(leases, USD, USD))
+    await services.deliver(attempt(leases, CENT, CENT, "pod-1:1/2")[:1])
+    before, recorded = await store.balances(), await store.records("hub")
+    for name, (changes, fault, field) in BAD.items():
+        with pytest.raises(BadInputError) as raised:
+            await services.corrections.correct(order(**{"amount": 1, **changes}))  # type: ignore[arg-type]
+        assert (raised.value.fault, raised.value.field) == (fault, field), name
+    assert (await store.balances(), await store.records("hub")) == (before, recorded)
+
+
+class TestRandomHistories:
+    """Attempts, losses and corrections in any order: two ways of asking for the same money never differ."""
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["attempt", "late", "lose", "correct", "bill", "week"]),
+                st.integers(0, 7),
+                st.integers(0, 60),
+            ),
+            max_size=25,
+        )
+    )
+    @settings(max_examples=60, deadline=None)
+    def test_sums_agree(self, history: list[tuple[str, int, int]]) -> None:
+        asyncio.run(self.run(history))
+
+    async def run(self, history: list[tuple[str, int, int]]) -> None:
+        store = MemoryStore()
+        services = Hub(store, lambda: NOW, recall_wait_seconds=0)
+        leases = await lend(services, 50 * CENT)
+        late: list[Event] = []
+        for step, (what, which, cents) in enumerate(history):
+            id_ = f"pod-1:1/{step + 1}"
+            match what:
+                case "attempt":
+                    await services.deliver(attempt(leases, 5 * CENT, cents * CENT // 6, id_))
+                case "late":
+                    late += attempt(leases, 5 * CENT, cents * CENT // 6, id_)
+                case "lose":
+                    await services.leases.lose("pod-1")
+                case "correct":
+                    await self.correct(services, order(cents * CENT, f"pod-1:1/{which + 1}", id=f"cor-{step}"))
+                case "bill":
+                    subject = leases[which % 2].id
+                    wanted = order(cents * CENT, subject, CorrectionKind.LEASE, id=f"cor-{step}")
+                    await self.correct(services, wanted)
+                case "week":
+                    week = ledgers.account(period=Period.WEEK)
+                    needs = (Need(week.key, week, 0, CENT),)
+                    await services.lease(LeaseRequest(ledgers.epoch(), step + 2, needs, ledgers.PATH))
+        await services.deliver(late)
+        await check(store)
+
+    async def correct(self, services: Hub, wanted: Order) -> None:
+        with contextlib.suppress(BadInputError):  # no such attempt, not lost: then nothing may change either
+            await services.corrections.correct(wanted)
