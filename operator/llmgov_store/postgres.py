@@ -233,6 +233,9 @@ _WRITERS = """
 """
 """One look into the index for each writer, however many records there are."""
 
+_FORGET_LANES = "DELETE FROM lanes WHERE at < now() - interval '7 days'"
+"""What processes left that were killed; whoever lives has connected or committed since."""
+
 _DELIVERED = """
     UPDATE outbox SET delivered = $2
     FROM (SELECT id FROM outbox WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE) AS locked
@@ -253,18 +256,20 @@ async def _pool(url: str) -> asyncpg.Pool:
     )
 
 
-async def _writer(url: str) -> Connection:
-    """A connection whose commits are on disk, to a ledger of this version's schema."""
+async def _writer(url: str) -> tuple[Connection, str]:
+    """A connection whose commits are on disk, to a ledger of this version's schema; and the database's life."""
     connection = await postgres_connection.connect(url)
     try:
         await postgres_schema.check(connection)
+        life = await postgres_schema.life(connection)
         with postgres_connection.translated():
             if await connection.fetchval("SHOW synchronous_commit") in ("off", "local"):
                 await connection.execute("SET synchronous_commit = on")
-    except StoreError:
+            await connection.execute(_FORGET_LANES)
+    except BaseException:
         connection.terminate()
         raise
-    return connection
+    return connection, life
 
 
 async def _destroy_key(connection: Connection, subject: str) -> bool:

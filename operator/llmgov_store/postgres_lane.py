@@ -16,7 +16,7 @@ import asyncpg
 
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_batch, postgres_connection, postgres_locks, postgres_schema
+from llmgov_store import postgres_batch, postgres_connection, postgres_locks
 from llmgov_store.postgres_batch import Job
 from llmgov_store.postgres_connection import Connection
 
@@ -49,9 +49,9 @@ class _Single:
 
 
 class Lane:
-    """Writes, one batch after the other; `connect` opens its connection and checks what is at the other end."""
+    """Writes, one batch after the other; `connect` opens its connection, and says the database's name for its life."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[tuple[Connection, str]]]) -> None:
         self._connect = connect
         self._connection: Connection | None = None
         self._database = ""
@@ -229,8 +229,7 @@ class Lane:
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await self._connect()
-            self._database = await postgres_schema.life(self._connection)
+            self._connection, self._database = await self._connect()
         return self._connection
 
     async def _leave(self) -> None:

@@ -307,8 +307,27 @@ def _later(command: str) -> None:
         raise later.missing(command)
 
 
-for _command in ("operator", "webhook", "hub", "api", "inject", "doctor"):
+for _command in ("operator", "webhook", "api", "inject", "doctor"):
     _later(_command)
+
+
+@app.command(hidden=True)
+def hub(
+    migrate: Annotated[
+        bool,
+        typer.Option(
+            "--migrate",
+            help="Bring the database of LLMGOV_DATABASE_MIGRATION_URL to this version's schema, and end.",
+        ),
+    ] = False,
+) -> None:
+    """Serve sidecars: what they are to enforce, and money."""
+    from llmgov_cli import hub as implementation
+    from llmgov_cli import later
+
+    if not migrate:
+        raise later.missing("hub")
+    raise typer.Exit(implementation.migrate(sys.stdout))
 
 
 @app.command()

@@ -77,12 +77,14 @@ def server_url() -> str:
 
 
 @contextlib.asynccontextmanager
-async def database(server: str | None = None, *, migrated: bool = True) -> AsyncIterator[Database]:
+async def database(
+    server: str | None = None, *, migrated: bool = True, encoding: str = "UTF8"
+) -> AsyncIterator[Database]:
     """A new database, dropped in the end; `server` is a superuser's URL, by default of the shared one."""
     url = server or server_url()
-    template = await _template(url) if migrated else "template0"
+    template = await _template(url)
     name = f"llmgov_test_{secrets.token_hex(6)}"
-    await execute(url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    await execute(url, f"CREATE DATABASE {name} ENCODING {encoding} TEMPLATE {template if migrated else 'template0'}")
     try:
         yield Database(urllib.parse.urlsplit(url)._replace(path=f"/{name}").geturl())
     finally:
@@ -109,7 +111,8 @@ async def execute(url: str, *statements: str) -> None:
     """Run statements, each on its own, as the user of `url`."""
     connection = await postgres_connection.connect(url)
     try:
-        for statement in statements:
-            await connection.execute(statement)
+        with postgres_connection.translated():
+            for statement in statements:
+                await connection.execute(statement)
     finally:
         await connection.close()
