@@ -6,7 +6,7 @@ How it ends on record, and that it does exactly once, is the entry's business; t
 import asyncio
 
 from llmgov.money import MicroUsd
-from llmgov.policy import cost, refusals
+from llmgov.policy import cost, output, refusals
 from llmgov.policy.decision import Action, Clamp, Decision, Violation
 from llmgov.wire import formats, splice
 from llmgov.wire import refusals as shapes
@@ -163,6 +163,12 @@ class Attempt:
     def found(self, violations: tuple[Violation, ...]) -> None:
         """Filters found something in the answer."""
         self._entry.violated(violations)
+
+    def unread(self, why: str, guard: str | None) -> None:
+        """The answer cannot be read: an administrator should know, whatever becomes of it."""
+        subject = self._passage.subject()
+        self._services.log.warning("an answer cannot be read", request_id=self._passage.request_id, why=why)
+        self._entry.violated((output.unread(f"{subject.provider}/{subject.model}", why, guard),))
 
     def withhold(self, refusal: Refusal) -> None:
         """Tell the client why it does not get the answer."""

@@ -15,7 +15,7 @@ from llmgov.policy.output import OutputScanner
 from llmgov.wire import formats, frames, key_errors, sse
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import METERED, Answer, Frame, Refusal, Request, Usage
-from llmgov_sidecar import headers, http1
+from llmgov_sidecar import headers, http1, readable
 from llmgov_sidecar.filtering import StreamFilter
 from llmgov_sidecar.headers import Ours
 from llmgov_sidecar.passage import Passage
@@ -48,6 +48,10 @@ class Ends(Protocol):
 
     def found(self, violations: tuple[Violation, ...]) -> None:
         """Filters found something in the answer."""
+        ...
+
+    def unread(self, why: str, guard: str | None) -> None:
+        """The answer cannot be read; the policy `guard` withholds it, `None`: it is handed on as it is."""
         ...
 
     def withhold(self, refusal: Refusal) -> None:
@@ -84,23 +88,37 @@ class Forwarder:
         if 300 <= reply.status < 400:
             raise RedirectedError
         request = self._passage.request
-        streamed = request is not None and request.stream and reply.status < 300 and _is_events(reply)
         if reply.status == KEY_REFUSED:
             await self._key_refused(reply, ours)
         elif request is None:
-            await self._raw(reply, ours)
-        elif streamed:
-            await _Stream(self._passage, self._connection, self._ends, request, scanner).pass_on(reply, ours)
+            await self._raw(reply, ours, Learnt(free=True))
+        elif request.stream and reply.status < 300 and _is_events(reply):
+            await self._streamed(reply, ours, request, scanner)
         else:
-            return await self._whole(reply, ours, request, scanner)
+            # What lists models and counts tokens says nothing of a model's.
+            filters = scanner if request.route.operation in METERED else None
+            return await self._whole(reply, ours, request, filters)
         return True
+
+    async def _streamed(
+        self, reply: http1.ReplyHead, ours: Ours, request: Request, scanner: OutputScanner | None
+    ) -> None:
+        why = readable.obstacle(reply.headers)
+        if not why:
+            await _Stream(self._passage, self._connection, self._ends, request, scanner).pass_on(reply, ours)
+        elif self._withheld(why, scanner):
+            self._ends.settle(Learnt(), reply.status)
+        else:
+            await self._raw(reply, ours, Learnt())
 
     async def _whole(self, reply: http1.ReplyHead, ours: Ours, request: Request, scanner: OutputScanner | None) -> bool:
         body = await self._read()
-        answer = formats.parse_answer(request.route, reply.status, body)
+        answer = _understood(reply, request, body, strict=scanner is not None)
         cost = self._ends.settle(_learnt(request, reply.status, answer), reply.status)
         if reply.status in RETRIED and self._ends.may_retry:
             return False
+        if answer.unread and self._is_unread(answer, request, scanner):
+            return True
         if scanner is not None and answer.texts:
             filtered = self._filter(scanner, answer)
             if filtered is None:
@@ -120,8 +138,24 @@ class Forwarder:
         assert decision is not None
         assert decision.provider is not None
         said = key_errors.with_message(body, refusals.key_refused(decision.provider.id).message)
+        plain = msgspec.structs.replace(
+            reply, headers=(*readable.without(reply.headers), (b"content-type", b"application/json"))
+        )
         self._passage.status = reply.status
-        self._passage.exchange.respond(reply.status, headers.downstream(reply, ours), said, reply.reason)
+        self._passage.exchange.respond(reply.status, headers.downstream(plain, ours), said, reply.reason)
+
+    def _is_unread(self, answer: Answer, request: Request, scanner: OutputScanner | None) -> bool:
+        """Whether an answer that cannot be read is withheld. That an error or a list cannot matters only to filters."""
+        if scanner is None and not (answer.produced and request.route.operation in METERED):
+            return False
+        return self._withheld(answer.unread, scanner)
+
+    def _withheld(self, why: str, scanner: OutputScanner | None) -> bool:
+        guard = scanner.guard if scanner is not None else None
+        self._ends.unread(why, guard)
+        if guard is not None:
+            self._ends.withhold(refusals.answer_unread(guard, why))
+        return guard is not None
 
     def _filter(self, scanner: OutputScanner, answer: Answer) -> bytes | None:
         scan = scanner.scan_answer(answer.texts)
@@ -131,15 +165,15 @@ class Forwarder:
             return None
         return frames.rewrite_answer(answer, {edit.path: edit.text for edit in scan.edits})
 
-    async def _raw(self, reply: http1.ReplyHead, ours: Ours) -> None:
-        """An unmetered route: nothing is read, and nothing is held back."""
+    async def _raw(self, reply: http1.ReplyHead, ours: Ours, learnt: Learnt) -> None:
+        """An unmetered route, or a stream that nobody can or has to read: nothing is held back."""
         exchange = self._passage.exchange
         exchange.begin(reply.status, headers.downstream(reply, ours), reply.reason)
         self._passage.status = reply.status
         while piece := await self._connection.read():
             exchange.write(piece)
             await exchange.drained()
-        self._ends.settle(Learnt(free=True), reply.status)
+        self._ends.settle(learnt, reply.status)
         exchange.end()
 
     async def _read(self) -> bytes:
@@ -238,6 +272,13 @@ class _Stream:
         if not self._settled:
             self._settled = True
             self._ends.settle(Learnt(self._usage if self._complete else None), self._status)
+
+
+def _understood(reply: http1.ReplyHead, request: Request, body: bytes, *, strict: bool) -> Answer:
+    why = readable.obstacle(reply.headers)
+    if why:
+        return Answer(body, (), None, produced=reply.status < 400, unread=why)
+    return formats.parse_answer(request.route, reply.status, body, strict=strict)
 
 
 def _learnt(request: Request, status: int, answer: Answer) -> Learnt:

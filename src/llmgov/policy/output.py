@@ -12,7 +12,7 @@ import msgspec
 from llmgov.policy import refusals, scanner
 from llmgov.policy.decision import Action, OutputFilter, Violation
 from llmgov.policy.scanner import HOLD_BACK_CAP, Hit, Scanner
-from llmgov.snapshot import OnDetect
+from llmgov.snapshot import Audience, OnDetect
 from llmgov.wire.events import Refusal, ReplaceText, Text, TextRole
 
 
@@ -38,12 +38,14 @@ class Scan(msgspec.Struct, frozen=True):
 class OutputScanner:
     """The output filters of one decision, ready to use; made once for equal filters (`Runtime.output_scanner`).
 
-    `cap` is how many bytes a match spans at most.
+    `cap` is how many bytes a match spans at most. `guard` is the policy that withholds an answer which cannot be read:
+    the first that would withhold or change what it finds; `None` where all of them only put on record.
     """
 
     def __init__(self, filters: Sequence[OutputFilter], cap: int = HOLD_BACK_CAP) -> None:
         self.filters = tuple(filters)
         self.cap = cap
+        self.guard = next((output.policy for output in self.filters if _acts(output)), None)
         self.finder = Scanner([output.filter for output in filters], streams=True)
 
     def scan_answer(self, texts: Sequence[Text]) -> Scan:
@@ -203,6 +205,22 @@ class StreamScanner:
                 for hit in self._hits
                 if hit.end > until
             ]
+
+
+def unread(model: str, why: str, guard: str | None) -> Violation:
+    """An answer of `model` could not be read: `guard` is the policy that withholds it, `None`: it passed as it is."""
+    done = f"policy {guard} filters answers, so it is withheld" if guard else "it is handed on as it is"
+    return Violation(
+        guard or model,
+        Action.DENY if guard else Action.FLAG,
+        "answer_unread",
+        f"llmgov: the answer of {model} cannot be read ({why}); {done}",
+        notify=(Audience.ADMINS,),
+    )
+
+
+def _acts(output: OutputFilter) -> bool:
+    return not output.dry_run and output.filter.on_detect is not OnDetect.FLAG
 
 
 def _boundary(data: bytes, at: int) -> int:

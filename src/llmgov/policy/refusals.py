@@ -240,6 +240,16 @@ def upstream_failed(why: str, retry_after: int | None = 1) -> Refusal:
     return Refusal(Reason.UPSTREAM, f"llmgov: the provider did not answer ({why}); {advice}", retry_after=retry_after)
 
 
+def answer_unread(policy: str, why: str) -> Refusal:
+    """An answer that a content filter cannot look into. `why` is a clause; a retry would be paid for in vain."""
+    return Refusal(
+        Reason.UPSTREAM,
+        f"llmgov: the provider's answer cannot be read ({why}), and policy {policy} filters answers;"
+        " ask your platform team to check the ProviderCredential",
+        policy=policy,
+    )
+
+
 def key_refused(credential: str) -> Refusal:
     """A provider's 401. Only the words are used, in its own answer, whose own show a part of the key."""
     return Refusal(

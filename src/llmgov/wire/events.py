@@ -195,7 +195,8 @@ class Answer(Struct, frozen=True):
     """A whole, not streamed, answer of the provider understood; `body` is its bytes.
 
     `produced` is false for the provider's own error answers (they cost nothing). `derived` are the paths of values that
-    repeat text in another form (log probabilities of its tokens), and go when it is changed.
+    repeat text in another form (log probabilities of its tokens), and go when it is changed. `unread` says why it could
+    not be read, a clause; empty where it was: then `texts` is a guess that no filter may rely on.
     """
 
     body: bytes
@@ -203,6 +204,7 @@ class Answer(Struct, frozen=True):
     usage: Usage | None
     produced: bool = True
     derived: tuple[str, ...] = ()
+    unread: str = ""
 
 
 class DeltaKind(enum.Enum):
@@ -230,7 +232,8 @@ class Frame(Struct, frozen=True):
     `usage` is the latest known total; `closes` are channels that get nothing more with or after this frame (held-back
     text must go out before it); `full` are whole texts that repeat what deltas said (Responses API `*.done` events, the
     final response); `hidden` frames were asked for by the proxy only and are not passed on; `terminal` says that the
-    provider finished the stream as it should; `error` that the provider reported one; `derived` as in an `Answer`.
+    provider finished the stream as it should; `error` that the provider reported one; `derived` and `unread` as in an
+    `Answer`.
     """
 
     raw: bytes
@@ -242,6 +245,7 @@ class Frame(Struct, frozen=True):
     terminal: bool = False
     error: bool = False
     derived: tuple[str, ...] = ()
+    unread: str = ""
 
 
 class ReplaceText(Struct, frozen=True):

@@ -42,13 +42,16 @@ def usage_edits(request: events.Request) -> tuple[events.Edit, ...]:
             assert_never(request.route.format)
 
 
-def parse_answer(route: events.Route, status: int, body: bytes) -> events.Answer:
-    """A whole answer to a request of this route; total: what cannot be read is a `PROTECTED` text."""
+def parse_answer(route: events.Route, status: int, body: bytes, *, strict: bool = False) -> events.Answer:
+    """A whole answer to a request of this route; total: what cannot be read is `unread`.
+
+    `strict`, for filters: that is also what two parsers could read differently (`json_scan`).
+    """
     match route.format:
         case Format.OPENAI:
-            return openai.parse_answer(route, status, body)
+            return openai.parse_answer(route, status, body, strict=strict)
         case Format.ANTHROPIC:
-            return anthropic.parse_answer(route, status, body)
+            return anthropic.parse_answer(route, status, body, strict=strict)
         case _:
             assert_never(route.format)
 

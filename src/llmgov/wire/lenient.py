@@ -8,12 +8,14 @@ from llmgov.wire import json_scan
 from llmgov.wire.events import Text, TextRole
 
 
-def decode_object(data: bytes) -> dict[str, Any] | None:
-    """The object that `data` encodes, or `None` where it is something else or nested beyond `json_scan.MAX_DEPTH`."""
+def decode_object(data: bytes, *, strict: bool = False) -> dict[str, Any] | None:
+    """The object that `data` encodes, or `None` where it is something else or nested beyond `json_scan.MAX_DEPTH`.
+
+    `strict`, for filters: also `None` where two parsers could read it differently (`json_scan`), by a slower one.
+    """
     try:
-        value = msgspec.json.decode(data)
-        json_scan.check_depth(data, value)
-    except (msgspec.DecodeError, json_scan.DepthError, RecursionError):
+        value = json_scan.parse(data) if strict else _decode(data)
+    except (msgspec.DecodeError, json_scan.JsonError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -21,3 +23,9 @@ def decode_object(data: bytes) -> dict[str, Any] | None:
 def unreadable(data: bytes) -> tuple[Text, ...]:
     """What cannot be read is one text that filters see all the same, and that nobody rewrites."""
     return (Text("", data.decode(errors="replace"), TextRole.PROTECTED),)
+
+
+def _decode(data: bytes) -> Any:
+    value = msgspec.json.decode(data)
+    json_scan.check_depth(data, value)
+    return value

@@ -144,7 +144,7 @@ def test_a_block_ends_the_stream_with_an_error_that_sdks_raise_and_the_usage_is_
             assert last["error"]["code"] == "content_policy_violation"
             settlement = await made.only(Settlement)
             assert (settlement.outcome, settlement.cost) == (Outcome.SETTLED, 75)
-            assert (await client.ask(world.CHAT, world.chat())).status == 200
+            assert (await client.ask(world.CHAT, world.chat(**ASKS_USAGE))).status == 200
             await client.close()
 
     harness.run(main())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from llmgov.wire import lenient, paths, walk
+from llmgov.wire import answers, lenient, paths, walk
 from llmgov.wire.anthropic import usage
 from llmgov.wire.events import Answer, Operation, Route, Text, TextRole
 from llmgov.wire.fields import Kind
@@ -11,13 +11,13 @@ from llmgov.wire.fields import Kind
 _CONTROLS = frozenset({"id", "type", "name", "signature", "data", "encrypted_content", "caller", "tool_use_id"})
 
 
-def parse_answer(route: Route, status: int, body: bytes) -> Answer:
-    """A whole answer. What cannot be read is one text of role `PROTECTED`, so that filters see it all the same."""
+def parse_answer(route: Route, status: int, body: bytes, *, strict: bool = False) -> Answer:
+    """A whole answer. What cannot be read is `unread`, and one text of role `PROTECTED`."""
     if status >= 400:
-        return Answer(body, (), None, produced=False)
-    parsed = lenient.decode_object(body)
+        return answers.error(body, strict=strict)
+    parsed = lenient.decode_object(body, strict=strict)
     if parsed is None:
-        return Answer(body, lenient.unreadable(body), None)
+        return answers.unread(body)
     if route.operation is not Operation.MESSAGES:
         return Answer(body, (), None)
     report, model = parsed.get("usage"), parsed.get("model")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llmgov.wire import lenient, walk
+from llmgov.wire import answers, lenient, walk
 from llmgov.wire.events import Answer, Operation, Route, Text, TextRole
 from llmgov.wire.fields import Kind
 from llmgov.wire.openai import usage
@@ -11,13 +11,13 @@ from llmgov.wire.openai import usage
 _CONTROLS = frozenset({"id", "type", "role", "status", "call_id", "encrypted_content", "object", "index", "phase"})
 
 
-def parse_answer(route: Route, status: int, body: bytes) -> Answer:
-    """A whole answer. What cannot be read is one text of role `PROTECTED`, so that filters see it all the same."""
+def parse_answer(route: Route, status: int, body: bytes, *, strict: bool = False) -> Answer:
+    """A whole answer. What cannot be read is `unread`, and one text of role `PROTECTED`."""
     if status >= 400:
-        return Answer(body, (), None, produced=False)
-    parsed = lenient.decode_object(body)
+        return answers.error(body, strict=strict)
+    parsed = lenient.decode_object(body, strict=strict)
     if parsed is None:
-        return Answer(body, lenient.unreadable(body), None)
+        return answers.unread(body)
     match route.operation:
         case Operation.CHAT_COMPLETIONS:
             return _chat(body, parsed)

@@ -135,13 +135,43 @@ def test_embeddings_are_billed_for_what_they_read() -> None:
 @pytest.mark.parametrize("route", [CHAT, RESPONSES, MESSAGES])
 def test_the_providers_own_error_costs_nothing(route: Route) -> None:
     found = formats.parse_answer(route, 500, b'{"error":{"message":"x"}}')
-    assert (found.produced, found.usage, found.texts) == (False, None, ())
+    assert (found.produced, found.usage, found.unread) == (False, None, "")
+    assert "x" in [text.text for text in found.texts]
+
+
+ERRORS = {
+    "another shape": (b'{"detail": [{"msg": "x"}]}', ["x"], False),
+    "a page": (b"<p>x</p>", ["<p>x</p>"], False),
+    "nothing": (b"", [""], False),
+    "another encoding": ("<p>x</p>".encode("utf-16"), [], True),
+}
+
+
+@pytest.mark.parametrize("route", [CHAT, MESSAGES])
+@pytest.mark.parametrize(("body", "texts", "unread"), ERRORS.values(), ids=ERRORS.keys())
+def test_a_gateways_error_is_read_whatever_its_shape(route: Route, body: bytes, texts: list[str], unread: bool) -> None:
+    found = formats.parse_answer(route, 502, body, strict=True)
+    assert (found.produced, bool(found.unread)) == (False, unread)
+    assert {text.text for text in found.texts} >= set(texts)
+
+
+DISPUTED = {
+    "a key twice": b'{"choices":[],"choices":[]}',
+    "a number beyond doubles": b'{"choices":[],"a":1e999}',
+    "half a surrogate pair": b'{"choices":[],"a":"\\ud83d"}',
+}
+
+
+@pytest.mark.parametrize("body", DISPUTED.values(), ids=DISPUTED.keys())
+def test_filters_get_nothing_that_parsers_disagree_about(body: bytes) -> None:
+    assert formats.parse_answer(CHAT, 200, body, strict=True).unread
 
 
 @pytest.mark.parametrize("route", [CHAT, RESPONSES, MESSAGES])
 @pytest.mark.parametrize("body", [b"", b"SECRET", b'["SECRET"]', b'{"a":"SECRET', b"\xff", b'{"a":' * 200_000])
 def test_what_cannot_be_read_is_seen_all_the_same(route: Route, body: bytes) -> None:
     found = formats.parse_answer(route, 200, body)
+    assert found.unread
     assert found.texts[0].role is TextRole.PROTECTED
     assert found.texts[0].text == body.decode(errors="replace")
     assert found.usage is None
