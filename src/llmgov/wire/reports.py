@@ -24,6 +24,7 @@ class Reader:
         """A count that every report has; 0 where it is not believed."""
         if report.get(name) is None:
             self.unreadable += (name,)
+            return 0
         return self.number(report, name)
 
     def number(self, report: Mapping[str, Any], name: str) -> int:

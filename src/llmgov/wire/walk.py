@@ -46,14 +46,15 @@ class Walker:
                 self.findings.refuse(name, top.why)
             if top.rule is Rule.OPAQUE and value is not None:
                 self.findings.opaque = True
-            self.read(value, top.kind, name, top.role or TextRole.UNKNOWN)
+            if top.kind is not Kind.CONTROL:  # most fields are
+                self.read(value, top.kind, name, top.role or TextRole.UNKNOWN)
 
     def read(self, value: Any, kind: Kind, path: str, role: TextRole) -> None:
         """Read a value of a field of this kind."""
         if value is None:
             return
         match kind:
-            case Kind.CONTROL:  # most fields are
+            case Kind.CONTROL:
                 pass
             case Kind.CONTENT:
                 self._content(value, path, role)
@@ -107,13 +108,17 @@ class Walker:
         role = self._role(value, part, role)
         for name, member in value.items():
             field = self._fields.get((type_, name)) or self._fields.get(name)
-            where = paths.key(path, name)
             if field is None:
                 self.unknown_member(name, member, path)
                 if role is TextRole.TOOL_DEFINITION:
+                    where = paths.key(path, name)
                     self.findings.refuse(where, "an option of a tool that this version does not know")
             elif field.kind is not Kind.CONTROL:
-                self.read(member, field.kind, where, field.role if field.role and role is not _PROTECTED else role)
+                own = field.role if field.role and role is not _PROTECTED else role
+                if isinstance(member, str) and field.kind is Kind.CONTENT:  # most of what is said
+                    self._string(member, paths.key(path, name), own)
+                else:
+                    self.read(member, field.kind, paths.key(path, name), own)
 
     def _role(self, value: dict[str, Any], part: Part, inherited: TextRole) -> TextRole:
         if inherited is _PROTECTED:

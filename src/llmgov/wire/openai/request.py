@@ -69,7 +69,7 @@ def _chat(route: Route, body: bytes) -> Request:
             findings,
             choices=values.count(parsed, "n", MAX_CHOICES) or 1,
             service_tier=values.text(parsed, "service_tier"),
-            extra_output_tokens=_prediction_bytes(findings),
+            extra_output_tokens=_prediction_bytes(findings) if "prediction" in parsed else 0,
         ),
         user=_user(parsed),
         wants_usage=not stream or values.flag(options, "include_usage"),
@@ -165,8 +165,7 @@ def _bound_server_tools(findings: Findings, most_calls: int | None) -> None:
 
 
 def _prediction_bytes(findings: Findings) -> int:
-    predicted = (text for text in findings.texts if text.path.startswith("prediction"))
-    return sum(len(text.text.encode()) for text in predicted)
+    return sum(len(text.text.encode()) for text in findings.texts if text.path.startswith("prediction"))
 
 
 def _facts(

@@ -66,12 +66,17 @@ def _of_chat(body: Mapping[str, Any], report: Any, *, produces_output: bool) -> 
     read = reports.Reader()
     prompt = read.section(report, "prompt_tokens_details")
     completion = read.section(report, "completion_tokens_details")
-    audio = read.number(completion, "audio_tokens")
-    counts = _input(
-        total=read.needed(report, "prompt_tokens"),
-        cached=read.number(prompt, "cached_tokens"),
-        written=read.number(prompt, "cache_write_tokens"),
-        audio=read.number(prompt, "audio_tokens"),
+    audio = read.number(completion, "audio_tokens") if completion else 0
+    total = read.needed(report, "prompt_tokens")
+    counts = (
+        _input(
+            total=total,
+            cached=read.number(prompt, "cached_tokens"),
+            written=read.number(prompt, "cache_write_tokens"),
+            audio=read.number(prompt, "audio_tokens"),
+        )
+        if prompt
+        else {Dimension.INPUT: total}
     )
     output = read.needed if produces_output else read.number
     counts[Dimension.OUTPUT] = max(0, output(report, "completion_tokens") - audio)
