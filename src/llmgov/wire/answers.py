@@ -59,6 +59,10 @@ class Texts:
         else:
             self.evidence(value, path)
 
+    def anything(self, value: Any, path: str) -> None:
+        """What the model says as JSON of its own shape, each string of which may be rewritten."""
+        self._walker.read(value, Kind.JSON, path, TextRole.OUTPUT)
+
     def evidence(self, value: Any, path: str) -> None:
         """What is read and never rewritten."""
         self._walker.read(value, Kind.PROTECTED, path, TextRole.PROTECTED)

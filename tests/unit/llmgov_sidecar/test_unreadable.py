@@ -74,6 +74,31 @@ def test_a_filter_withholds_an_answer_that_cannot_be_read(on_detect: OnDetect, b
     harness.run(main())
 
 
+SHAPES = {
+    "another API's": {"output": SECRET},
+    "an older API's": {"choices": [{"text": SECRET}]},
+    "a compatible server's": {"choices": [{"message": {"content": [{"type": "text", "text": f"a {SECRET}"}]}}]},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+def test_a_filter_looks_into_every_shape(shape: Any) -> None:
+    async def main() -> None:
+        raw = harness.whole(json.dumps({**shape, "usage": {"prompt_tokens": 10, "completion_tokens": 5}}).encode())
+        async with world.world(harness.says(raw), [words(OnDetect.BLOCK)]) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat())
+            assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, "content_policy_violation")
+            assert (await made.only(Settlement)).cost == 75
+            await client.close()
+        async with world.world(harness.says(raw)) as made:
+            client = await made.client()
+            assert (await client.ask(world.CHAT, world.chat())).status == 200
+            await client.close()
+
+    harness.run(main())
+
+
 LOOKS_ON: dict[str, list[Policy]] = {
     "nobody filters": [],
     "a filter that only flags": [words(OnDetect.FLAG)],

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from llmgov.wire import answers, lenient, paths, walk
+from llmgov.wire import answers, lenient, paths
 from llmgov.wire.anthropic import usage
-from llmgov.wire.events import Answer, Operation, Route, Text, TextRole
-from llmgov.wire.fields import Kind
+from llmgov.wire.events import Answer, Operation, Route, Text
 
-_CONTROLS = frozenset({"id", "type", "name", "signature", "data", "encrypted_content", "caller", "tool_use_id"})
+_CONTROLS = frozenset({"id", "type", "signature", "data", "encrypted_content", "tool_use_id"})
+
+_KNOWN = frozenset({"content", "usage", "container"})
+"""A container is an id and a time."""
 
 
 def parse_answer(route: Route, status: int, body: bytes, *, strict: bool = False) -> Answer:
@@ -22,25 +24,37 @@ def parse_answer(route: Route, status: int, body: bytes, *, strict: bool = False
         return Answer(body, (), None)
     report, model = parsed.get("usage"), parsed.get("model")
     used = usage.of_report(report, model if isinstance(model, str) else None) if report is not None else None
-    return Answer(body, content_texts(parsed.get("content"), "content"), used)
+    return Answer(body, message_texts(parsed, ""), used)
 
 
-def content_texts(content: Any, path: str) -> tuple[Text, ...]:
-    """The texts of an answer's content blocks."""
-    blocks = content if isinstance(content, list) else []
-    return tuple(
-        text
-        for index, block in enumerate(blocks)
-        if isinstance(block, dict)
-        for text in block_texts(block, f"{path}[{index}]")
-    )
+def message_texts(message: Mapping[str, Any], path: str) -> tuple[Text, ...]:
+    """The texts of a message."""
+    texts = Reading()
+    texts.each(message.get("content"), paths.key(path, "content"), texts.block)
+    texts.words(message.get("usage"), paths.key(path, "usage"))
+    texts.others(message, _KNOWN, path)
+    return texts.found
 
 
 def block_texts(block: Mapping[str, Any], path: str) -> tuple[Text, ...]:
-    """The texts of one block. Thinking is signed, and results of server tools are evidence: read, not rewritten."""
-    role = TextRole.OUTPUT if block.get("type") in ("text", "tool_use") else TextRole.PROTECTED
-    walker = walk.Walker({}, {}, {}, {})
-    for name, value in block.items():
-        if name not in _CONTROLS:
-            walker.read(value, Kind.JSON, paths.key(path, name), role)
-    return tuple(walker.findings.texts)
+    """The texts of one block."""
+    texts = Reading()
+    texts.block(block, path)
+    return texts.found
+
+
+class Reading(answers.Texts):
+    """Collects the texts of an answer, or of a part of one."""
+
+    def block(self, block: Mapping[str, Any], path: str) -> None:
+        """One content block. Thinking is signed, and results of server tools are evidence: read, not rewritten, and
+        neither is a tool's name."""
+        said = block.get("type") in ("text", "tool_use")
+        for name, value in block.items():
+            where = paths.key(path, name)
+            if name in _CONTROLS and not isinstance(value, dict | list):
+                continue
+            if said and name not in ("name", "caller"):
+                self.anything(value, where)
+            else:
+                self.evidence(value, where)

@@ -55,7 +55,7 @@ class MessageReader(stream.Reader):
             return Frame(raw)
         model = message.get("model")
         self._model = model if isinstance(model, str) else None
-        full = answer.content_texts(message.get("content"), "message.content")
+        full = answer.message_texts(message, "message")
         return Frame(raw, full=full, usage=self._used(message.get("usage")))
 
     def _block(self, raw: bytes, parsed: dict[str, Any]) -> Frame:

@@ -1,14 +1,43 @@
 """OpenAI's answers understood: what the model said, where it stands, and what was used."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from llmgov.wire import answers, lenient, walk
-from llmgov.wire.events import Answer, Operation, Route, Text, TextRole
-from llmgov.wire.fields import Kind
+from llmgov.wire import answers, lenient, paths
+from llmgov.wire.events import Answer, Operation, Route
 from llmgov.wire.openai import usage
 
 _CONTROLS = frozenset({"id", "type", "role", "status", "call_id", "encrypted_content", "object", "index", "phase"})
+
+_ECHOES = frozenset(
+    {
+        "background",
+        "conversation",
+        "input_transformations",
+        "instructions",
+        "max_output_tokens",
+        "max_tool_calls",
+        "metadata",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "prompt",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning",
+        "safety_identifier",
+        "store",
+        "temperature",
+        "text",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "truncation",
+        "user",
+    }
+)
+"""Members of a response that repeat the request, which filters have seen: an instruction never to say a word has it."""
 
 
 def parse_answer(route: Route, status: int, body: bytes, *, strict: bool = False) -> Answer:
@@ -18,136 +47,124 @@ def parse_answer(route: Route, status: int, body: bytes, *, strict: bool = False
     parsed = lenient.decode_object(body, strict=strict)
     if parsed is None:
         return answers.unread(body)
+    texts = Reading()
     match route.operation:
         case Operation.CHAT_COMPLETIONS:
-            return _chat(body, parsed)
+            texts.chat(parsed)
+            used = usage.of_chat(parsed)
         case Operation.RESPONSES:
-            texts = _Texts()
             texts.response(parsed, "")
-            return Answer(body, texts.found, usage.of_response(parsed), derived=texts.derived)
+            used = usage.of_response(parsed)
         case Operation.EMBEDDINGS:
-            return Answer(body, (), usage.of_embeddings(parsed))
+            texts.embeddings(parsed)
+            used = usage.of_embeddings(parsed)
         case _:
-            return Answer(body, (), None)
+            used = None
+    return Answer(body, texts.found, used, derived=tuple(texts.derived))
 
 
-def _chat(body: bytes, parsed: dict[str, Any]) -> Answer:
-    texts = _Texts()
-    derived: list[str] = []
-    for index, choice in enumerate(_objects(parsed.get("choices"))):
-        texts.message(_object(choice, "message"), f"choices[{index}].message")
-        if choice.get("logprobs") is not None:
-            derived.append(f"choices[{index}].logprobs")
-    return Answer(body, texts.found, usage.of_chat(parsed), derived=tuple(derived))
+class Reading(answers.Texts):
+    """Collects the texts of an answer, or of a part of one."""
 
+    def chat(self, body: Mapping[str, Any]) -> None:
+        """A chat completion. Its metadata repeats the request's."""
+        self.each(body.get("choices"), "choices", self._choice)
+        self.words(body.get("usage"), "usage")
+        self.others(body, ("choices", "usage", "metadata"), "")
 
-def item_texts(item: Mapping[str, Any], path: str) -> tuple[tuple[Text, ...], tuple[str, ...]]:
-    """The texts of one output item of the Responses API, and the paths derived from them."""
-    texts = _Texts()
-    texts.item(item, path)
-    return texts.found, texts.derived
-
-
-def response_texts(response: Mapping[str, Any], path: str) -> tuple[tuple[Text, ...], tuple[str, ...]]:
-    """The texts of a whole response, and the paths derived from them."""
-    texts = _Texts()
-    texts.response(response, path)
-    return texts.found, texts.derived
-
-
-def part_texts(part: Mapping[str, Any], path: str) -> tuple[tuple[Text, ...], tuple[str, ...]]:
-    """The texts of one part of an output item; of reasoning they are not rewritten."""
-    if part.get("type") in ("output_text", "refusal", "text"):
-        texts = _Texts()
-        texts.part(part, path)
-        return texts.found, texts.derived
-    return any_texts({k: v for k, v in part.items() if k not in _CONTROLS}, path, TextRole.PROTECTED), ()
-
-
-def any_texts(value: Any, path: str, role: TextRole) -> tuple[Text, ...]:
-    """All strings of a value, of whatever shape."""
-    walker = walk.Walker({}, {}, {}, {})
-    walker.read(value, Kind.JSON, path, role)
-    return tuple(walker.findings.texts)
-
-
-class _Texts:
-    """Collects the texts of an answer."""
-
-    def __init__(self) -> None:
-        self._walker = walk.Walker({}, {}, {}, {})
-        self._derived: list[str] = []
-
-    @property
-    def found(self) -> tuple[Text, ...]:
-        return tuple(self._walker.findings.texts)
-
-    @property
-    def derived(self) -> tuple[str, ...]:
-        return tuple(self._derived)
-
-    def message(self, message: Mapping[str, Any], path: str) -> None:
-        """A chat message: its strings, its calls' arguments, a transcript."""
-        for name, value in message.items():
-            where = f"{path}.{name}"
-            if name in _CONTROLS:
-                continue
-            if name == "tool_calls":
-                for index, call in enumerate(_objects(value)):
-                    self._call(call, f"{where}[{index}]")
-            elif name == "function_call":
-                self._string(_object(message, name).get("arguments"), f"{where}.arguments")
-            elif name == "audio":
-                self._string(_object(message, name).get("transcript"), f"{where}.transcript")
-            else:
-                self._string(value, where)
+    def embeddings(self, body: Mapping[str, Any]) -> None:
+        """Vectors, as numbers or in base64."""
+        self.each(body.get("data"), "data", self._vector)
+        self.words(body.get("usage"), "usage")
+        self.others(body, ("data", "usage"), "")
 
     def response(self, response: Mapping[str, Any], path: str) -> None:
-        """A response: what it says is in its output items; the rest repeats the request."""
-        for index, item in enumerate(_objects(response.get("output"))):
-            self.item(item, f"{path}.output[{index}]".lstrip("."))
+        """A response of the Responses API: what it says is in its output items."""
+        self.each(response.get("output"), paths.key(path, "output"), self.item)
+        self.words(response.get("usage"), paths.key(path, "usage"))
+        self.words(response.get("tool_usage"), paths.key(path, "tool_usage"))
+        self.others(response, {"output", "usage", "tool_usage"} | _ECHOES, path)
 
-    def item(self, item: Mapping[str, Any], path: str) -> None:
+    def item(self, item: dict[str, Any], path: str) -> None:
         """An output item. Reasoning is signed or encrypted beside, and what hosted tools brought is evidence: both
         are read, and not rewritten."""
         match item.get("type"):
             case "message":
-                for index, part in enumerate(_objects(item.get("content"))):
-                    self.part(part, f"{path}.content[{index}]")
+                self.each(item.get("content"), f"{path}.content", self.part)
+                self.others(item, ("content",), path)
             case "function_call" | "custom_tool_call":
-                self._string(item.get("arguments"), f"{path}.arguments")
-                self._string(item.get("input"), f"{path}.input")
+                self.said(item.get("arguments"), f"{path}.arguments")
+                self.said(item.get("input"), f"{path}.input")
+                self.evidence(item.get("name"), f"{path}.name")
+                self.others(item, ("arguments", "input", "name"), path)
+            case "image_generation_call":
+                self.media(item.get("result"), f"{path}.result")
+                self._evidence(item, path, ("result",))
             case _:
-                for name, value in item.items():
-                    if name not in _CONTROLS and name != "result":
-                        self._walker.read(value, Kind.PROTECTED, f"{path}.{name}", TextRole.PROTECTED)
+                self._evidence(item, path)
 
-    def part(self, part: Mapping[str, Any], path: str) -> None:
-        """A content part of a message."""
+    def part(self, part: dict[str, Any], path: str) -> None:
+        """A content part of a message; of other things than messages it is not rewritten."""
+        if part.get("type") not in ("output_text", "refusal", "text"):
+            self._evidence(part, path)
+            return
         for name, value in part.items():
-            if name in _CONTROLS:
-                continue
+            where = paths.key(path, name)
             if name == "logprobs":
                 if value:
-                    self._derived.append(f"{path}.{name}")
-            else:
-                self._string(value, f"{path}.{name}")
+                    self.derived.append(where)
+            elif not _is_control(name, value):
+                self.said(value, where)
 
-    def _call(self, call: Mapping[str, Any], path: str) -> None:
-        self._string(_object(call, "function").get("arguments"), f"{path}.function.arguments")
-        self._string(_object(call, "custom").get("input"), f"{path}.custom.input")
+    def _choice(self, choice: dict[str, Any], path: str) -> None:
+        self.object(choice.get("message"), f"{path}.message", self._message)
+        if choice.get("logprobs") is not None:
+            self.derived.append(f"{path}.logprobs")
+        self.others(choice, ("message", "logprobs"), path)
 
-    def _string(self, value: Any, path: str) -> None:
-        if isinstance(value, str):
-            self._walker.read(value, Kind.CONTENT, path, TextRole.OUTPUT)
-        elif value is not None:
-            self._walker.read(value, Kind.PROTECTED, path, TextRole.PROTECTED)
+    def _message(self, message: dict[str, Any], path: str) -> None:
+        for name, value in message.items():
+            where = paths.key(path, name)
+            if name == "tool_calls":
+                self.each(value, where, self._call)
+            elif name == "function_call":
+                self.object(value, where, self._function)
+            elif name == "audio":
+                self.object(value, where, self._audio)
+            elif not _is_control(name, value):
+                self.said(value, where)
+
+    def _call(self, call: dict[str, Any], path: str) -> None:
+        self.object(call.get("function"), f"{path}.function", self._function)
+        self.object(call.get("custom"), f"{path}.custom", self._function)
+        self.others(call, ("function", "custom"), path)
+
+    def _function(self, function: dict[str, Any], path: str) -> None:
+        self.evidence(function.get("name"), f"{path}.name")
+        for name, value in function.items():
+            if name != "name":
+                self.said(value, paths.key(path, name))
+
+    def _audio(self, audio: dict[str, Any], path: str) -> None:
+        self.media(audio.get("data"), f"{path}.data")
+        self.said(audio.get("transcript"), f"{path}.transcript")
+        self.others(audio, ("data", "transcript", "expires_at"), path)
+
+    def _vector(self, vector: dict[str, Any], path: str) -> None:
+        embedding = vector.get("embedding")
+        if not isinstance(embedding, str) and not _is_numbers(embedding):
+            self.evidence(embedding, f"{path}.embedding")
+        self.others(vector, ("embedding",), path)
+
+    def _evidence(self, value: Mapping[str, Any], path: str, known: tuple[str, ...] = ()) -> None:
+        for name, member in value.items():
+            if name not in known and not _is_control(name, member):
+                self.evidence(member, paths.key(path, name))
 
 
-def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    inner = value.get(name)
-    return inner if isinstance(inner, dict) else {}
+def _is_control(name: str, value: Any) -> bool:
+    return name in _CONTROLS and not isinstance(value, dict | list)
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    return (item if isinstance(item, dict) else {} for item in (value if isinstance(value, list) else ()))
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and set(map(type, value)) <= {int, float}

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from llmgov.wire import sse, stream
-from llmgov.wire.events import Delta, DeltaKind, Frame, Text, TextRole
+from llmgov.wire import paths, sse, stream
+from llmgov.wire.events import Delta, DeltaKind, Frame, Text
 from llmgov.wire.openai import answer, usage
 
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
@@ -30,9 +30,6 @@ _CONTROLS = frozenset(
         "annotation_index",
         "command_index",
         "obfuscation",
-        "logprobs",
-        "response",
-        "item",
         "name",
         "status",
     }
@@ -97,20 +94,20 @@ def _channel(parsed: dict[str, Any], stem: str) -> str:
 
 
 def _texts(parsed: dict[str, Any], stem: str) -> tuple[tuple[Text, ...], tuple[str, ...]]:
-    texts: tuple[Text, ...] = ()
-    derived: tuple[str, ...] = ("logprobs",) if parsed.get("logprobs") else ()
+    texts = answer.Reading()
+    if parsed.get("logprobs"):
+        texts.derived.append("logprobs")
     for name, value in parsed.items():
-        if name == "response" and isinstance(value, dict):
-            more, further = answer.response_texts(value, name)
-        elif name == "item" and isinstance(value, dict):
-            more, further = answer.item_texts(value, name)
-        elif name == "part" and isinstance(value, dict):
-            more, further = answer.part_texts(value, name)
-        elif name in _CONTROLS:
+        if name == "response":
+            texts.object(value, name, texts.response)
+        elif name == "item":
+            texts.object(value, name, texts.item)
+        elif name == "part":
+            texts.object(value, name, texts.part)
+        elif name == "logprobs" or (name in _CONTROLS and not isinstance(value, dict | list)):
             continue
+        elif stem in _STEMS:
+            texts.said(value, paths.key("", name))
         else:
-            role = TextRole.OUTPUT if isinstance(value, str) and stem in _STEMS else TextRole.PROTECTED
-            more, further = answer.any_texts(value, name, role), ()
-        texts += more
-        derived += further
-    return texts, derived
+            texts.evidence(value, paths.key("", name))
+    return texts.found, tuple(texts.derived)
