@@ -15,13 +15,18 @@ from collections.abc import Callable, Iterator
 
 from tests.simulator import loop
 
+ORDERLY = True
+"""Whether what a process wrote to one segment of its spool is on the disk before what it writes to the next: the spool
+relies on that, and no file system promises it (docs/simulator.md, "What is not simulated")."""
+
 
 @dataclasses.dataclass(eq=False, slots=True)
 class File:
-    """The bytes of one file, of which the first `synced` are on the disk."""
+    """The bytes of one file, of which the first `synced` are on the disk; and who made it."""
 
     data: bytearray = dataclasses.field(default_factory=bytearray)
     synced: int = 0
+    maker: loop.Process = dataclasses.field(default_factory=loop.current)
 
 
 class Disk:
@@ -73,6 +78,14 @@ class Disk:
         file.data += data
         self.on_step(f"wrote {posixpath.basename(name)}")
         return len(data)
+
+    def create(self, name: str) -> File:
+        """A file of this name, new or as it is."""
+        if ORDERLY and name not in self.files:
+            for file in self.files.values():
+                if file.maker is loop.current():
+                    file.synced = len(file.data)
+        return self.files.setdefault(name, File())
 
     def sync(self, name: str, file: File) -> None:
         self.on_step(f"sync {posixpath.basename(name)}")
@@ -175,7 +188,7 @@ class SimulatedOs:
         disk = path.disk
         file = None
         if flags & os.O_WRONLY:
-            file = disk.files.setdefault(path.name, File())
+            file = disk.create(path.name)
             if flags & os.O_TRUNC and file.data:
                 file = disk.files[path.name] = File()
         return self._take(_Open(disk, path.name, file, loop.current()))

@@ -126,7 +126,7 @@ class Invariants:
         for id_, lent in truth.leases.items():
             if (lent.key, lent.start) == window and id_.partition(":")[0] in unreachable:
                 return None
-        return truth.limits.ceiling(key, start) - truth.most_exposed(window, since)
+        return truth.limits.ceiling(key, start) - truth.most_exposed(window, since) - truth.overrun[window]
 
     def registered(self, epoch: Epoch) -> None:
         """An epoch was given out."""

@@ -143,7 +143,7 @@ def _spent(world: "World", window: Window, row: Recorded) -> MicroUsd:
     scope = str(world.truth.limits.account(window.account).target)
     if scope == "user":
         scope = f"user/{window.account.rpartition('|')[2]}"
-    inside = window.start <= row.intent.at < window.end
+    inside = window.start <= (row.intent.at if row.counted is None else row.counted) < window.end
     return row.settlement.cost if inside and scope in row.intent.subject.path else 0
 
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmgov.ledger.commands import Command
+from llmgov.ledger.messages import Epoch
+from llmgov.snapshot import Account
 from llmgov_sidecar import journal, sidecar, spool, volume
 from llmgov_sidecar.calls import Calls, Waits
 from llmgov_sidecar.leasing import Leasing
 from llmgov_sidecar.records import Sequence
 from llmgov_sidecar.spool import Position
 from llmgov_sidecar.tasks import Tasks
-from llmgov.ledger.messages import Epoch
-from llmgov.snapshot import Account
 from tests.simulator import loop
 from tests.simulator.disk import SimulatedOs
 from tests.simulator.loop import Process

@@ -50,7 +50,8 @@ class Attempt:
     def worst(self) -> MicroUsd:
         """What it may have cost, as far as anybody but the provider can tell; an overrun counts as its hold, since
         more was never granted."""
-        return min(self.told, self.hold) if self.state is State.ENDED else self.hold
+        known = self.state is State.ENDED or (self.state is State.CUT and self.either)
+        return min(self.told, self.hold) if known else self.hold
 
     @property
     def recordable(self) -> set[MicroUsd]:
@@ -80,6 +81,7 @@ class Truth:
         self._held: dict[str, Attempt] = {}
         self.exposed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self.history: dict[WindowId, list[tuple[Instant, MicroUsd]]] = collections.defaultdict(list)
+        self.overrun: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self.limits = Limits()
         self.lost_pods: set[str] = set()
         self.torn_pods: set[str] = set()
@@ -119,13 +121,17 @@ class Truth:
             self.dropped(attempt, now)
         for attempt in self.attempts.values():
             if attempt.pod == pod and attempt.state is State.FLYING:
+                self._expose(attempt, now, -1)
                 attempt.state = State.CUT
+                self._expose(attempt, now, 1)
 
     def ended(self, attempt: Attempt, now: Instant) -> None:
         """Its end is on the pod's record."""
         self._expose(attempt, now, -1)
         attempt.state = State.ENDED
         self._expose(attempt, now, 1)
+        for window in self.windows(attempt):
+            self.overrun[window] += max(0, attempt.told - attempt.hold)
 
     def _expose(self, attempt: Attempt, now: Instant, sign: int) -> None:
         for lease, amount in self.owed(attempt):

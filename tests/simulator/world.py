@@ -9,6 +9,7 @@ from llmgov import instants
 from llmgov.instants import Duration, Instant
 from llmgov.ledger.messages import Outcome
 from llmgov.snapshot import Account
+from llmgov_hub.memory_bus import MemoryExchange
 from tests.simulator import quiescence
 from tests.simulator import shape as shapes
 from tests.simulator.admin import Admin
@@ -48,6 +49,7 @@ class World:
         self.invariants = Invariants(self)
         self.network = Network(self, self.chance("network"))
         self.database = Database(self, self.chance("database"))
+        self.exchange = MemoryExchange()
         self.definitions: dict[str, Account] = {}
         self.directory: set[str] = set()
         self.approved: collections.Counter[str] = collections.Counter()
