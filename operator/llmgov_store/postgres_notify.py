@@ -77,7 +77,7 @@ class PostgresBus:
     """One replica's end. `name` is its own among those that live (its pod's name); `connect` opens a connection.
 
     It works while `run` does. `report` is told of every connection that broke; `others` is how many other replicas
-    lived when it last beat.
+    lived when it last beat, `None` while it has no connection.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class PostgresBus:
         self._wishes: list[_Turn] = []
         self._ended: list[str] = []
         self._announced = False
-        self.others = 0
+        self.others: int | None = None
         self._next_beat = 0.0
 
     def join(self, member: Member) -> None:
@@ -179,7 +179,7 @@ class PostgresBus:
                 await self._keep_connection()
             except ERRORS as error:
                 self._report(error)
-            self.others = 0
+            self.others = None
             await asyncio.sleep(self._times.reconnect)
 
     async def _keep_connection(self) -> Never:
