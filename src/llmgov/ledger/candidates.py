@@ -9,7 +9,7 @@ from llmgov.ledger import approvals, ceilings, windows
 from llmgov.ledger.book import Book, WindowLock
 from llmgov.ledger.ceilings import Ceiling
 from llmgov.ledger.messages import Need
-from llmgov.ledger.rows import AccountRow, ApprovalKind, ApprovalRow, Window, scope
+from llmgov.ledger.rows import AccountRow, ApprovalKind, ApprovalRow, ApprovalState, Window, scope
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account, approval_id
@@ -27,6 +27,7 @@ class Candidate:
     account: Account
     window: Window
     ceiling: Ceiling
+    utmost: Ceiling
 
     @property
     def free(self) -> MicroUsd:
@@ -42,6 +43,16 @@ class Candidate:
     def refuses(self) -> bool:
         """Whether it stops the request: what is not enforced never does."""
         return self.binds and not self.suffices
+
+    @property
+    def approvable(self) -> bool:
+        """Whether approvals could let the attempt in hand pass: what they open must pay for it."""
+        return self.ceiling.approvable and self.utmost.amount - self.window.used >= self.need.least
+
+    @property
+    def stops_at(self) -> int:
+        """The percentage of the limit that stops the attempt, as far as approvals could take it."""
+        return self.ceiling.percent if self.approvable else self.utmost.percent
 
     @property
     def binds(self) -> bool:
@@ -63,7 +74,8 @@ def look_up(book: Book, need: Need, definitions: Definitions, now: Instant) -> C
         book.put_account(AccountRow(need.key, scope(account, need.key), account))
     span = windows.current(account.period, account.time_zone, now)
     window = book.windows.get((need.key, span.start)) or _open(book, need.key, account, span, now)
-    return Candidate(need, account, window, ceilings.ceiling(account, window, book.opened(window)))
+    ceiling = ceilings.ceiling(account, window, book.opened(window))
+    return Candidate(need, account, window, ceiling, ceilings.utmost(account, window))
 
 
 def _open(book: Book, key: str, account: Account, span: Span, now: Instant) -> Window:
@@ -76,7 +88,7 @@ def _open(book: Book, key: str, account: Account, span: Span, now: Instant) -> W
 
 def approval(candidate: Candidate, now: Instant) -> ApprovalRow | None:
     """The approval that would open the threshold in the way; `None` where none can."""
-    if not candidate.ceiling.approvable:
+    if not candidate.approvable:
         return None
     window, percent, source = candidate.window, candidate.ceiling.percent, candidate.account.source
     return ApprovalRow(
@@ -101,3 +113,15 @@ def ask_for_approval(book: Book, candidate: Candidate, now: Instant) -> Approval
     if known is None:
         approvals.ask(book, wanted)
     return known or wanted
+
+
+def strictness(book: Book, candidate: Candidate, now: Instant) -> int:
+    """How far a refusing account is from letting the attempt pass; the lowest is the strictest.
+
+    0: no approval can help; 1: one could and was denied; 2: one may still be granted.
+    """
+    wanted = approval(candidate, now)
+    if wanted is None:
+        return 0
+    known = book.approvals.get(wanted.id)
+    return 1 if known is not None and known.state is ApprovalState.DENIED else 2

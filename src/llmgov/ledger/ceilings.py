@@ -43,6 +43,11 @@ def ceiling(account: Account, window: Window, opened: frozenset[int]) -> Ceiling
     return Ceiling(whole, 100, False)
 
 
+def utmost(account: Account, window: Window) -> Ceiling:
+    """The ceiling that no approval opens: beyond it nobody can help, so nobody is asked."""
+    return ceiling(account, window, frozenset(threshold.percent for threshold in account.thresholds))
+
+
 def put_and_notify(book: Book, account: Account, window: Window, now: Instant) -> None:
     """Put `window`, and an outbox entry for each audience of each threshold that it has newly reached."""
     reached = [threshold for threshold in account.thresholds if _newly_reached(threshold, account, window)]

@@ -5,6 +5,7 @@ request finds the leases of its first answer by their ids and gets the same answ
 refused is not granted.
 """
 
+import functools
 from collections.abc import Sequence
 
 import msgspec
@@ -88,7 +89,7 @@ def _try_to_lend(
         if row is None or not approvals.usable(row, now):
             return _refuse(request, Why.APPROVAL, now)
     found = [candidates.look_up(book, need, definitions, now) for need in request.needs]
-    stopping = _stopping(request, found)
+    stopping = _stopping(book, request, found, now)
     if stopping is not None:
         approval = candidates.ask_for_approval(book, stopping, now) if final else None
         return _refuse_for(request, stopping, approval, now)
@@ -98,9 +99,13 @@ def _try_to_lend(
     return None
 
 
-def _stopping(request: LeaseRequest, found: Sequence[Candidate]) -> Candidate | None:
-    """The account that refuses; or, where nothing at all could be lent, the first: an answer must leave a trace."""
-    refusing = next((candidate for candidate in found if candidate.refuses), None)
+def _stopping(book: Book, request: LeaseRequest, found: Sequence[Candidate], now: Instant) -> Candidate | None:
+    """The account that refuses, the strictest where several do: nobody is to approve what another one still stops.
+
+    Where nothing at all could be lent it is the first: an answer must leave a trace.
+    """
+    strict = functools.partial(candidates.strictness, book, now=now)
+    refusing = min((candidate for candidate in found if candidate.refuses), key=strict, default=None)
     if refusing is None and found and request.approval is None and not any(map(_amount, found)):
         return found[0]
     return refusing
@@ -134,7 +139,7 @@ def _lend(book: Book, request: LeaseRequest, index: int, candidate: Candidate, n
         number=request.epoch.number,
         amount=amount,
         deadline=min(now + LEASE_LIFE, window.end),
-        over=None if candidate.suffices else candidate.ceiling.percent,
+        over=None if candidate.suffices else candidate.stops_at,
     )
     book.put_lease(row)
     book.put_window(msgspec.structs.replace(window, leased=window.leased + amount))

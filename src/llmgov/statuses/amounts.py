@@ -40,10 +40,9 @@ def state(account: snapshot.Account, window: rows.Window, opened: frozenset[int]
     """`Exhausted` or `ApprovalRequired` where nothing more is lent, else `Notified` once a threshold is reached."""
     gone = window.spent + window.unknown
     limit = ceilings.limit(account, window.nano_usd)
-    ceiling = ceilings.ceiling(account, window, opened)
-    if gone >= limit or (gone >= ceiling.amount and not ceiling.approvable):
+    if gone >= ceilings.utmost(account, window).amount:
         return "Exhausted"
-    if gone >= ceiling.amount:
+    if gone >= ceilings.ceiling(account, window, opened).amount:
         return "ApprovalRequired"
     reached = any(gone >= money.share(limit, threshold.percent) for threshold in account.thresholds)
     return "Notified" if reached else "Open"

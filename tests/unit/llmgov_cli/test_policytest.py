@@ -82,6 +82,10 @@ def run(folder: pathlib.Path, *cases: str) -> tuple[int, str]:
             id="no approval opens 100 %",
         ),
         pytest.param(
+            f"{REQUEST}\n    spent: {{everything: '99.999999'}}\n    expect: {{action: deny, reason: budget_exceeded}}",
+            id="nobody is asked for an approval that would not pay for the request",
+        ),
+        pytest.param(
             f"{REQUEST}\n    principal: {{user: ann}}\n    spent: {{users: '1'}}\n"
             "    expect: {action: deny, reason: budget_exceeded, policy: Budget/llm-governance/users}",
             id="a verified user has an account of their own",
@@ -244,6 +248,21 @@ def test_a_case_that_cannot_be_understood(tmp_path: pathlib.Path, case: str, sen
     code, out = run(tmp_path, case)
     assert code == 1
     assert sentence in out
+
+
+def test_a_file_of_no_cases_is_a_failure(tmp_path: pathlib.Path) -> None:
+    folders.write(tmp_path, cases="cases: []\n")
+    out = io.StringIO()
+    assert policytest.run([tmp_path], out) == 1
+    assert f"{tmp_path}/cases.yaml:1: cases: holds no case, so nothing is checked" in out.getvalue()
+
+
+def test_two_cases_of_one_name_are_a_fault_at_the_second(tmp_path: pathlib.Path) -> None:
+    case = f"  - name: same\n    {REQUEST}\n    expect: {{action: allow}}\n"
+    folders.write(tmp_path, cases=f"cases:\n{case}{case}")
+    out = io.StringIO()
+    assert policytest.run([tmp_path], out) == 1
+    assert f"{tmp_path}/cases.yaml:5: cases[1].name: is the name of cases[0] too" in out.getvalue()
 
 
 def test_no_case_runs_under_resources_that_would_not_be_put_in_force(tmp_path: pathlib.Path) -> None:

@@ -14,7 +14,7 @@ from llmgov.snapshot import Account, Target, TargetKind, Threshold, ThresholdAct
 from tests.support import ledgers
 from tests.support.ledgers import CENT, NOW, USD
 
-ORGANIZATION = Target(TargetKind.ORGANIZATION)
+TEAM, ORGANIZATION = ledgers.TEAM, Target(TargetKind.ORGANIZATION)
 APPROVE_AT_90 = (
     Threshold(50, (ThresholdAction.NOTIFY_USERS, ThresholdAction.NOTIFY_ADMINS)),
     Threshold(90, (ThresholdAction.REQUIRE_APPROVAL,)),
@@ -281,7 +281,99 @@ class TestThresholds:
 
 class TestUnenforced:
     @pytest.mark.parametrize("by_account", [True, False], ids=["an account in dry run", "a need that is not enforced"])
+THREE_STEPS = (
+    Threshold(50, (ThresholdAction.REQUIRE_APPROVAL,)),
+    Threshold(75, (ThresholdAction.REQUIRE_APPROVAL,)),
+    Threshold(90, (ThresholdAction.BLOCK,)),
+)
+"""Of $5: asks at $2.50 and $3.75, ends at $4.50."""
+
+
+class TestWhomAnApprovalCannotHelp:
+    @pytest.mark.parametrize(
+        ("spent", "least", "opened", "why", "threshold"),
+        [
+            (0, 250 * CENT, (), None, None),
+            (0, 250 * CENT + 1, (), Why.APPROVAL, 50),
+            (0, 450 * CENT, (), Why.APPROVAL, 50),
+            (0, 450 * CENT + 1, (), Why.EXHAUSTED, 50),
+            (300 * CENT, 150 * CENT, (), Why.APPROVAL, 50),
+            (300 * CENT, 150 * CENT + 1, (), Why.EXHAUSTED, 50),
+            (300 * CENT, 150 * CENT, (50,), Why.APPROVAL, 75),
+            (300 * CENT, 150 * CENT + 1, (50,), Why.EXHAUSTED, 75),
+            (300 * CENT, 150 * CENT, (50, 75), None, None),
+            (300 * CENT, 150 * CENT + 1, (50, 75), Why.EXHAUSTED, 90),
+            (450 * CENT, 1, (), Why.EXHAUSTED, 50),
+            (700 * CENT, 1, (50, 75), Why.EXHAUSTED, 90),
+        ],
+        ids=[
+            "up to the first threshold nobody is asked",
+            "just beyond it an approval is asked for",
+            "two approvals together pay for it: the first is asked for",
+            "all approvals together do not pay for it",
+            "what is spent already counts",
+            "what is spent already leaves too little even with all approvals",
+            "the second approval pays for it",
+            "the second approval does not pay for it",
+            "everything is opened and pays for it",
+            "everything is opened and does not pay for it",
+            "the blocking threshold is reached though none before it was opened",
+            "the limit was lowered below what is spent",
+        ],
+    )
+    def test_is_exhausted_and_nobody_is_asked(
+        self, spent: int, least: int, opened: tuple[int, ...], why: Why | None, threshold: int | None
+    ) -> None:
+        account = ledgers.account(thresholds=THREE_STEPS)
+        granted_before = tuple(TestThresholds.approval(account, ApprovalState.APPROVED, each) for each in opened)
+        rows = book(window(account, spent), approvals=granted_before)
+        reply = ask(rows, request(need(account, least)))
+        assert (getattr(reply, "why", None), getattr(reply, "threshold", None)) == (why, threshold)
+        asked = [row.threshold for row in rows.put.approvals.values()]
+        assert asked == ([threshold] if why is Why.APPROVAL else [])
+        assert len(rows.put.outbox) == len(asked)
+
+    def test_asks_for_a_request_dearer_than_the_whole_limit(self) -> None:
+        account = ledgers.account(limit=2_000, thresholds=(Threshold(50, (ThresholdAction.REQUIRE_APPROVAL,)),))
+        reply = refused(ask(book(), request(need(account, 34_500))))
+        assert (reply.why, reply.approval, reply.remaining) == (Why.EXHAUSTED, None, 1_000)
+
+    @pytest.mark.parametrize("first", [0, 1], ids=["the other one first", "the other one last"])
+    @pytest.mark.parametrize(
+        ("state", "spent", "why", "key"),
+        [
+            (None, 5 * USD, Why.EXHAUSTED, "organization"),
+            (None, 4_500_000, Why.APPROVAL, "either"),
+            (ApprovalState.DENIED, 4_500_000, Why.EXHAUSTED, "team"),
+            (ApprovalState.DENIED, 5 * USD, Why.EXHAUSTED, "organization"),
+        ],
+        ids=["an exhausted one", "one that asks, too", "one that was not denied", "a denied and an exhausted one"],
+    )
+    def test_has_the_strictest_account_answer(
+        self, first: int, state: ApprovalState | None, spent: int, why: Why, key: str
+    ) -> None:
+        team, organization = (ledgers.account(target, thresholds=APPROVE_AT_90) for target in (TEAM, ORGANIZATION))
+        decided = () if state is None else (TestThresholds.approval(team, state),)
+        rows = book(window(team, 4_500_000), window(organization, spent), approvals=decided)
+        needs = [need(team, CENT), need(organization, CENT)]
+        reply = refused(ask(rows, request(needs[first], needs[1 - first])))
+        assert reply.why is why
+        named = {team.key: "team", organization.key: "organization"}[reply.key]
+        assert key in (named, "either")
+        assert len(rows.put.approvals) == (1 if why is Why.APPROVAL else 0)
+
+
     def test_is_lent_to_and_told(self, by_account: bool) -> None:
+    @pytest.mark.parametrize(
+        ("spent", "over"),
+        [(240 * CENT, None), (250 * CENT, 50), (449 * CENT, 50), (450 * CENT, 90), (6 * USD, 90)],
+        ids=["below", "approvals would open it", "as long as they pay", "where no approval helps", "far beyond"],
+    )
+    def test_says_what_would_have_stopped_it(self, spent: int, over: int | None) -> None:
+        account = ledgers.account(dry_run=True, thresholds=THREE_STEPS)
+        (lease,) = granted(ask(book(window(account, spent)), request(need(account, CENT)))).leases
+        assert lease.over == over
+
         account = ledgers.account(dry_run=by_account)
         rows = book(window(account, spent=5 * USD))
         (lease,) = granted(ask(rows, request(need(account, CENT, 3 * CENT, enforced=by_account)))).leases

@@ -103,6 +103,16 @@ def test_the_state_says_what_stops_the_account(spent: int, opened: tuple[int, ..
     assert amounts.state(ACCOUNT, _window(spent=spent * USD), frozenset(opened)) == state
 
 
+def test_an_account_at_its_blocking_threshold_is_exhausted_though_one_before_it_was_never_opened() -> None:
+    steps = (
+        snapshot.Threshold(50, (snapshot.ThresholdAction.REQUIRE_APPROVAL,)),
+        snapshot.Threshold(90, (snapshot.ThresholdAction.BLOCK,)),
+    )
+    account = msgspec.structs.replace(ACCOUNT, thresholds=steps)
+    states = [amounts.state(account, _window(spent=spent * USD), frozenset()) for spent in (50, 89, 90, 99)]
+    assert states == ["ApprovalRequired", "ApprovalRequired", "Exhausted", "Exhausted"]
+
+
 def test_an_approval_counts_for_its_own_window_alone() -> None:
     approvals = [_approval(ACCOUNT.key, START - 1), _approval("other", START)]
     observed = Observed(NOON_10TH, START, accounts=(ACCOUNT,), windows=(_window(spent=91 * USD),), approvals=approvals)
