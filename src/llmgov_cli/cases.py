@@ -137,7 +137,14 @@ def read(file: pathlib.Path) -> tuple[CaseFile, tuple[Located, ...]]:
 
 
 def _faults(file: CaseFile) -> Iterator[shapes.Fault]:
+    """What would let a file pass for a check that it is not: no case, a case of nothing, two of one name."""
+    if not file.cases:
+        yield "cases", "holds no case, so nothing is checked; add one, or remove the file"
+    named: dict[str, int] = {}
     for index, case in enumerate(file.cases):
+        first = named.setdefault(case.name, index)
+        if first != index:
+            yield f"cases[{index}].name", f"is the name of cases[{first}] too; give each case a sentence of its own"
         for path, sentence in check(case):
             yield f"cases[{index}].{path}", sentence
         if case.expect == Expectation():
