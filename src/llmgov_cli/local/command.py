@@ -80,6 +80,9 @@ async def _run(
         _say(f"Serving; state is in {state_folder}")
         _warn_all(serving)
         held = await _play(serving, steps, applications) if steps is not None else True
+        if steps is not None or once:
+            held = await _tables(serving) and held
+            _say("\n" + _summary(steps, held=held))
         if not once:
             await applications.stop()
             _say_where(serving.ports, serving.metrics, explicit, serving.trial)
@@ -88,17 +91,29 @@ async def _run(
 
 
 async def _play(serving: "Serving", steps: traffic.Traffic, applications: play.Applications) -> bool:
-    """Play the steps and print the tables; whether every expectation held and the audit verifies."""
+    """Play the steps; whether every expectation held."""
     _say(f"Playing {play.FILE} through the official SDKs (they take a moment to load)\n")
-    held = await play.play(steps, applications, serving.ports, serving.approve_all, sys.stdout)
+    return await play.play(steps, applications, serving.ports, serving.approve_all, sys.stdout)
+
+
+async def _tables(serving: "Serving") -> bool:
+    """Print the tables of all that has happened so far; whether the audit verifies."""
     await serving.delivered()
     await serving.sign()
+    held = True
     for title, command in _TABLES:
         _say(f"\n$ llmgov {title}")
         code = await asyncio.to_thread(command, serving.state_folder)
         held = held and code == 0
-    _say("\nEvery expectation held." if held else "\nNot every expectation held; see FAILED above.")
     return held
+
+
+def _summary(steps: traffic.Traffic | None, *, held: bool) -> str:
+    if steps is None:
+        return (
+            "Nothing was played; the record verifies." if held else "Nothing was played; see above what does not hold."
+        )
+    return "Every expectation held." if held else "Not every expectation held; see FAILED above."
 
 
 def _budgets(folder: pathlib.Path) -> int:

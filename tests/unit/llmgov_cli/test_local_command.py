@@ -2,6 +2,7 @@
 
 import pathlib
 import socket
+import sqlite3
 
 import pytest
 
@@ -58,9 +59,23 @@ def test_a_hidden_folder_may_hold_state_and_nothing_to_play_is_said(
     tmp_path: pathlib.Path, state: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert command.run(tmp_path, [], tmp_path / state, playing=True, once=True) == 0
-    said = capfd.readouterr().err
+    out, said = capfd.readouterr()
     assert f"llmgov: no traffic.yaml in {tmp_path}: nothing to play" in said
     assert "holds no resource, so nothing is governed" in said
+    assert "$ llmgov get budgets\nNo resources found\n" in out, "the tables are printed all the same"
+    assert "$ llmgov audit verify\n" in out
+    assert out.endswith("\nNothing was played; the record verifies.\n")
+
+
+def test_without_anything_to_play_a_record_that_does_not_verify_is_a_failure(tmp_path: pathlib.Path) -> None:
+    kept = tmp_path / ".state"
+    assert command.run(tmp_path, [], kept, playing=True, once=True) == 0
+    connection = sqlite3.connect(kept / "ledger.db")
+    with connection:
+        statement = "UPDATE records SET data = CAST(replace(data, 'organization', 'else') AS BLOB)"
+        assert connection.execute(statement).rowcount == 3
+    connection.close()
+    assert command.run(tmp_path, [], kept, playing=True, once=True) == 1
 
 
 def test_the_commands_that_look_name_the_state_folder_where_one_was_given() -> None:
