@@ -279,8 +279,6 @@ class TestThresholds:
         )  # fmt: skip
 
 
-class TestUnenforced:
-    @pytest.mark.parametrize("by_account", [True, False], ids=["an account in dry run", "a need that is not enforced"])
 THREE_STEPS = (
     Threshold(50, (ThresholdAction.REQUIRE_APPROVAL,)),
     Threshold(75, (ThresholdAction.REQUIRE_APPROVAL,)),
@@ -363,7 +361,7 @@ class TestWhomAnApprovalCannotHelp:
         assert len(rows.put.approvals) == (1 if why is Why.APPROVAL else 0)
 
 
-    def test_is_lent_to_and_told(self, by_account: bool) -> None:
+class TestUnenforced:
     @pytest.mark.parametrize(
         ("spent", "over"),
         [(240 * CENT, None), (250 * CENT, 50), (449 * CENT, 50), (450 * CENT, 90), (6 * USD, 90)],
@@ -374,6 +372,8 @@ class TestWhomAnApprovalCannotHelp:
         (lease,) = granted(ask(book(window(account, spent)), request(need(account, CENT)))).leases
         assert lease.over == over
 
+    @pytest.mark.parametrize("by_account", [True, False], ids=["an account in dry run", "a need that is not enforced"])
+    def test_is_lent_to_and_told(self, by_account: bool) -> None:
         account = ledgers.account(dry_run=by_account)
         rows = book(window(account, spent=5 * USD))
         (lease,) = granted(ask(rows, request(need(account, CENT, 3 * CENT, enforced=by_account)))).leases
