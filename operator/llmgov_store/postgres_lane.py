@@ -34,6 +34,9 @@ _OUTCOME_SECONDS: Final = 10.0
 
 _RETRY_SECONDS: Final = 0.1
 
+_HOPS: Final = 4
+"""Turns of the event loop from an answer to the next question of whoever waited for it, about."""
+
 _BLAMED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError)
 """Errors that one transaction of a batch is to blame for; the others are tried again without it."""
 
@@ -121,7 +124,16 @@ class Lane:
         while not self._waiting and not self._closed:
             self._woken.clear()
             await self._woken.wait()
+        await self._let_others_ask()
         return bool(self._waiting)
+
+    async def _let_others_ask(self) -> None:
+        """Whoever was just answered and asks again at once is in the next batch, and not in the one after it."""
+        known = -1
+        while known < len(self._waiting) < MAX_BATCH:
+            known = len(self._waiting)
+            for _ in range(_HOPS):
+                await asyncio.sleep(0)
 
     def _next_batch(self) -> list[Job]:
         batch: list[Job] = []
