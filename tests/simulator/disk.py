@@ -1,8 +1,8 @@
 """A pod's disk: bytes that were written and not synced survive the death of the process, and perhaps the machine's.
 
 The spool and the volume of the sidecar run on it unchanged: they are given paths of it, and `SimulatedOs` in place of
-the module `os`. When the machine dies, of each file a prefix that holds at least what was synced survives, and of names that were made or
-removed without syncing their folder some are back as they were.
+the module `os`. When the machine dies, of each file a prefix survives that holds at least what was synced, and of names
+that were made or removed without syncing their folder some are back as they were.
 """
 
 import dataclasses

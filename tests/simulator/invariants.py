@@ -1,4 +1,4 @@
-"""What must hold at every step. What must hold in the end is in `quiescence`; allowances and reasons: docs/simulator.md."""
+"""What must hold at every step; `quiescence` has what must hold in the end. Allowances: docs/simulator.md."""
 
 import collections
 from typing import TYPE_CHECKING
@@ -78,8 +78,8 @@ class Waiting:
         idle = self._invariants.idle(window, self.since)
         if idle is not None and idle >= self.wish.least:
             self._world.fail(
-                f"{self._pod.name}: request {self._request.number} needs {self.wish.least} and is refused though {idle} "
-                f"of {refusal.key} is idle within reach"
+                f"{self._pod.name}: request {self._request.number} needs {self.wish.least} and is refused though "
+                f"{idle} of {refusal.key} is idle within reach"
             )
 
 

@@ -9,7 +9,7 @@ from llmgov import instants
 from llmgov.audit import record
 from llmgov.ledger import balances
 from llmgov.ledger.balances import Balances
-from llmgov.ledger.messages import Charged
+from llmgov.ledger.messages import Charged, Outcome
 from llmgov.ledger.rows import Attempt as Recorded
 from llmgov.ledger.rows import Window
 from llmgov.money import MicroUsd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 BOUND = 30 * instants.MINUTE
-"""After a storm everything must have come to rest within this time: leases end after ten minutes, the rest is retries."""
+"""Within this time everything must have come to rest: leases end after ten minutes, the rest is retries."""
 
 
 def tear(world: "World", pod: "Pod") -> None:
@@ -93,13 +93,13 @@ def _attempt_problems(world: "World", attempt: Attempt, row: Recorded | None) ->
 def _foreign(world: "World", recorded: dict[str, Recorded]) -> Iterator[str]:
     """What was never dispatched costs nothing, but for an intent that a crash left without its dispatch."""
     for id_, row in recorded.items():
-        if id_ not in world.truth.attempts and row.settlement is not None and row.settlement.cost:
-            if row.settlement.outcome.value != "unknown":
-                yield f"attempt {id_} was never dispatched and cost {row.settlement.cost}"
+        if id_ in world.truth.attempts or row.settlement is None or row.settlement.outcome is Outcome.UNKNOWN:
+            continue
+        if row.settlement.cost:
+            yield f"attempt {id_} was never dispatched and cost {row.settlement.cost}"
 
 
 def _window_problems(world: "World", window: Window, found: Balances) -> Iterator[str]:
-    truth = world.truth
     name = f"{window.account} from {instants.to_rfc3339(window.start)}"
     if window.leased:
         yield f"{name}: {window.leased} is lent, and nobody has it"

@@ -25,7 +25,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "rollover": ("clocks", "messages", "kills"),
     "replicas": ("replicas", "messages", "database"),
     "lost": ("lost", "kills", "messages"),
-    "quiet crash": ("restarts",),
+    "expiry": ("messages", "pauses", "restarts"),
     "storm": (
         "messages", "partitions", "kills", "restarts", "power", "disk", "clocks", "pauses", "changes", "approvals",
         "replicas", "database", "lost",
@@ -115,6 +115,7 @@ class Shape:
     strict: bool
     tick: float
     segment_bytes: int
+    lease_life: Duration
     kill_rate: float
     drop_rate: float
     repeat_rate: float
@@ -159,6 +160,7 @@ def draw(seed: int) -> Shape:
         strict=chance.random() < 0.2,
         tick=1.0 if storm < 3 * instants.MINUTE else 10.0,
         segment_bytes=segment_bytes,
+        lease_life=20 * instants.SECOND if kind == "expiry" else 10 * instants.MINUTE,
         kill_rate=chance.choice([0.002, 0.01]) if "kills" in faults else 0.0,
         drop_rate=chance.choice([0.03, 0.15]) if "messages" in faults else 0.0,
         repeat_rate=chance.choice([0.05, 0.25]) if "messages" in faults else 0.0,
@@ -170,11 +172,12 @@ def draw(seed: int) -> Shape:
 
 def _accounts(chance: random.Random, kind: str, calendar: Calendar, largest: MicroUsd) -> dict[str, Account]:
     targets = [Target(TargetKind.ORGANIZATION)]
-    for target in (Target(TargetKind.TEAM, "payments"), Target(TargetKind.WORKLOAD, "payments/app-0")):
-        if chance.random() < 0.6:
-            targets.append(target)
-    if chance.random() < 0.4:
-        targets.append(Target(TargetKind.USER))
+    others = (
+        Target(TargetKind.TEAM, "payments"),
+        Target(TargetKind.WORKLOAD, "payments/app-0"),
+        Target(TargetKind.USER),
+    )
+    targets += [target for target in others if chance.random() < 0.55]
     thresholds = kind == "approvals" or chance.random() < 0.3
     found = [account(target, _limit(chance, largest), calendar, _thresholds(chance, thresholds)) for target in targets]
     return {each.key: each for each in found}

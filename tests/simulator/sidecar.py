@@ -10,6 +10,8 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from llmgov.instants import Duration
+from llmgov.ledger import grants
 from llmgov.ledger.commands import Command
 from llmgov.ledger.messages import Epoch
 from llmgov.snapshot import Account
@@ -216,8 +218,8 @@ class _NoSecrets:
 
 
 @contextlib.contextmanager
-def installed() -> Iterator[None]:
-    """The sidecar's modules on simulated disks, for as long as this lasts."""
+def installed(lease_life: Duration) -> Iterator[None]:
+    """The sidecar's modules on simulated disks, and leases that live so long, for as long as this lasts."""
     simulated = SimulatedOs()
     replaced: list[tuple[Any, str, object]] = [
         (spool, "os", simulated),
@@ -225,6 +227,7 @@ def installed() -> Iterator[None]:
         (volume, "_BOOT_ID", _BootId()),
         (volume, "secrets", _NoSecrets),
         (sidecar, "Leasing", WatchedLeasing),
+        (grants, "LEASE_LIFE", lease_life),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
     for owner, name, value in replaced:

@@ -168,7 +168,7 @@ class _Version:
 
 
 class Limits:
-    """What was in force when, and which thresholds were opened: as a range, since what is on its way may be in force."""
+    """What was in force when, and which thresholds were opened; what is on its way may be in force already."""
 
     def __init__(self) -> None:
         self._versions: dict[str, list[_Version]] = collections.defaultdict(list)

@@ -254,7 +254,7 @@ def run(seed: int, *, keep: int | None = 2000) -> Result:
     """Run the world of a seed; `keep` bounds the trace."""
     shape = shapes.draw(seed)
     trace = Trace(keep)
-    with installed():
+    with installed(shape.lease_life):
         world = World(shape, trace)
         try:
             world.run()

@@ -1,0 +1,347 @@
+"""Protocol bugs that somebody might write one day, planted by name: the simulator must find each.
+
+Every one is small and plausible, and silent as long as nothing is lost, late or dead.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from llmgov.instants import SECOND, Instant
+from llmgov.ledger import approvals, candidates, ceilings, charging, epochs, grants, moves, replay, returns, settling
+from llmgov.ledger.book import Book
+from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest, LeaseReturn, Outcome
+from llmgov.ledger.purse import Purse, _Pocket
+from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseState
+from llmgov_hub.events import Events
+from llmgov_hub.leases import Leases
+from llmgov_hub.recalls import Recalls
+from llmgov_sidecar import leasing, records
+
+Replace = Callable[[Any, str, object], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bug:
+    """A bug: what is wrong, in which kind of world it shows soonest, and how it is planted."""
+
+    what: str
+    kind: str
+    plant: Callable[[Replace], None]
+
+
+BUGS: dict[str, Bug] = {}
+
+
+def _bug(kind: str) -> Callable[[Callable[[Replace], None]], Callable[[Replace], None]]:
+    """Enter a bug under its function's name; the function's docstring says what is wrong."""
+
+    def enter(plant: Callable[[Replace], None]) -> Callable[[Replace], None]:
+        BUGS[plant.__name__] = Bug((plant.__doc__ or "").strip(), kind, plant)
+        return plant
+
+    return enter
+
+
+@contextlib.contextmanager
+def planted(name: str) -> Iterator[None]:
+    """The code with the bug of that name, for as long as this lasts; the empty name plants none."""
+    with contextlib.ExitStack() as undo:
+
+        def replace(owner: Any, attribute: str, value: object) -> None:
+            undo.callback(setattr, owner, attribute, getattr(owner, attribute))
+            setattr(owner, attribute, value)
+
+        if name:
+            BUGS[name].plant(replace)
+        yield
+
+
+@_bug("expiry")
+def expiry_returns_money(replace: Replace) -> None:
+    """The hub takes leases back once their deadline has passed, though their holders may have dispatched."""
+    look_again = Leases.look_again
+
+    async def sweep(self: Leases) -> None:
+        await look_again(self)
+        now = self._clock()
+
+        def step(book: Book) -> None:
+            for lease in list(book.leases.values()):
+                if lease.deadline <= now and lease.state is LeaseState.OPEN:
+                    rest = lease.returned + lease.outstanding
+                    moves.change_lease(book, msgspec.structs.replace(lease, returned=rest), now)
+
+        for number in range(4):
+            await self._store.transact(returns.holder_lock(f"pod-{number}"), step)
+
+    replace(Leases, "look_again", sweep)
+
+
+@_bug("crashes")
+def request_known_by_the_senders_number_alone(replace: Replace) -> None:
+    """A lease is identified by the number that its sender chose, without the epoch: numbers begin anew after a start."""
+
+    def lease_id(request: LeaseRequest, index: int) -> str:
+        return f"{request.epoch.holder}:1/{request.request}/{index}"
+
+    replace(grants, "_lease_id", lease_id)
+
+
+@_bug("crashes")
+def attempt_known_by_its_sequence_alone(replace: Replace) -> None:
+    """An attempt's id is its sidecar's sequence without the epoch: what a later boot does looks like a repetition."""
+
+    def init(self: records.Sequence, epoch: Epoch) -> None:
+        sequence(self, Epoch(epoch.holder, 1))
+
+    sequence = records.Sequence.__init__
+    replace(records.Sequence, "__init__", init)
+
+
+@_bug("crashes")
+def fencing_ignored(replace: Replace) -> None:
+    """An epoch that a newer one has fenced is lent to all the same."""
+
+    def admit(book: Book, epoch: Epoch) -> bool:
+        admitted(book, epoch)
+        return True
+
+    admitted = epochs.admit
+    replace(epochs, "admit", admit)
+
+
+@_bug("network")
+def settled_as_often_as_told(replace: Replace) -> None:
+    """A settlement that arrives again is charged again."""
+    record = settling.record
+
+    def again(book: Book, half: Any, now: Instant) -> bool:
+        known = book.attempts.get(half.id)
+        if known is not None and known.settlement is not None and known.settlement == half:
+            book.attempts[half.id] = msgspec.structs.replace(known, settlement=None)
+        return record(book, half, now)
+
+    replace(settling, "record", again)
+
+
+@_bug("rollover")
+def old_window_goes_on(replace: Replace) -> None:
+    """For half a minute after a window has ended its money is still lent."""
+    lock, look_up = candidates.lock, candidates.look_up
+    late = 30 * SECOND
+    replace(candidates, "lock", lambda need, definitions, now: lock(need, definitions, now - late))
+    replace(candidates, "look_up", lambda book, need, definitions, now: look_up(book, need, definitions, now - late))
+
+
+@_bug("power")
+def spent_from_before_it_is_on_the_disk(replace: Replace) -> None:
+    """A lease is written to the spool, and nobody waits until it is synced."""
+    replace(leasing, "_must_sync", lambda command: False)
+
+
+@_bug("network")
+def return_counted_as_often_as_told(replace: Replace) -> None:
+    """A return that arrives again gives back once more."""
+    replace(Book, "put_return", lambda self, lease, serial: None)
+
+
+@_bug("crashes")
+def inventory_frees_what_was_spent_from(replace: Replace) -> None:
+    """A new epoch's inventory frees leases that it names, because no settlement of them has arrived yet."""
+    take = returns.take_inventory
+
+    def all_of_it(book: Book, message: Inventory, now: Instant) -> int:
+        return take(book, msgspec.structs.replace(message, leases=()), now)
+
+    replace(returns, "take_inventory", all_of_it)
+
+
+@_bug("calm")
+def recall_gives_back_what_is_held(replace: Replace) -> None:
+    """Recalled money includes what attempts in flight hold."""
+    on_recall = Purse.on_recall
+
+    def generous(self: Purse, recall: Any, now: Instant) -> Any:
+        for charged in self._held.values():
+            for part in charged:
+                if part.key == recall.key and self._pockets[part.lease].free == 0:
+                    self._pockets[part.lease].free += part.held
+        return on_recall(self, recall, now)
+
+    replace(Purse, "on_recall", generous)
+
+
+@_bug("calm")
+def only_one_account_is_checked(replace: Replace) -> None:
+    """Of the accounts of a path only the first one is looked at."""
+    stopping = grants._stopping
+
+    def first(book: Book, request: LeaseRequest, found: Sequence[Any], *rest: Any) -> Any:
+        return stopping(book, request, found[:1], *rest)
+
+    replace(grants, "_stopping", first)
+
+
+@_bug("network")
+def late_copy_of_a_refused_request_granted(replace: Replace) -> None:
+    """A copy of a request that was refused arrives when there is money again, and is lent what nobody waits for."""
+    replace(epochs, "is_answered", lambda book, request: False)
+
+
+@_bug("approvals")
+def approval_used_twice(replace: Replace) -> None:
+    """An approval is looked at and not used up."""
+    replace(grants, "_consume", lambda book, request: None)
+
+
+@_bug("approvals")
+def approval_not_waited_for(replace: Replace) -> None:
+    """An approval that somebody has asked for is as good as one that was given."""
+
+    def usable(row: ApprovalRow, now: Instant) -> bool:
+        return row.state in (ApprovalState.PENDING, ApprovalState.APPROVED)
+
+    replace(approvals, "usable", usable)
+
+
+@_bug("lost")
+def lost_pods_money_is_freed(replace: Replace) -> None:
+    """What a lost pod has outstanding is lent to others, since 'it cannot spend any more'."""
+
+    def lose(book: Book, holder: str, now: Instant) -> int:
+        for lease in list(book.leases.values()):
+            rest = lease.returned + lease.outstanding
+            after = msgspec.structs.replace(lease, returned=rest, state=LeaseState.LOST)
+            moves.change_lease(book, after, now)
+        return 0
+
+    replace(returns, "lose", lose)
+
+
+@_bug("power")
+def torn_spool_trusted(replace: Replace) -> None:
+    """After the death of its machine a sidecar believes that its spool is whole."""
+    read = replay.replay
+    replace(replay, "replay", lambda records, epoch, now, torn: read(records, epoch, now, torn=False))
+
+
+@_bug("crashes")
+def settlement_of_an_old_epoch_ignored(replace: Replace) -> None:
+    """What an older boot reports is dropped, since its epoch is fenced."""
+    newest: dict[str, int] = {}
+    register, deliver = Leases.register, Events.deliver
+
+    async def noted(self: Leases, holder: str) -> Epoch:
+        epoch = await register(self, holder)
+        newest[holder] = epoch.number
+        return epoch
+
+    async def only_newest(self: Events, events: Sequence[Event]) -> None:
+        def current(event: Event) -> bool:
+            holder, _, rest = event.id.partition(":")
+            return int(rest.partition("/")[0]) >= newest.get(holder, 0)
+
+        await deliver(self, tuple(filter(current, events)))
+
+    replace(Leases, "register", noted)
+    replace(Events, "deliver", only_newest)
+
+
+@_bug("crashes")
+def attempt_without_an_end_is_free(replace: Replace) -> None:
+    """A restart believes that what has no answer cost nothing."""
+    unknown = replay._unknown
+
+    def free(intent: Any, now: Instant) -> Any:
+        return msgspec.structs.replace(unknown(intent, now), cost=0, outcome=Outcome.FREE)
+
+    replace(replay, "_unknown", free)
+
+
+@_bug("crashes")
+def restart_returns_what_was_spent(replace: Replace) -> None:
+    """A restart gives leases back whole, whatever attempts took from them."""
+    close = replay._Spool.close
+
+    def whole(self: Any, lease: Any, epoch: Epoch, torn: bool) -> LeaseReturn:
+        return msgspec.structs.replace(close(self, lease, epoch, torn), amount=lease.amount)
+
+    replace(replay._Spool, "close", whole)
+
+
+@_bug("approvals")
+def threshold_crossed(replace: Replace) -> None:
+    """Leases go up to the limit, past thresholds that nobody opened."""
+    replace(ceilings, "ceiling", lambda account, window, opened: ceilings.Ceiling(account.limit, 100, False))
+
+
+@_bug("expiry")
+def ended_lease_still_held_from(replace: Replace) -> None:
+    """A sidecar holds from a lease whose deadline has passed."""
+    replace(_Pocket, "usable", lambda self, now: max(0, self.free))
+
+
+@_bug("clocks")
+def deadline_read_by_the_wrong_clock(replace: Replace) -> None:
+    """A lease's deadline is compared with the sidecar's own clock, as if that were the ledger's."""
+    put = Purse._put
+
+    def absolute(self: Purse, pocket: _Pocket) -> None:
+        if pocket.ends:
+            pocket.ends = min(pocket.lease.deadline, pocket.lease.window_end)
+        put(self, pocket)
+
+    replace(Purse, "_put", absolute)
+
+
+@_bug("network")
+def repeated_request_lent_again(replace: Replace) -> None:
+    """A request that is repeated because its answer got lost is lent for once more."""
+    grant = grants.grant
+
+    def forgetful(book: Book, request: LeaseRequest, *arguments: Any, **named: Any) -> Any:
+        for index in range(len(request.needs)):
+            book.leases.pop(grants._lease_id(request, index), None)
+        return grant(book, request, *arguments, **named)
+
+    replace(grants, "grant", forgetful)
+
+
+@_bug("calm")
+def nobody_is_asked_for_idle_money(replace: Replace) -> None:
+    """The hub says no while money lies idle with other sidecars."""
+
+    async def collect(self: Recalls, key: str, asked: Any) -> int:
+        return 0
+
+    replace(Recalls, "collect", collect)
+
+
+@_bug("changes")
+def old_limit_goes_on(replace: Replace) -> None:
+    """A replica goes on lending by the limits that it knows, until it hears of others."""
+    decide = Leases._decide
+
+    async def stale(self: Leases, request: LeaseRequest, final: bool) -> Any:
+        edition = await self._store.edition()
+        before, self._edition = self._edition, edition
+        try:
+            return await decide(self, request, final)
+        finally:
+            self._edition = before
+
+    replace(Leases, "_decide", stale)
+
+
+@_bug("calm")
+def only_the_first_lease_pays(replace: Replace) -> None:
+    """Of an attempt that held from two leases only the first one pays."""
+
+    def first(charged: Any, cost: int) -> dict[str, int]:
+        return {part.lease: min(part.held, cost) for part in charged[:1]}
+
+    replace(charging, "distribute", first)
