@@ -8,6 +8,7 @@ from llmgov.instants import Instant
 from llmgov.ledger.messages import (
     Epoch,
     Event,
+    Holdings,
     Inventory,
     LeaseGrant,
     LeaseRefusal,
@@ -15,6 +16,8 @@ from llmgov.ledger.messages import (
     LeaseReturn,
     Recall,
     Recalled,
+    Recount,
+    Why,
 )
 from llmgov.ledger.store import Store
 from llmgov_hub.approvals import Approvals
@@ -27,6 +30,7 @@ from llmgov_hub.memory_bus import MemoryExchange
 from llmgov_hub.outbox import Outbox
 from llmgov_hub.recalls import DEFAULT_WAIT_ELSEWHERE_SECONDS, DEFAULT_WAIT_SECONDS, Recalls
 from llmgov_hub.recorder import Recorder
+from llmgov_hub.recovery import Recovery
 
 
 class Hub:
@@ -52,6 +56,7 @@ class Hub:
         bus = MemoryExchange().bus() if bus is None else bus
         recalls = Recalls(recall_wait_seconds, recall_wait_elsewhere_seconds, bus)
         self.leases = Leases(store, recalls, clock)
+        self.recovery = Recovery(store, self.leases, recalls, recorder, clock)
         self.events = Events(store, recorder, clock)
         self.approvals = Approvals(store, recorder, clock)
         self.corrections = Corrections(store, recorder, clock)
@@ -68,7 +73,10 @@ class Hub:
 
     async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
         """Lend, or refuse."""
-        return await self.leases.lease(request)
+        reply = await self.leases.lease(request)
+        if isinstance(reply, LeaseRefusal) and reply.why is Why.RECOVERING:
+            await self.recovery.look()
+        return reply
 
     async def give_back(self, message: LeaseReturn) -> None:
         """Take a return."""
@@ -78,7 +86,11 @@ class Hub:
         """Take events; durable when this returns."""
         await self.events.deliver(events)
 
-    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+    async def holdings(self, message: Holdings) -> None:
+        """What a sidecar holds, after it was asked for that."""
+        await self.recovery.report(message)
+
+    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
         """What a sidecar is asked back for, for as long as it listens."""
         return self.leases.recalls(epoch)
 

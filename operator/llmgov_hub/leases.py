@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TypeGuard
 
 from llmgov.instants import Instant
-from llmgov.ledger import epochs, grants, returns
-from llmgov.ledger.book import Book, Lock
+from llmgov.ledger import epochs, grants, recovery, returns
+from llmgov.ledger.book import Book
+from llmgov.ledger.candidates import MAX_USERS
+from llmgov.ledger.definitions import Definitions, InForce
 from llmgov.ledger.messages import (
     Epoch,
+    Holdings,
     Inventory,
     LeaseGrant,
     LeaseRefusal,
@@ -21,6 +24,7 @@ from llmgov.ledger.messages import (
     LeaseReturn,
     Recall,
     Recalled,
+    Recount,
 )
 from llmgov.ledger.store import Store, StoreError
 from llmgov.money import MicroUsd
@@ -43,11 +47,14 @@ class Leases:
     differ: so no grant goes by older definitions than those in force, whoever published them.
     """
 
-    def __init__(self, store: Store, recalls: Recalls, clock: Callable[[], Instant]) -> None:
+    def __init__(
+        self, store: Store, recalls: Recalls, clock: Callable[[], Instant], *, max_users: int = MAX_USERS
+    ) -> None:
         self._store = store
         self._recalls = recalls
         self._clock = clock
-        self._definitions: Mapping[str, Account] = {}
+        self._max_users = max_users
+        self._definitions: Definitions = InForce()
         self._edition: int | None = None
         self._looking = asyncio.Lock()
         self._outdated: set[str] = set()
@@ -71,7 +78,7 @@ class Leases:
                 await self._ask_back()
 
     def _define(self, definitions: Mapping[str, Account], edition: int) -> None:
-        before, self._definitions, self._edition = self._definitions, definitions, edition
+        before, self._definitions, self._edition = self._definitions, InForce(definitions), edition
         self._outdated |= {key for key, account in definitions.items() if before.get(key) != account}
 
     async def _ask_back(self) -> None:
@@ -116,7 +123,7 @@ class Leases:
         def step(book: Book) -> LeaseGrant | LeaseRefusal | None:
             if book.edition != edition:
                 return None
-            return grants.grant(book, request, definitions, now, final=final)
+            return grants.grant(book, request, definitions, now, final=final, max_users=self._max_users)
 
         lock = dataclasses.replace(grants.lock(request, definitions, now), edition=True)
         return await self._store.transact(lock, step)
@@ -152,14 +159,24 @@ class Leases:
 
     async def register(self, holder: str) -> Epoch:
         """A sidecar has started: its epoch, which fences the earlier ones of its pod."""
-        return await self._store.transact(Lock(holders=(holder,)), lambda book: epochs.register(book, holder))
+        return await self._store.transact(epochs.register_lock(holder), lambda book: epochs.register(book, holder))
+
+    async def holdings(self, message: Holdings) -> None:
+        """Take up what a sidecar holds and the ledger has lost, by the definitions that are in force.
+
+        Raises:
+            BadInputError: nothing was taken up.
+        """
+        now, definitions = self._clock(), self._definitions
+        lock = recovery.lock(message, definitions)
+        await self._store.transact(lock, lambda book: recovery.report(book, message, definitions, now))
 
     async def lose(self, holder: str) -> MicroUsd:
         """A pod is gone for good: charge what it still had as unknown; how much that is."""
         now = self._clock()
         return await self._store.transact(returns.holder_lock(holder), lambda book: returns.lose(book, holder, now))
 
-    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
         """What the hub asks a sidecar back for, for as long as it listens."""
         return self._recalls.stream(epoch)
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 
-from llmgov.ledger.messages import Epoch, Recall, Recalled
+from llmgov.ledger.messages import Epoch, Recall, Recalled, Recount
 from llmgov.money import MicroUsd
 from llmgov_hub.bus import Bus
 from llmgov_hub.memory_bus import MemoryExchange
@@ -36,14 +36,14 @@ class Recalls:
         self._wait_seconds = wait_seconds
         self._wait_elsewhere_seconds = wait_elsewhere_seconds
         self._bus: Bus = MemoryExchange().bus() if bus is None else bus
-        self._connected: dict[Epoch, asyncio.Queue[Recall]] = {}
+        self._connected: dict[Epoch, asyncio.Queue[Recall | Recount]] = {}
         self._answers: dict[tuple[Epoch, str], list[asyncio.Future[MicroUsd]]] = {}
         self._turns = Turns()
         self._bus.join(self)
 
-    async def stream(self, epoch: Epoch) -> AsyncIterator[Recall]:
-        """Recalls for a sidecar, for as long as it listens; while it does not, it is not asked."""
-        waiting: asyncio.Queue[Recall] = asyncio.Queue()
+    async def stream(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
+        """What a sidecar is asked for, for as long as it listens; while it does not, it is not asked."""
+        waiting: asyncio.Queue[Recall | Recount] = asyncio.Queue()
         self._connected[epoch] = waiting
         self._bus.connect(epoch)
         try:
@@ -69,6 +69,17 @@ class Recalls:
         """Ask a sidecar, where it is connected here, and wait for nobody."""
         if recall.epoch in self._connected:
             self._connected[recall.epoch].put_nowait(recall)
+
+    def recount(self, ledger: str, holders: Collection[str]) -> None:
+        """Ask the sidecars that are connected here, those of `holders`, for what they hold."""
+        for epoch, waiting in self._connected.items():
+            if epoch.holder in holders:
+                waiting.put_nowait(Recount(epoch, ledger))
+
+    @property
+    def holders(self) -> frozenset[str]:
+        """Whose sidecars are connected here."""
+        return frozenset(epoch.holder for epoch in self._connected)
 
     @contextlib.asynccontextmanager
     async def turn(self, key: str) -> AsyncIterator[None]:

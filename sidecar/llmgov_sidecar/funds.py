@@ -59,6 +59,8 @@ async def set_aside(services: Services, passage: Passage, decision: Decision) ->
             return Hold(min(want, billing.MAX_COST))
         raise RefusedError(refusals.unavailable(str(error))) from error
     if isinstance(answer, LeaseRefusal):
+        if answer.why is Why.USERS and not enforced and decision.approval is None:
+            return Hold(want)  # nobody may be refused, and the ledger keeps no more users' accounts
         raise _out_of_money(answer, decision)
     return Hold(answer.amount, answer.charged, True, answer.tightest, ticket, answer.over)
 
@@ -112,6 +114,12 @@ def _out_of_money(refusal: LeaseRefusal, decision: Decision) -> RefusedError:
             action, reason = Action.REQUIRE_APPROVAL, f"threshold:{refusal.threshold}"
         case Why.EXHAUSTED:
             action, reason = Action.DENY, "budget_exhausted"
+        case Why.USERS:
+            told = telling.too_many_users(refusal)
+            return RefusedError(told, (Violation(refusal.source, Action.DENY, "too_many_users", told.message),))
+        case Why.RECOVERING:
+            why = "the ledger may have lost something and waits for what every sidecar still holds"
+            return RefusedError(refusals.unavailable(why))
         case _:
             return RefusedError(refusals.unavailable("this sidecar's place at the ledger was taken by a newer one"))
     assert plan is not None, "no account refuses what charges none"

@@ -10,6 +10,7 @@ from typing import Protocol
 from llmgov.ledger.messages import (
     Epoch,
     Event,
+    Holdings,
     Inventory,
     LeaseGrant,
     LeaseRefusal,
@@ -17,6 +18,7 @@ from llmgov.ledger.messages import (
     LeaseReturn,
     Recall,
     Recalled,
+    Recount,
 )
 
 
@@ -47,6 +49,10 @@ class Hub(Protocol):
         """Put events on record, in order; durable when it returns."""
         ...
 
-    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
-        """Recalls for this epoch, as they come; ends when the hub wants to be asked again."""
+    async def holdings(self, message: Holdings) -> None:
+        """What this epoch holds, after the hub asked for it; durable when it returns."""
+        ...
+
+    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
+        """What this epoch is asked for, as it comes; ends when the hub wants to be asked again."""
         ...

@@ -14,7 +14,17 @@ from typing import assert_never
 
 from llmgov.instants import Instant
 from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Send, Write
-from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Recalled
+from llmgov.ledger.messages import (
+    Epoch,
+    Holdings,
+    LeaseGrant,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaseReturn,
+    Recall,
+    Recalled,
+    Recount,
+)
 from llmgov.ledger.purse import Purse, Wish
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account
@@ -32,7 +42,7 @@ class NoMoneyError(Exception):
 class _Letter:
     """A message to the hub that waits its turn; `arrived` once the hub has taken it."""
 
-    message: LeaseReturn | Recalled
+    message: LeaseReturn | Recalled | Holdings
     arrived: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
     @property
@@ -185,7 +195,7 @@ class Leasing:
         else:
             self._journal.give_back(record)
 
-    def _send(self, message: LeaseRequest | LeaseReturn | Recalled) -> None:
+    def _send(self, message: LeaseRequest | LeaseReturn | Recalled | Holdings) -> None:
         if isinstance(message, LeaseRequest):
             money = next((letter for letter in reversed(self._post) if letter.has_money), None)
             self._tasks.spawn("lease request", self._ask(message, money))
@@ -225,23 +235,32 @@ class Leasing:
             self._note_idle()
             await self._posted.wait()
 
-    async def _deliver(self, message: LeaseReturn | Recalled) -> None:
-        if isinstance(message, Recalled):
-            await self._hub.recalled(message)
-            return
-        await self._hub.give_back(message)
-        self._journal.acknowledged(message)
+    async def _deliver(self, message: LeaseReturn | Recalled | Holdings) -> None:
+        match message:
+            case Recalled():
+                await self._hub.recalled(message)
+            case Holdings():
+                await self._hub.holdings(message)
+            case LeaseReturn():
+                await self._hub.give_back(message)
+                self._journal.acknowledged(message)
+            case _:
+                assert_never(message)
 
     async def _follow_recalls(self) -> None:
         pause = self._waits.retry
         while True:
             try:
-                async for recall in self._hub.recalls(self.epoch):
+                async for asked in self._hub.recalls(self.epoch):
                     pause = self._waits.retry
-                    self._carry_out(self._purse.on_recall(recall, self._clock()))
+                    self._carry_out(self._asked_for(asked))
             except OSError:
                 pause = min(2 * pause, self._waits.retry_at_most)
             await asyncio.sleep(pause)
+
+    def _asked_for(self, asked: Recall | Recount) -> tuple[Command, ...]:
+        now = self._clock()
+        return self._purse.on_recall(asked, now) if isinstance(asked, Recall) else self._purse.on_recount(asked, now)
 
     async def _tick(self) -> None:
         while True:

@@ -1,22 +1,23 @@
 """One need of a lease request, looked up: the account in force, its open window, and what may be lent from it."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TypeAlias
+
+import msgspec
 
 from llmgov.instants import Instant
 from llmgov.ledger import approvals, ceilings, windows
 from llmgov.ledger.book import Book, WindowLock
 from llmgov.ledger.ceilings import Ceiling
+from llmgov.ledger.definitions import Definitions, user_of
 from llmgov.ledger.messages import Need
 from llmgov.ledger.rows import AccountRow, ApprovalKind, ApprovalRow, ApprovalState, Window, scope
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account, approval_id
 
-Definitions: TypeAlias = Mapping[str, Account]
-"""The accounts that the ledger itself knows to be in force, by the key without a user: these decide, and what a sidecar
-with an older snapshot believes only where there is none."""
+MAX_USERS = 10_000
+"""How many users of one definition of each user may have a window at a time: so the ledger's tables are bounded,
+whatever names tokens bear."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,25 +64,58 @@ class Candidate:
 def lock(need: Need, definitions: Definitions, now: Instant) -> WindowLock:
     """What `look_up` needs of the store."""
     account = definitions.get(need.account.key, need.account)
-    return WindowLock(need.key, scope(account, need.key), windows.current(account.period, account.time_zone, now))
+    span = windows.current(account.period, account.time_zone, now)
+    return WindowLock(need.key, scope(account, need.key), span, _base(account, need.key))
+
+
+def _base(account: Account, key: str) -> str:
+    return "" if user_of(account, key) is None else account.key
+
+
+def is_full(book: Book, need: Need, definitions: Definitions, now: Instant, max_users: int) -> bool:
+    """Whether the need is a user's first in a window that has `max_users` already."""
+    wanted = lock(need, definitions, now)
+    known = (wanted.account, wanted.span.start) in book.windows
+    return not known and bool(wanted.base) and book.users.get((wanted.base, wanted.span.start), 0) >= max_users
 
 
 def look_up(book: Book, need: Need, definitions: Definitions, now: Instant) -> Candidate:
-    """The need's account and window, which is opened by its first use."""
+    """The need's account and window, which is opened by its first use.
+
+    A window's rate is fixed when it opens; a limit that is written in another currency from now on fixes that one's.
+    """
     account = definitions.get(need.account.key, need.account)
+    span = windows.current(account.period, account.time_zone, now)
+    window = window_of(book, need, account, span, now)
+    ceiling = ceilings.ceiling(account, window, book.opened(window))
+    return Candidate(need, account, window, ceiling, ceilings.utmost(account, window))
+
+
+def window_of(book: Book, need: Need, account: Account, span: Span, now: Instant) -> Window:
+    """The window of `span`, opened where it is not, of the account that `account` defines."""
     known = book.accounts.get(need.key)
     if known is None or known.account != account:
         book.put_account(AccountRow(need.key, scope(account, need.key), account))
-    span = windows.current(account.period, account.time_zone, now)
     window = book.windows.get((need.key, span.start)) or _open(book, need.key, account, span, now)
-    ceiling = ceilings.ceiling(account, window, book.opened(window))
-    return Candidate(need, account, window, ceiling, ceilings.utmost(account, window))
+    if window.currency not in ("", account.currency):
+        window = msgspec.structs.replace(window, currency=account.currency, nano_usd=account.nano_usd)
+        book.put_window(window)
+    return window
 
 
 def _open(book: Book, key: str, account: Account, span: Span, now: Instant) -> Window:
     """A window's first use: its rate is fixed, and it begins with what its scope already spent."""
     spent = book.backfill.get((key, span.start), 0)
-    window = Window(key, scope(account, key), span.start, span.end, account.nano_usd, spent)
+    window = Window(
+        account=key,
+        scope=scope(account, key),
+        start=span.start,
+        end=span.end,
+        nano_usd=account.nano_usd,
+        spent=spent,
+        currency=account.currency,
+        base=_base(account, key),
+    )
     ceilings.put_and_notify(book, account, window, now)
     return book.windows[key, span.start]
 

@@ -7,6 +7,7 @@ import msgspec
 from llmgov.ledger.messages import (
     Charged,
     Event,
+    Holdings,
     Lease,
     LeaseRefusal,
     LeaseRequest,
@@ -55,7 +56,7 @@ class Write(msgspec.Struct, frozen=True):
 class Send(msgspec.Struct, frozen=True):
     """Send `message` to the hub, until it is answered or acknowledged: every one may be repeated without harm."""
 
-    message: LeaseRequest | LeaseReturn | Recalled
+    message: LeaseRequest | LeaseReturn | Recalled | Holdings
 
 
 class Held(msgspec.Struct, frozen=True):

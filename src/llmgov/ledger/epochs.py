@@ -1,14 +1,26 @@
 """Which boot of a sidecar may ask, and which of its requests were answered: what makes late messages harmless."""
 
-from llmgov.ledger.book import Book
+import msgspec
+
+from llmgov.ledger import lives
+from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Epoch, LeaseRequest
 from llmgov.ledger.rows import EpochRow
+
+BOOTS = 1_000_000
+"""Boots of one holder in one life of the database: the numbers of each life begin above those of the one before, which
+the ledger may have lost."""
+
+
+def register_lock(holder: str) -> Lock:
+    """What `register` needs of the store."""
+    return Lock(holders=(holder,), ledger_epoch=True)
 
 
 def register(book: Book, holder: str) -> Epoch:
     """A new boot of `holder`: its epoch, numbered above all earlier ones, which it fences."""
     known = book.epochs.get(holder)
-    number = 1 if known is None else known.number + 1
+    number = max((lives.generation(book) - 1) * BOOTS, 0 if known is None else known.number) + 1
     book.put_epoch(EpochRow(holder, number))
     return Epoch(holder, number)
 
@@ -34,6 +46,7 @@ def remember(book: Book, request: LeaseRequest, *, refused: bool) -> None:
     known = book.epochs[request.epoch.holder]
     closed = max(known.closed, request.closed)
     numbers = {*known.refused, request.request} if refused else set(known.refused)
-    after = EpochRow(known.holder, known.number, closed, tuple(sorted(n for n in numbers if n >= closed)))
+    refused_since = tuple(sorted(n for n in numbers if n >= closed))
+    after = msgspec.structs.replace(known, closed=closed, refused=refused_since)
     if after != known:
         book.put_epoch(after)

@@ -12,9 +12,11 @@ import msgspec
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.ledger import approvals, candidates, ceilings, epochs
+from llmgov.ledger import approvals, candidates, ceilings, epochs, lives
+from llmgov.ledger.asking import check, left_out
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.candidates import Candidate, Definitions
+from llmgov.ledger.candidates import MAX_USERS, Candidate
+from llmgov.ledger.definitions import Definitions, fingerprint
 from llmgov.ledger.messages import Lease, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseRow
 from llmgov.money import MicroUsd
@@ -30,27 +32,43 @@ AHEAD = 32
 
 
 def lock(request: LeaseRequest, definitions: Definitions, now: Instant) -> Lock:
-    """What `grant` needs of the store."""
+    """What `grant` needs of the store.
+
+    Raises:
+        BadInputError: the request contradicts itself: the sender is broken.
+    """
+    check(request)
+    needs = (*request.needs, *left_out(request, definitions))
     return Lock(
-        windows=tuple(candidates.lock(need, definitions, now) for need in request.needs),
+        windows=tuple(candidates.lock(need, definitions, now) for need in needs),
         leases=tuple(_lease_id(request, index) for index in range(len(request.needs))),
         holders=(request.epoch.holder,),
         approvals=() if request.approval is None else (request.approval,),
+        ledger_epoch=True,
     )
 
 
 def grant(
-    book: Book, request: LeaseRequest, definitions: Definitions, now: Instant, *, final: bool = True
+    book: Book,
+    request: LeaseRequest,
+    definitions: Definitions,
+    now: Instant,
+    *,
+    final: bool = True,
+    max_users: int = MAX_USERS,
 ) -> LeaseGrant | LeaseRefusal:
     """Lend for every need, or refuse and lend nothing; `now` is the ledger's clock.
+
+    An account that covers the request and that its sender has not heard of refuses like any other, and lends nothing:
+    the attempt is charged to it when it is settled.
 
     A refusal that is not `final` is not the answer yet (the hub asks others for idle money first) and leaves no trace;
     a final one is remembered, and asks for the approval that would have helped.
 
     Raises:
-        ValueError: two needs of one account, or amounts that are none: the sender is broken.
+        BadInputError: the request contradicts itself: the sender is broken.
     """
-    _check(request)
+    check(request)
     if not epochs.admit(book, request.epoch):
         return _refuse(request, Why.FENCED, now)
     lent = _lent(book, request)
@@ -58,17 +76,13 @@ def grant(
         return LeaseGrant(request.request, lent, now)
     if epochs.is_answered(book, request):
         return _refuse(request, Why.CLOSED, now)
-    refusal = _try_to_lend(book, request, definitions, now, final)
+    if not lives.is_open(book, now):
+        refusal: LeaseRefusal | None = _refuse(request, Why.RECOVERING, now)
+    else:
+        refusal = _try_to_lend(book, request, definitions, now, final, max_users)
     if refusal is None or final:
         epochs.remember(book, request, refused=refusal is not None)
     return refusal or LeaseGrant(request.request, _lent(book, request), now)
-
-
-def _check(request: LeaseRequest) -> None:
-    if len({need.key for need in request.needs}) != len(request.needs):
-        raise ValueError("a lease request names one account twice")
-    if any(not 0 <= need.least <= need.want for need in request.needs):
-        raise ValueError("a lease request wants less than it needs")
 
 
 def _lent(book: Book, request: LeaseRequest) -> tuple[Lease, ...]:
@@ -82,14 +96,19 @@ def _has_used_approval(book: Book, request: LeaseRequest) -> bool:
 
 
 def _try_to_lend(
-    book: Book, request: LeaseRequest, definitions: Definitions, now: Instant, final: bool
+    book: Book, request: LeaseRequest, definitions: Definitions, now: Instant, final: bool, max_users: int
 ) -> LeaseRefusal | None:
     if request.approval is not None:
         row = book.approvals.get(request.approval)
         if row is None or not approvals.usable(row, now):
             return _refuse(request, Why.APPROVAL, now)
+    unknown_here = left_out(request, definitions)
+    for need in (*request.needs, *unknown_here):
+        if candidates.is_full(book, need, definitions, now, max_users):
+            return _refuse_user(request, need, now, max_users)
     found = [candidates.look_up(book, need, definitions, now) for need in request.needs]
-    stopping = _stopping(book, request, found, now)
+    unknown = [candidates.look_up(book, need, definitions, now) for need in unknown_here]
+    stopping = _stopping(book, request, found, unknown, now)
     if stopping is not None:
         approval = candidates.ask_for_approval(book, stopping, now) if final else None
         return _refuse_for(request, stopping, approval, now)
@@ -99,13 +118,15 @@ def _try_to_lend(
     return None
 
 
-def _stopping(book: Book, request: LeaseRequest, found: Sequence[Candidate], now: Instant) -> Candidate | None:
+def _stopping(
+    book: Book, request: LeaseRequest, found: Sequence[Candidate], unknown: Sequence[Candidate], now: Instant
+) -> Candidate | None:
     """The account that refuses, the strictest where several do: nobody is to approve what another one still stops.
 
     Where nothing at all could be lent it is the first: an answer must leave a trace.
     """
     strict = functools.partial(candidates.strictness, book, now=now)
-    refusing = min((candidate for candidate in found if candidate.refuses), key=strict, default=None)
+    refusing = min((candidate for candidate in (*found, *unknown) if candidate.refuses), key=strict, default=None)
     if refusing is None and found and request.approval is None and not any(map(_amount, found)):
         return found[0]
     return refusing
@@ -140,6 +161,7 @@ def _lend(book: Book, request: LeaseRequest, index: int, candidate: Candidate, n
         amount=amount,
         deadline=min(now + LEASE_LIFE, window.end),
         over=None if candidate.suffices else candidate.stops_at,
+        definition=fingerprint(candidate.account),
     )
     book.put_lease(row)
     book.put_window(msgspec.structs.replace(window, leased=window.leased + amount))
@@ -153,6 +175,10 @@ def _consume(book: Book, request: LeaseRequest) -> None:
 
 def _refuse(request: LeaseRequest, why: Why, now: Instant) -> LeaseRefusal:
     return LeaseRefusal(request.request, why, "", 0, 0, now, now, approval=request.approval)
+
+
+def _refuse_user(request: LeaseRequest, need: Need, now: Instant, max_users: int) -> LeaseRefusal:
+    return LeaseRefusal(request.request, Why.USERS, "", 0, max_users, now, now, source=need.account.source)
 
 
 def _refuse_for(
@@ -187,4 +213,13 @@ def _lease_id(request: LeaseRequest, index: int) -> str:
 
 
 def _lease(row: LeaseRow) -> Lease:
-    return Lease(row.id, row.account, row.window_start, row.window_end, row.amount, row.deadline, row.over)
+    return Lease(
+        id=row.id,
+        key=row.account,
+        window_start=row.window_start,
+        window_end=row.window_end,
+        amount=row.amount,
+        deadline=row.deadline,
+        over=row.over,
+        definition=row.definition,
+    )

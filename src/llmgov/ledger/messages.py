@@ -49,6 +49,9 @@ class LeaseRequest(Struct, frozen=True, tag=True):
     """Ask for leases on all accounts of one charging path: all or nothing.
 
     `request` grows with each one of an epoch; those below `closed` have been answered and will not be repeated.
+    `accounts` are the keys of all accounts that the attempt in hand is charged to, also where money is at hand, and
+    `least` is what it needs of each: so that the ledger notices one that the sidecar has not heard of. Where nothing
+    is enforced there are none.
     """
 
     epoch: Epoch
@@ -57,12 +60,15 @@ class LeaseRequest(Struct, frozen=True, tag=True):
     path: tuple[str, ...]
     approval: str | None = None
     closed: int = 0
+    accounts: tuple[str, ...] = ()
+    least: MicroUsd = 0
 
 
 class Lease(Struct, frozen=True):
     """Money already deducted from an account's window and lent to one epoch until `deadline` (the ledger's clock).
 
-    `over` is the percentage of the limit that would have refused it, had the account been enforced.
+    `over` is the percentage of the limit that would have refused it, had the account been enforced. `definition` is the
+    fingerprint of the account's definition that it was lent by: it is good under that one only.
     """
 
     id: str
@@ -72,6 +78,7 @@ class Lease(Struct, frozen=True):
     amount: MicroUsd
     deadline: Instant
     over: int | None = None
+    definition: str = ""
 
 
 class LeaseGrant(Struct, frozen=True, tag=True):
@@ -89,6 +96,10 @@ class Why(enum.Enum):
     APPROVAL = "approval"
     FENCED = "fenced"
     CLOSED = "closed"
+    RECOVERING = "recovering"
+    """The database began another life: nobody is lent to before the ledger knows what is lent already."""
+    USERS = "users"
+    """A definition of each user has as many users in this window as the ledger keeps: `limit` of them."""
 
 
 class LeaseRefusal(Struct, frozen=True, tag=True):
@@ -136,6 +147,33 @@ class Inventory(Struct, frozen=True, tag=True):
 
     epoch: Epoch
     leases: tuple[str, ...]
+
+
+class Recount(Struct, frozen=True, tag=True):
+    """The hub asks an epoch what it holds, for the ledger epoch of this name: the ledger may have lost something."""
+
+    epoch: Epoch
+    ledger: str
+
+
+class Holding(Struct, frozen=True):
+    """One lease as its holder's books have it: what is `spent` and `held` of it, and `returned` by the returns up to
+    `serial`, whether they have arrived or not. `account` is its definition, where the holder still has it."""
+
+    lease: Lease
+    spent: MicroUsd
+    held: MicroUsd
+    returned: MicroUsd
+    serial: int
+    account: Account | None = None
+
+
+class Holdings(Struct, frozen=True, tag=True):
+    """The answer to a `Recount`: all leases that the epoch may still hold from or return."""
+
+    epoch: Epoch
+    ledger: str
+    holdings: tuple[Holding, ...]
 
 
 class Recall(Struct, frozen=True, tag=True):

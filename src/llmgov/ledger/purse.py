@@ -7,24 +7,28 @@ A state machine without I/O: methods take what happened and the sidecar's clock,
 Whoever waits is served in the order of asking among those that share an account. A wait ends by a grant, by money
 that another attempt frees, or by a refusal, which also ends the waits that what remains could not satisfy.
 
-A lease is good only under the definition of its account that was in force here when it was asked for. When another one
-comes into force (`define`), what is idle goes back at once and is asked for anew, so that the ledger decides by the new
-limit; what attempts hold already they keep. A change is published before sidecars are told of it: what is asked for
-after `define` is lent by that definition or a later one.
+A lease is good only under the definition of its account that it was lent by, which it names by fingerprint. When
+another one comes into force here (`define`), what is idle goes back at once and is asked for anew, so that the ledger
+decides by the new limit; what attempts hold already they keep. A change is published before sidecars are told of it, so
+until then a lease by a definition that was never heard of here is by a newer one, and good.
 """
 
 import bisect
+import collections
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import charging
+from llmgov.ledger import charging, definitions
 from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Send, Write
 from llmgov.ledger.messages import (
     Charged,
     Epoch,
+    Holding,
+    Holdings,
     Lease,
     LeaseGrant,
     LeaseRefusal,
@@ -33,6 +37,7 @@ from llmgov.ledger.messages import (
     Need,
     Recall,
     Recalled,
+    Recount,
     Why,
 )
 from llmgov.money import MicroUsd
@@ -78,6 +83,7 @@ class _Pocket:
     free: MicroUsd
     holds: int = 0
     returns: int = 0
+    returned: MicroUsd = 0
 
     def usable(self, now: Instant) -> MicroUsd:
         return max(0, self.free) if now < self.ends else 0
@@ -100,7 +106,7 @@ class _Wait:
 class _Asked:
     """A lease request on its way: since when, for which attempt, and up to which number attempts waited then.
 
-    `accounts` names the definition behind each account's key; `outdated` that one of them has changed since.
+    `accounts` names the definition behind each account's key; `outdated` that others may have come into force since.
     """
 
     at: Instant
@@ -121,18 +127,21 @@ class Purse:
         self._waits: dict[str, _Wait] = {}
         self._asked: dict[int, _Asked] = {}
         self._definitions: Mapping[str, Account] = {}
+        self._fingerprints: dict[str, str] = {}
         self._numbers = 0
         self._requests = 0
         self._closed: Why | None = None
 
-    def define(self, definitions: Mapping[str, Account], now: Instant) -> tuple[Command, ...]:
-        """Other definitions of accounts are in force, by their keys: give back what was lent under those before."""
-        before, self._definitions = self._definitions, definitions
-        keys = before.keys() | definitions.keys()
-        changed = {key for key in keys if before.get(key) != definitions.get(key)}
+    def define(self, in_force: Mapping[str, Account], now: Instant) -> tuple[Command, ...]:
+        """Definitions of accounts are in force, by their keys: give back what was lent under others.
+
+        That is so even where they are those known before: there may have been others in between.
+        """
+        self._definitions = in_force
+        self._fingerprints = {key: definitions.fingerprint(account) for key, account in in_force.items()}
         for asked in self._asked.values():
-            asked.outdated |= not changed.isdisjoint(asked.accounts.values())
-        ended = [pocket for pocket in self._pockets.values() if pocket.account in changed]
+            asked.outdated = True
+        ended = [pocket for pocket in self._pockets.values() if not self._is_good(pocket)]
         for pocket in ended:
             pocket.ends = _ENDED
         return tuple(self._retire(ended, now))
@@ -182,7 +191,10 @@ class Purse:
         for lease in grant.leases:
             ends = asked.at + min(lease.deadline, lease.window_end) - grant.now
             account = asked.accounts.get(lease.key, lease.key)
-            self._put(_Pocket(lease, account, _ENDED if asked.outdated else ends, lease.amount))
+            pocket = _Pocket(lease, account, ends, lease.amount)
+            if asked.outdated and not self._is_good(pocket):
+                pocket.ends = _ENDED
+            self._put(pocket)
         fresh = [self._pockets[lease.id] for lease in grant.leases]
         wait = self._waits.get(asked.attempt)
         if wait is not None and wait.asked == grant.request:
@@ -219,6 +231,24 @@ class Purse:
         for pocket in idle:
             commands.extend(self._give_back(pocket))
         return (*commands, Send(Recalled(self.epoch, recall.key, amount)))
+
+    def on_recount(self, recount: Recount, now: Instant) -> tuple[Command, ...]:
+        """Tell the ledger what is lent here, since it may have lost that."""
+        if recount.epoch != self.epoch:
+            return ()
+        return (Send(Holdings(self.epoch, recount.ledger, self.holdings())), *self._serve(now))
+
+    def holdings(self) -> tuple[Holding, ...]:
+        """All leases, and what became of their money so far."""
+        held = collections.Counter[str]()
+        for part in itertools.chain.from_iterable(self._held.values()):
+            held[part.lease] += part.held
+        return tuple(self._holding(pocket, held[pocket.lease.id]) for pocket in self._pockets.values())
+
+    def _holding(self, pocket: _Pocket, held: MicroUsd) -> Holding:
+        spent = pocket.lease.amount - pocket.free - held - pocket.returned
+        account = self._definitions.get(pocket.account)
+        return Holding(pocket.lease, spent, held, pocket.returned, pocket.returns, account)
 
     def on_time(self, now: Instant) -> tuple[Command, ...]:
         """Give back what ended: to be called when `next_deadline` has passed."""
@@ -257,6 +287,10 @@ class Purse:
     def holding(self) -> int:
         """How many attempts hold money."""
         return len(self._held)
+
+    def _is_good(self, pocket: _Pocket) -> bool:
+        """Whether its lease is by the definition in force here."""
+        return self._fingerprints.get(pocket.account) == pocket.lease.definition
 
     def _put(self, pocket: _Pocket) -> None:
         """Take a lease; those of an account are kept in the order in which they end."""
@@ -320,7 +354,9 @@ class Purse:
         accounts = {need.key: need.account.key for need in needs}
         self._asked[self._requests] = _Asked(now, wish.attempt, self._numbers, accounts)
         approval = None if wait.answered else wish.approval  # a grant has consumed it, for this attempt
-        return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, approval, min(self._asked)))
+        charged = wish.keys if any(charge.enforced for charge in wish.charges) else ()
+        first = min(self._asked)
+        return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, approval, first, charged, wish.least))
 
     def _needs(self, wish: Wish, now: Instant) -> Iterator[Need]:
         """What is missing, and of each account better as much as all who wait for it want."""
@@ -371,8 +407,10 @@ class Purse:
         """Return what is free; for the last time where nothing is held."""
         pocket.returns += 1
         final = pocket.holds == 0
-        message = LeaseReturn(self.epoch, pocket.lease.id, pocket.returns, max(0, pocket.free), final)
-        pocket.free = min(0, pocket.free)
+        amount = max(0, pocket.free)
+        message = LeaseReturn(self.epoch, pocket.lease.id, pocket.returns, amount, final)
+        pocket.free -= amount
+        pocket.returned += amount
         if final:
             self._drop(pocket)
         yield Write(Returned(message), sync=False)

@@ -8,6 +8,7 @@ import msgspec
 from llmgov.instants import Instant
 from llmgov.ledger import moves
 from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.errors import BadInputError, Fault, require_amount
 from llmgov.ledger.messages import Inventory, LeaseReturn
 from llmgov.ledger.rows import LeaseRow, LeaseState
 from llmgov.money import MicroUsd
@@ -19,19 +20,26 @@ def return_lock(message: LeaseReturn) -> Lock:
 
 
 def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
-    """Take a return; how much became free. A repeated one changes nothing.
+    """Take a return; how much became free. A repeated one changes nothing, nor does one of a lease that is not known
+    any more.
 
     Older epochs may still return (their money was never freed), but only the holder of a lease may, and never more
-    than is outstanding. A lost lease stays lost: a return of its own epoch lessens what is unknown; what a later epoch
-    concludes from its spool does not, since it knows no more than the one that gave the lease up.
+    than is outstanding. Of a lease that the ledger lost, and whose size it does not know yet, nothing comes back: its
+    holder's report will say. A lost lease stays lost: a return of its own epoch lessens what is unknown; what a later
+    epoch concludes from its spool does not, since it knows no more than the one that gave the lease up.
+
+    Raises:
+        BadInputError: no amount of money, more than was lent, or somebody else's lease.
     """
+    require_amount(message.amount, "amount")
     lease = book.leases.get(message.lease)
-    if lease is None or lease.holder != message.epoch.holder:
+    if lease is None:
         return 0
+    _check(lease, message)
     if (message.lease, message.serial) in book.returns:
         return 0
     book.put_return(message.lease, message.serial)
-    amount = 0 if _is_guess(lease, message) else min(max(0, message.amount), lease.outstanding)
+    amount = 0 if _is_guess(lease, message) else min(message.amount, lease.outstanding)
     state = lease.state
     if message.unaccounted:
         state = LeaseState.LOST
@@ -41,7 +49,19 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
     return amount
 
 
+def _check(lease: LeaseRow, message: LeaseReturn) -> None:
+    if lease.holder != message.epoch.holder:
+        raise BadInputError(Fault.FOREIGN, "lease", f"{lease.id} was not lent to {message.epoch.holder}")
+    if message.epoch.number < lease.number:
+        raise BadInputError(Fault.FOREIGN, "epoch", f"{lease.id} was lent to a later epoch than {message.epoch}")
+    if lease.deadline and message.amount > lease.amount:
+        wrong = f"{message.amount} micro-USD come back of {lease.amount}"
+        raise BadInputError(Fault.RANGE, "amount", wrong)
+
+
 def _is_guess(lease: LeaseRow, message: LeaseReturn) -> bool:
+    if not lease.deadline:
+        return True
     return lease.state is LeaseState.LOST and message.epoch.number != lease.number
 
 
@@ -76,8 +96,13 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
 def lose(book: Book, holder: str, now: Instant) -> MicroUsd:
     """The holder's pod is gone for good: what its leases have outstanding is charged as unknown; how much that is.
 
+    In the end its row may be removed with what protects from repeated messages of its own.
+
     Settlements that arrive later are still accepted, and take their cost out of what is unknown.
     """
+    known = book.epochs.get(holder)
+    if known is not None and known.gone is None:
+        book.put_epoch(msgspec.structs.replace(known, gone=now))
     lost = 0
     for lease in list(book.leases.values()):
         if lease.holder == holder and lease.state is not LeaseState.LOST:

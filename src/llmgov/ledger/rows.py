@@ -212,6 +212,11 @@ class LedgerEpoch(Row, frozen=True):
     since: Instant
     open: bool = True
 
+    @property
+    def name(self) -> str:
+        """What holders report to; another one for every generation."""
+        return f"{self.generation}:{self.id}"
+
 
 class ApprovalKind(enum.Enum):
     """What an approval opens."""

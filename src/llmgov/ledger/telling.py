@@ -7,6 +7,11 @@ from llmgov.policy.decision import CostPlan
 from llmgov.wire.events import Refusal
 
 
+def too_many_users(refused: LeaseRefusal) -> Refusal:
+    """The answer to a user of whom the ledger keeps no account any more in this window (`USERS`)."""
+    return refusals.too_many_users(refused.source, refused.limit)
+
+
 def told(refused: LeaseRefusal, plan: CostPlan) -> Refusal:
     """The answer to an attempt of `plan` that an account refused (`EXHAUSTED` or `APPROVAL`)."""
     needed = refusals.with_tier(money.show(plan.least, refused.currency, refused.nano_usd, up=True), plan.cheaper)

@@ -86,6 +86,15 @@ def too_many_tokens(policy: str, limit: int, tokens: int, subject: str) -> Refus
     )
 
 
+def too_many_users(source: str, most: int) -> Refusal:
+    """The user would be one too many for a limit on each user."""
+    return _denied(
+        source,
+        f"{source} counts {most} users in this window already, and the ledger keeps no more (its max_users);"
+        " ask an administrator to raise that, or send the request without a user",
+    )
+
+
 def content(policy: str, pattern: str, path: str, *, protected: bool = False) -> Refusal:
     """A content filter found what may not be sent. `protected` text cannot be redacted, so it is blocked."""
     why = "cannot be redacted there, so the request is blocked" if protected else "may not be sent"

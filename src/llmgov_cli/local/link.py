@@ -33,5 +33,6 @@ class Link:
         self.lease = _reachable(hub.lease)
         self.give_back = _reachable(hub.give_back)
         self.recalled = _reachable(hub.recalled)
+        self.holdings = _reachable(hub.holdings)
         self.deliver = _reachable(hub.deliver)
         self.recalls = hub.recalls

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from llmgov import instants
 from llmgov.ledger import grants
 from llmgov.ledger.book import Book
+from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, EpochRow, Window
 from llmgov.snapshot import Account, Target, TargetKind, Threshold, ThresholdAction, approval_id
@@ -41,6 +42,7 @@ def window(account: Account, spent: int = 0, leased: int = 0, unknown: int = 0, 
         spent,
         leased,
         unknown,
+        currency=account.currency,
     )
 
 
@@ -169,7 +171,7 @@ def test_the_rate_of_a_currency_is_fixed_with_the_window() -> None:
     ids=["one account twice", "wants less than it needs"],
 )
 def test_a_request_that_contradicts_itself_is_an_error(wanted: LeaseRequest) -> None:
-    with pytest.raises(ValueError, match="a lease request"):
+    with pytest.raises(BadInputError, match="needs"):
         ask(book(), wanted)
 
 

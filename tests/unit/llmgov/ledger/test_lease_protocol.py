@@ -20,7 +20,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from llmgov import instants
 from llmgov.ledger import balances, commands, epochs, grants, messages, recording, replay, returns
-from llmgov.ledger.book import Lock
 from llmgov.ledger.messages import Charged, Event, Intent, LeaseGrant, LeaseRefusal, Outcome
 from llmgov.ledger.purse import Purse, Wish
 from llmgov.policy.decision import Charge
@@ -114,7 +113,7 @@ class World:
             self.boot(f"pod-{index}", [])
 
     def boot(self, holder: str, spool: list[commands.SpoolRecord]) -> Pod:
-        epoch = self.step(Lock(holders=(holder,)), lambda book: epochs.register(book, holder))
+        epoch = self.step(epochs.register_lock(holder), lambda book: epochs.register(book, holder))
         pod = Pod(holder, Purse(epoch), spool, len(spool))
         self.pods[holder] = pod
         self.hear(pod)

@@ -5,7 +5,10 @@ import pytest
 
 from llmgov import instants
 from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Send, Write
+from llmgov.ledger.definitions import fingerprint
 from llmgov.ledger.messages import (
+    Holding,
+    Holdings,
     Lease,
     LeaseGrant,
     LeaseRefusal,
@@ -14,6 +17,7 @@ from llmgov.ledger.messages import (
     Need,
     Recall,
     Recalled,
+    Recount,
     Why,
 )
 from llmgov.ledger.purse import Purse, Wish
@@ -24,6 +28,7 @@ from tests.support.ledgers import NOW, PATH
 
 TEAM = ledgers.account()
 ORGANIZATION = ledgers.account(Target(TargetKind.ORGANIZATION))
+DEFINITIONS = {TEAM.key: TEAM, ORGANIZATION.key: ORGANIZATION}
 LOWERED = msgspec.structs.replace(TEAM, limit=TEAM.limit // 2)
 MINUTE = instants.MINUTE
 SKEW = 3 * instants.HOUR
@@ -43,9 +48,11 @@ def only_team(attempt: str, least: int, want: int | None = None) -> Wish:
     return Wish(attempt, (ledgers.charge(TEAM),), least, least if want is None else want, PATH)
 
 
-def lease(id_: str, amount: int, key: str = TEAM.key, minutes: int = 10, over: int | None = None) -> Lease:
-    now = NOW + SKEW
-    return Lease(id_, key, now - MINUTE, now + 60 * MINUTE, amount, now + minutes * MINUTE, over)
+def lease(
+    id_: str, amount: int, key: str = TEAM.key, minutes: int = 10, over: int | None = None, by: Account | None = None
+) -> Lease:
+    now, definition = NOW + SKEW, fingerprint(by or DEFINITIONS.get(key, TEAM))
+    return Lease(id_, key, now - MINUTE, now + 60 * MINUTE, amount, now + minutes * MINUTE, over, definition)
 
 
 def grant(request: int, *leases: Lease) -> LeaseGrant:
@@ -90,9 +97,8 @@ def with_money(amount: int, minutes: int = 10) -> Purse:
 
 def test_everything_missing_is_asked_for_in_one_request() -> None:
     request = asked(purse().hold(wish("a", 5, 20), NOW))
-    assert request == LeaseRequest(
-        ledgers.epoch(), 1, (Need(TEAM.key, TEAM, 5, 20), Need(ORGANIZATION.key, ORGANIZATION, 5, 20)), PATH, None, 1
-    )
+    needs = (Need(TEAM.key, TEAM, 5, 20), Need(ORGANIZATION.key, ORGANIZATION, 5, 20))
+    assert request == LeaseRequest(ledgers.epoch(), 1, needs, PATH, None, 1, (TEAM.key, ORGANIZATION.key), 5)
 
 
 def test_only_what_is_missing_is_asked_for() -> None:
@@ -410,6 +416,28 @@ class TestADefinitionThatChanges:
         assert asked(made.on_grant(grant(1, lease("L", 4)), NOW)[-1:]).approval is None
         assert held(made.on_grant(grant(2, lease("M", 4)), NOW)) == {"a": 4}
 
+    def test_a_change_that_was_taken_back_before_it_was_heard_of_ends_what_was_lent_by_it(self) -> None:
+        made = purse()
+        define(made, TEAM)
+        made.hold(only_team("a", 4), NOW)
+        assert held(made.on_grant(grant(1, lease("L", 9, by=LOWERED)), NOW)) == {"a": 4}, "it may be the newer one"
+        assert returned(define(made, TEAM)) == [("L", 1, 5, False)]
+
+    def test_what_was_lent_by_it_on_its_way_goes_back_too(self) -> None:
+        made = purse()
+        define(made, TEAM)
+        made.hold(only_team("a", 4), NOW)
+        define(made, TEAM)
+        commands = made.on_grant(grant(1, lease("L", 9, by=LOWERED)), NOW)
+        assert (held(commands), returned(commands)) == ({}, [("L", 1, 9, True)])
+
+    def test_what_was_lent_by_a_newer_one_stays_good_when_that_is_heard_of(self) -> None:
+        made = purse()
+        define(made, TEAM)
+        made.hold(only_team("a", 4), NOW)
+        made.on_grant(grant(1, lease("L", 9, by=LOWERED)), NOW)
+        assert define(made, LOWERED) == ()
+
     def test_users_own_accounts_follow_the_definition_that_they_share(self) -> None:
         made, key = purse(), user_account_key(TEAM.key, "jane")
         made.hold(Wish("a", (Charge(TEAM, key),), 4, 4, PATH), NOW)
@@ -443,3 +471,29 @@ def test_money_that_comes_back_and_does_not_suffice_with_what_remains_ends_in_th
     made.hold(only_team("second", 70), NOW)
     made.settle("first", 2, NOW)
     assert refused(made.on_refusal(refusal(2, remaining=21), NOW)) == ["second"]
+
+
+class TestARecount:
+    def test_names_every_lease_with_what_became_of_its_money(self) -> None:
+        made = purse()
+        define(made, TEAM)
+        made.hold(only_team("spent", 3), NOW)
+        made.on_grant(grant(1, lease("L", 20)), NOW)
+        made.hold(only_team("held", 4), NOW)
+        made.settle("spent", 2, NOW)
+        made.on_recall(Recall(ledgers.epoch(), TEAM.key), NOW)
+        (command,) = made.on_recount(Recount(ledgers.epoch(), "2:life"), NOW)
+        told = Holding(lease("L", 20), spent=2, held=4, returned=14, serial=1, account=TEAM)
+        assert command == Send(Holdings(ledgers.epoch(), "2:life", (told,)))
+
+    def test_counts_an_overrun_as_spent(self) -> None:
+        made = purse()
+        made.hold(only_team("a", 3), NOW)
+        made.hold(only_team("b", 3), NOW)
+        made.on_grant(grant(1, lease("L", 6)), NOW)
+        made.settle("a", 9, NOW)
+        (told,) = made.holdings()
+        assert (told.spent, told.held, told.returned, told.account) == (9, 3, 0, None)
+
+    def test_of_another_epoch_is_not_answered(self) -> None:
+        assert with_money(5).on_recount(Recount(ledgers.epoch(number=2), "2:life"), NOW) == ()

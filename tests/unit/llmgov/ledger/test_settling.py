@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgov.ledger import charging, recording, returns, settling
-from llmgov.ledger.book import Book
+from llmgov.ledger.book import Book, Put
+from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Charged, Inventory, LeaseReturn
 from llmgov.ledger.rows import AccountRow, EpochRow, LeaseRow, LeaseState, Spend, Window
 from llmgov.snapshot import Account, Match, Target, TargetKind, Threshold, ThresholdAction
@@ -142,16 +143,29 @@ class TestReturning:
 
     def test_never_frees_more_than_is_outstanding(self) -> None:
         rows = book(LEASE)
-        assert self.give_back(rows, 101) == 100
-        assert self.give_back(rows, -5, serial=2) == 0
+        assert self.give_back(rows, 60) == 60
+        assert self.give_back(rows, 60, serial=2) == 40
+
+    def test_of_a_lease_that_is_not_known_any_more_is_ignored(self) -> None:
+        rows = book(LEASE)
+        assert self.give_back(rows, 60, lease="?") == 0
+        assert sums(rows) == (0, 100, 0)
 
     @pytest.mark.parametrize(
-        "fields", [{"lease": "?"}, {"epoch": ledgers.epoch("pod-2")}], ids=["an unknown lease", "another holder"]
+        ("amount", "fields", "fault"),
+        [
+            (60, {"epoch": ledgers.epoch("pod-2")}, Fault.FOREIGN),
+            (60, {"epoch": ledgers.epoch("pod-1", 0)}, Fault.FOREIGN),
+            (-5, {}, Fault.NEGATIVE),
+            (101, {}, Fault.RANGE),
+        ],
+        ids=["another holder's", "a later epoch's", "less than nothing", "more than was lent"],
     )
-    def test_is_ignored_from_whoever_has_no_such_lease(self, fields: dict[str, object]) -> None:
+    def test_what_cannot_be_changes_nothing(self, amount: int, fields: dict[str, object], fault: Fault) -> None:
         rows = book(LEASE)
-        assert self.give_back(rows, 60, **fields) == 0
-        assert sums(rows) == (0, 100, 0)
+        with pytest.raises(BadInputError) as raised:
+            self.give_back(rows, amount, **fields)
+        assert (raised.value.fault, rows.put) == (fault, Put())
 
     def test_a_fenced_epoch_still_returns(self) -> None:
         rows = book(LEASE)

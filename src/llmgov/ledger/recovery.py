@@ -1,0 +1,142 @@
+"""What holders report after the database began another life: the ledger takes up again what it lost of their leases.
+
+What a holder says can only add to what is counted, or repeat returns of its own: money that the ledger has as lent or
+spent is never lessened by a report. Above a limit it counts all the same; then nothing more is lent.
+"""
+
+import msgspec
+
+from llmgov.instants import Instant
+from llmgov.ledger import candidates, epochs, moves
+from llmgov.ledger.book import Book, Lock, WindowLock
+from llmgov.ledger.definitions import Definitions
+from llmgov.ledger.errors import BadInputError, Fault, require_amount
+from llmgov.ledger.messages import Holding, Holdings, Lease, Need
+from llmgov.ledger.rows import LeaseRow, LeaseState, scope
+from llmgov.ledger.windows import Span
+from llmgov.snapshot import Account
+
+MAX_RETURNS = 10_000
+"""Returns of one lease: each recall makes one, and a lease lives for minutes."""
+
+
+def lock(message: Holdings, definitions: Definitions) -> Lock:
+    """What `report` needs of the store.
+
+    Raises:
+        BadInputError: the report cannot be meant.
+    """
+    _check(message)
+    known = ((one, _account(one, definitions)) for one in message.holdings)
+    return Lock(
+        windows=tuple(_window(one.lease, account) for one, account in known if account is not None),
+        leases=tuple(one.lease.id for one in message.holdings),
+        leases_of=(message.epoch.holder,),
+        returns=tuple((one.lease.id, serial) for one in message.holdings for serial in range(1, one.serial + 1)),
+        holders=(message.epoch.holder,),
+        ledger_epoch=True,
+    )
+
+
+def report(book: Book, message: Holdings, definitions: Definitions, now: Instant) -> None:
+    """Take a report; repeating it changes nothing.
+
+    A lease of the same epoch that the ledger has as open and that is not named was returned for the last time, and the
+    ledger lost the return: its rest counts as unknown from then on.
+
+    Raises:
+        BadInputError: `UNKNOWN`: a lease that the ledger lost is of an account that nobody can define.
+    """
+    _check(message)
+    newest = epochs.admit(book, message.epoch)
+    for holding in message.holdings:
+        row = book.leases.get(holding.lease.id)
+        if row is None:
+            _take_up(book, message, holding, definitions, now)
+        else:
+            _raise(book, row, holding, now)
+    known = book.ledger_epoch
+    if known is None or known.open or message.ledger != known.name:
+        return
+    _lose_unnamed(book, message, now)
+    if newest:
+        book.put_epoch(msgspec.structs.replace(book.epochs[message.epoch.holder], reported=message.ledger))
+
+
+def _check(message: Holdings) -> None:
+    for index, holding in enumerate(message.holdings):
+        field, lease = f"holdings[{index}]", holding.lease
+        if lease.id.rsplit("/", 2)[0] != str(message.epoch):
+            raise BadInputError(Fault.FOREIGN, f"{field}.lease.id", f"{lease.id} is no lease of {message.epoch}")
+        require_amount(lease.amount, f"{field}.lease.amount")
+        require_amount(holding.returned, f"{field}.returned", most=lease.amount)
+        require_amount(holding.held, f"{field}.held")
+        if not 0 <= holding.serial <= MAX_RETURNS:
+            raise BadInputError(Fault.RANGE, f"{field}.serial", f"{holding.serial} returns of one lease")
+        if not 0 <= lease.window_start < lease.window_end:
+            raise BadInputError(Fault.RANGE, f"{field}.lease.window_end", "the window ends before it begins")
+
+
+def _account(holding: Holding, definitions: Definitions) -> Account | None:
+    if holding.account is None:
+        return definitions.get(holding.lease.key)
+    return definitions.get(holding.account.key, holding.account)
+
+
+def _window(lease: Lease, account: Account) -> WindowLock:
+    return WindowLock(lease.key, scope(account, lease.key), Span(lease.window_start, lease.window_end))
+
+
+def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Definitions, now: Instant) -> None:
+    """A lease that the ledger does not know: as its holder has it, but for what it spent, which settlements say."""
+    lease, account = holding.lease, _account(holding, definitions)
+    if account is None:
+        raise BadInputError(Fault.UNKNOWN, "holdings", f"nobody knows the account {lease.key} of lease {lease.id}")
+    if lease.amount == 0:
+        return
+    need = Need(lease.key, account, 0, 0)
+    window = candidates.window_of(book, need, account, Span(lease.window_start, lease.window_end), now)
+    row = LeaseRow(
+        id=lease.id,
+        account=lease.key,
+        window_start=window.start,
+        window_end=window.end,
+        holder=message.epoch.holder,
+        number=message.epoch.number,
+        amount=lease.amount,
+        deadline=lease.deadline,
+        returned=holding.returned,
+        over=lease.over,
+        definition=lease.definition,
+    )
+    book.put_lease(row)
+    moves.put_window(book, msgspec.structs.replace(window, leased=window.leased + row.outstanding), now)
+    _remember_returns(book, holding)
+
+
+def _raise(book: Book, row: LeaseRow, holding: Holding, now: Instant) -> None:
+    """A lease that the ledger knows: what it lacks of the amount and of the holder's own returns."""
+    amount = max(row.amount, holding.lease.amount)
+    after = msgspec.structs.replace(
+        row,
+        amount=amount,
+        deadline=max(row.deadline, holding.lease.deadline),
+        returned=max(row.returned, min(holding.returned, amount)),
+    )
+    if after != row:
+        moves.change_lease(book, after, now)
+    _remember_returns(book, holding)
+
+
+def _remember_returns(book: Book, holding: Holding) -> None:
+    """The returns that make up what was returned: they may still be on their way, or were lost here."""
+    for serial in range(1, holding.serial + 1):
+        if (holding.lease.id, serial) not in book.returns:
+            book.put_return(holding.lease.id, serial)
+
+
+def _lose_unnamed(book: Book, message: Holdings, now: Instant) -> None:
+    named = {holding.lease.id for holding in message.holdings}
+    for row in list(book.leases.values()):
+        if row.epoch == message.epoch and row.state is LeaseState.OPEN and row.id not in named:
+            moves.change_lease(book, msgspec.structs.replace(row, state=LeaseState.LOST), now)
