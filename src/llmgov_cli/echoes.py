@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from llmgov.compiler import codes
 from llmgov.problems import Problem, ResourceRef, Severity
+from llmgov_cli import positioned
 from llmgov_cli.manifests import Finding
 
 _ECHOES = {
@@ -25,17 +26,20 @@ def without(
     """What the compiler found, but for what only follows from `faults`, the findings of reading.
 
     That is what misses a resource that a faulty document declares. Of a file that could not be read as YAML `text`
-    gives whatever is in it: what is named there may be declared there.
+    gives whatever is in it: what is named there may be declared there. A key that is there twice hides nothing: the
+    first counts.
     """
     wrong = [fault for fault in faults if fault.problem.severity is Severity.ERROR]
     declared = {fault.problem.resource for fault in wrong}
-    unread = "\n".join(
-        text(file) for file in sorted({fault.file for fault in wrong if not fault.problem.resource.kind})
-    )
+    unread = "\n".join(text(file) for file in sorted({fault.file for fault in wrong if _hides(fault.problem)}))
     for finding in crossed:
         missed = _missed(finding.problem)
         if missed is None or not (_is_among(missed, declared) or _is_named(missed, unread)):
             yield finding
+
+
+def _hides(problem: Problem) -> bool:
+    return not problem.resource.kind and problem.code != positioned.DUPLICATE
 
 
 def _missed(problem: Problem) -> ResourceRef | None:

@@ -145,16 +145,21 @@ def _is_other(file: pathlib.Path) -> bool:
 
 def _load_file(file: pathlib.Path, manifests: list[Manifest], findings: list[Finding]) -> None:
     try:
-        documents = positioned.read(_text(file))
+        reading = positioned.read(_text(file))
     except positioned.ReadError as error:
-        findings.append(_fault(file, error.line, error.code, error.message, error.remedy))
+        findings.append(_unread(file, error))
         return
-    for document in documents:
+    findings += [_unread(file, fault) for fault in reading.faults]
+    for document in reading.documents:
         found = _manifest(file, document)
         if isinstance(found, Manifest):
             manifests.append(found)
         else:
             findings.append(found)
+
+
+def _unread(file: pathlib.Path, error: positioned.ReadError) -> Finding:
+    return _fault(file, error.line, error.code, error.message, error.remedy)
 
 
 def _text(file: pathlib.Path) -> str:

@@ -45,15 +45,16 @@ def _document(file: pathlib.Path) -> positioned.Document:
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-        documents = positioned.read(data.decode()) if len(data) <= MAX_BYTES else []
-    except positioned.ReadError as error:
-        raise FormatError([f"{file}:{error.line}: {error.message}; {error.remedy}"]) from error
+        text = data.decode() if len(data) <= MAX_BYTES else ""
     except OSError as error:
         raise FormatError([f"{file} cannot be read: {error.strerror}; correct the path"]) from error
     except UnicodeDecodeError as error:
         raise FormatError([f"{file} is not UTF-8; save it as UTF-8"]) from error
     if len(data) > MAX_BYTES:
         raise FormatError([f"{file} is larger than {MAX_BYTES} bytes; split it"])
-    if len(documents) != 1:
-        raise FormatError([f"{file}:1: must be one document, and has {len(documents)}"])
-    return documents[0]
+    reading = positioned.read(text)
+    if reading.faults:
+        raise FormatError(f"{file}:{fault.line}: {fault.message}; {fault.remedy}" for fault in reading.faults)
+    if len(reading.documents) != 1:
+        raise FormatError([f"{file}:1: must be one document, and has {len(reading.documents)}"])
+    return reading.documents[0]

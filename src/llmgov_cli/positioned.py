@@ -1,7 +1,8 @@
 """YAML text in, plain documents out, with the line of every JSON path: safe tags only, everything bounded.
 
 What kubectl would read silently in another way than its author meant is a fault here: duplicate keys, keys that are no
-strings, merge keys, tags. Dates stay strings, as in Kubernetes.
+strings, merge keys, tags. Each is noted and reading goes on, so that all of a text's faults are said at once; only
+where the text is no YAML, or out of bounds, the rest of it cannot be read. Dates stay strings, as in Kubernetes.
 """
 
 import dataclasses
@@ -12,6 +13,9 @@ from typing import Any
 import yaml
 
 from llmgov.resources import paths
+
+DUPLICATE = "DuplicateKey"
+"""The code of the one fault after which a document can still be checked."""
 
 MAX_DOCUMENTS = 10_000
 MAX_DEPTH = 64
@@ -56,17 +60,30 @@ def line(lines: Mapping[str, int], path: str) -> int:
     return lines[path]
 
 
-def read(text: str) -> list[Document]:
-    """All documents of a text that are not empty.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text holds: its documents that are not empty, and all faults, in the order of the text.
 
-    Raises:
-        ReadError: the text is no YAML, or not of the kind that is read here.
+    Of a key that is there twice the first value counts, so that the rest of the document can still be checked; a
+    document with any other fault is left out, since what it lacks would be taken for further mistakes.
     """
+
+    documents: tuple[Document, ...]
+    faults: tuple[ReadError, ...]
+
+
+def read(text: str) -> Reading:
+    """All documents of a text, and what is wrong with it; never raises."""
+    documents: list[Document] = []
+    faults: list[ReadError] = []
     try:
         _check_bounds(text)
-        return list(_documents(text))
+        _read(text, documents, faults)
     except yaml.YAMLError as error:
-        raise _syntax(error) from error
+        faults.append(_syntax(error))
+    except ReadError as error:
+        faults.append(error)
+    return Reading(tuple(documents), tuple(faults))
 
 
 def _check_bounds(text: str) -> None:
@@ -85,7 +102,7 @@ def _check_bounds(text: str) -> None:
             raise ReadError("TooLarge", f"has more than {MAX_DOCUMENTS} documents", "split the file", here)
 
 
-def _documents(text: str) -> Iterator[Document]:
+def _read(text: str, documents: list[Document], faults: list[ReadError]) -> None:
     loader = _Loader(text)
     try:
         values = 0
@@ -96,10 +113,10 @@ def _documents(text: str) -> Iterator[Document]:
                 raise ReadError(
                     "TooLarge", f"holds more than {MAX_VALUES} values, aliases followed", "split it", _line(node)
                 )
-            lines: dict[str, int] = {"": _line(node)}
-            value = _Builder(loader, lines).build(node, "", 0)
-            if value is not None:
-                yield Document(value, lines)
+            builder = _Builder(loader, node)
+            faults += builder.faults
+            if builder.value is not None and all(each.code == DUPLICATE for each in builder.faults):
+                documents.append(Document(builder.value, builder.lines))
     finally:
         loader.dispose()
 
@@ -121,13 +138,15 @@ def _inner(node: yaml.Node) -> Iterator[yaml.Node]:
 
 
 class _Builder:
-    """Builds the values of one document and notes the line of each."""
+    """Builds the value of one document, notes the line of each place in it, and the faults."""
 
-    def __init__(self, loader: Any, lines: dict[str, int]) -> None:
+    def __init__(self, loader: Any, root: yaml.Node) -> None:
         self._loader = loader
-        self._lines = lines
+        self.lines: dict[str, int] = {"": _line(root)}
+        self.faults: list[ReadError] = []
+        self.value = self._build(root, "", 0)
 
-    def build(self, node: yaml.Node, path: str, depth: int) -> Any:
+    def _build(self, node: yaml.Node, path: str, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise ReadError("TooLarge", f"is nested deeper than {MAX_DEPTH} levels", "flatten it", _line(node))
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
@@ -137,30 +156,45 @@ class _Builder:
         return self._scalar(node)
 
     def _entry(self, node: yaml.Node, path: str, depth: int) -> Any:
-        self._lines[path] = _line(node)
-        return self.build(node, path, depth + 1)
+        self.lines[path] = _line(node)
+        return self._build(node, path, depth + 1)
 
     def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         value: dict[str, Any] = {}
         for key_node, inner in node.value:
-            key = _key(key_node)
+            key = self._key(key_node)
+            if key is None:
+                continue
             if key in value:
-                raise ReadError("DuplicateKey", f"has the key {key} twice", "remove one of the two", _line(key_node))
+                self._fault(DUPLICATE, f"has the key {key} twice", "remove one of the two", key_node)
+                continue
             place = (path + paths.step(key)).removeprefix(".")
-            self._lines[place] = _line(key_node)
-            value[key] = self.build(inner, place, depth + 1)
+            self.lines[place] = _line(key_node)
+            value[key] = self._build(inner, place, depth + 1)
         return value
+
+    def _key(self, node: yaml.Node) -> str | None:
+        """A key's text; `None`, and a fault, where it may not be one."""
+        if node.tag == _TAG + "merge":
+            self._fault("YamlSyntax", "has a merge key (<<)", "write the fields out", node)
+            return None
+        if node.tag not in _TEXTS or not isinstance(_text(node), str):
+            self._fault("YamlSyntax", "has a key that is no string", "put the key in quotes", node)
+            return None
+        return str(node.value)
 
     def _scalar(self, node: yaml.Node) -> Any:
         if node.tag in _TEXTS:
             return _text(node)
-        if node.tag in _PLAIN:
-            try:
-                return self._loader.construct_object(node)
-            except ValueError as error:
-                line = _line(node)
-                raise ReadError("YamlSyntax", "has a number that cannot be read", "put it in quotes", line) from error
-        raise ReadError("YamlSyntax", "has a tag that Kubernetes does not read", "remove the tag", _line(node))
+        if node.tag not in _PLAIN:
+            return self._fault("YamlSyntax", "has a tag that Kubernetes does not read", "remove the tag", node)
+        try:
+            return self._loader.construct_object(node)
+        except ValueError:
+            return self._fault("YamlSyntax", "has a number that cannot be read", "put it in quotes", node)
+
+    def _fault(self, code: str, message: str, remedy: str, node: yaml.Node) -> None:
+        self.faults.append(ReadError(code, message, remedy, _line(node)))
 
 
 def _text(node: yaml.Node) -> str | bool | float:
@@ -169,14 +203,6 @@ def _text(node: yaml.Node) -> str | bool | float:
     if getattr(node, "style", None):
         return text
     return float(text) if _EXPONENT.fullmatch(text) else _SWITCHES.get(text, text)
-
-
-def _key(node: yaml.Node) -> str:
-    if node.tag == _TAG + "merge":
-        raise ReadError("YamlSyntax", "has a merge key (<<)", "write the fields out", _line(node))
-    if node.tag not in _TEXTS or not isinstance(_text(node), str):
-        raise ReadError("YamlSyntax", "has a key that is no string", "put the key in quotes", _line(node))
-    return str(node.value)
 
 
 def _syntax(error: yaml.YAMLError) -> ReadError:

@@ -43,9 +43,13 @@ def _summary(checked: assembly.Checked) -> str:
 
 
 def _valid(checked: assembly.Checked) -> int:
-    """How many resources have no error, on their own or together; of two with one name the first may be one."""
+    """How many resources have no error, on their own or together; of two with one name the first may be one.
+
+    In a file that cannot be read without a fault none is valid: nobody knows what else of it was meant otherwise.
+    """
     wrong = {each.problem.resource for each in checked.errors if each.problem.code != codes.DUPLICATE.name}
-    return len({each.resource.ref for each in checked.declared} - wrong)
+    unread = {each.file for each in checked.errors if not each.problem.resource.kind}
+    return len({each.resource.ref for each in checked.declared if each.manifest.file not in unread} - wrong)
 
 
 def _number(count: int, noun: str) -> str:

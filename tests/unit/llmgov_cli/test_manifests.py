@@ -60,6 +60,16 @@ def test_a_faulty_file_leaves_the_others_as_they_are(tmp_path: pathlib.Path) -> 
     assert ([each.kind for each in found], [each.problem.code for each in findings]) == (["Team"], ["YamlSyntax"])
 
 
+def test_a_key_twice_hides_no_other_mistake_of_the_file(tmp_path: pathlib.Path) -> None:
+    twice = TEAM.replace("spec: {}", "spec: {}\nspec: {}")
+    wrong = TEAM.replace("spec: {}", "spec: {parnt: x}")
+    found, unread = manifests.load([_write(tmp_path, "all.yaml", f"{twice}---\n{wrong}---\n{NAMESPACE}")])
+    _, findings = manifests.parse(found)
+    assert [(each.line, each.problem.code) for each in unread] == [(5, "DuplicateKey")]
+    assert [each.line for each in findings] == [10]
+    assert [each.kind for each in found] == ["Team", "Team", "Namespace"]
+
+
 @pytest.mark.parametrize(
     ("field", "line"),
     [

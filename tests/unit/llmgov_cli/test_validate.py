@@ -236,5 +236,14 @@ def test_only_what_a_faulty_document_declares_is_not_missed(tmp_path: pathlib.Pa
     (tmp_path / "team.yaml").write_text(team or "apiVersion: llmgov.dev/v1alpha1\nkind: Team\nmetadata: {name: x}\n")
     out = io.StringIO()
     assert validate.run([tmp_path], out) == 1
-    assert "there is no Team paymentz; create the Team, or correct the name" in out.getvalue()
+    assert "spec.target.team: there is no Team paymentz" in out.getvalue()
     assert ("there is no Team payments;" in out.getvalue()) is (team is None)
+
+
+def test_a_key_twice_hides_no_other_mistake_of_its_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "all.yaml").write_text(f"{_TEAM}spec: {{}}\n---\n{_BUDGETS}")
+    out = io.StringIO()
+    assert validate.run([tmp_path], out) == 1
+    assert f"{tmp_path}/all.yaml:5: has the key spec twice" in out.getvalue()
+    assert "spec.target.team: there is no Team paymentz" in out.getvalue()
+    assert out.getvalue().endswith("\n0 valid resources, 2 errors, 0 warnings\n")
