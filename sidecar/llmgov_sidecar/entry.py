@@ -118,8 +118,9 @@ class Entry:
 
     def _settle_usage(self, usage: Usage, status: int) -> MicroUsd:
         plan, hold = self._decision.plan, self.hold.amount
-        bill = billing.bill(usage, plan.price if plan is not None else None, hold)
-        if not (usage.unreadable or usage.implausible):
+        facts = self._passage.request.cost if self._passage.request is not None else None
+        bill = billing.bill(usage, plan.price if plan is not None else None, hold, facts)
+        if bill.doubt is None or bill.doubt.counts:
             self._passage.tokens = sum([count for kind, count in usage.counts.items() if kind not in CALLS])
         if bill.doubt is None:
             if bill.cost > hold:

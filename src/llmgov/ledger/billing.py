@@ -10,7 +10,7 @@ from llmgov import money, prices
 from llmgov.ledger.messages import Outcome
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Dimension, ModelPrice
-from llmgov.wire.events import Usage
+from llmgov.wire.events import CostFacts, Usage
 
 MAX_COST: MicroUsd = 10**6 * money.MICRO_PER_USD
 """A million dollars for one attempt: what costs more, and more than was held, is a fault and not a bill."""
@@ -21,11 +21,13 @@ _MAX_NAMES = 200
 
 class Doubt(msgspec.Struct, frozen=True):
     """Why a report is not what the attempt is charged by. `reason` is the violation's word, `what` follows the model's
-    name in a sentence; `stops` says that the model waits for an administrator under cost limits."""
+    name in a sentence; `stops` says that the model waits for an administrator under cost limits, `counts` that the
+    numbers are believed all the same."""
 
     reason: str
     what: str
     stops: bool
+    counts: bool = False
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -37,8 +39,13 @@ class Bill(msgspec.Struct, frozen=True):
     doubt: Doubt | None = None
 
 
-def bill(usage: Usage, price: ModelPrice | None, hold: MicroUsd) -> Bill:
-    """What an attempt costs that reported `usage`; `price` is `None` where its model costs nothing here."""
+def bill(usage: Usage, price: ModelPrice | None, hold: MicroUsd, facts: CostFacts | None = None) -> Bill:
+    """What an attempt costs that reported `usage`; `price` is `None` where its model costs nothing here.
+
+    `facts` are the request's: with them more than the model can read or write is not believed (`prices.excess`), unless
+    it costs no more than was held. Without them, and where the price does not say what its model can, the bound is a
+    million dollars.
+    """
     doubt = _unbelieved(usage)
     if doubt is not None:
         return Bill(Outcome.UNKNOWN, hold, usage.counts, doubt)
@@ -48,7 +55,11 @@ def bill(usage: Usage, price: ModelPrice | None, hold: MicroUsd) -> Bill:
         cost = prices.cost(usage, price)
     except prices.UnpricedError as error:
         what = f"reported usage that has no price ({_names(error.what)}) and was charged its hold"
-        return Bill(Outcome.UNKNOWN, hold, usage.counts, Doubt("usage_unpriced", what, stops=True))
+        return Bill(Outcome.UNKNOWN, hold, usage.counts, Doubt("usage_unpriced", what, stops=True, counts=True))
+    excess = prices.excess(usage, facts, price) if facts is not None and cost > hold else ()
+    if excess:
+        what = f"reported more than it can use ({_names(excess)}) and was charged its hold"
+        return Bill(Outcome.UNKNOWN, hold, usage.counts, Doubt("usage_implausible", what, stops=True))
     if cost > max(hold, MAX_COST):
         what = "reported usage that would cost over a million dollars and was charged its hold"
         return Bill(Outcome.UNKNOWN, hold, usage.counts, Doubt("usage_implausible", what, stops=True))

@@ -4,6 +4,7 @@ from llmgov.prices.bound import BoundError, base, per_output_token
 from llmgov.prices.cost import UnpricedError, cost
 from llmgov.prices.document import PriceDataError, parse, render
 from llmgov.prices.lookup import find
+from llmgov.prices.plausible import excess
 
 __all__ = [
     "BoundError",
@@ -11,6 +12,7 @@ __all__ = [
     "UnpricedError",
     "base",
     "cost",
+    "excess",
     "find",
     "parse",
     "per_output_token",

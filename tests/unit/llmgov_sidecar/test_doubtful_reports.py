@@ -19,6 +19,8 @@ FINE = {"prompt_tokens": 10, "completion_tokens": 5}
 STOPPING = {
     "a count beyond belief": {**FINE, "prompt_tokens": 9 * 10**18},
     "a count that no machine word holds": {**FINE, "prompt_tokens": 10**18 * 10},
+    "more than the model can read": {**FINE, "prompt_tokens": 128_001},
+    "a thousand million for eighty bytes": {**FINE, "prompt_tokens": 10**9},
     "a field without a price": {**FINE, "video_tokens": 3},
 }
 UNREADABLE = {

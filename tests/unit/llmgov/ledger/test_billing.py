@@ -14,7 +14,7 @@ from llmgov.ledger import billing
 from llmgov.ledger.messages import Outcome, Settlement
 from llmgov.snapshot import Dimension, ModelPrice
 from llmgov.wire import formats
-from llmgov.wire.events import Format, Operation, Route, Usage
+from llmgov.wire.events import CostFacts, Format, Operation, Route, Usage
 
 PRICE = ModelPrice("openai", "gpt-4o", {Dimension.INPUT: 2_500_000, Dimension.OUTPUT: 10_000_000})
 DEAR = ModelPrice("openai", "gpt-4o", {Dimension.INPUT: 10**18, Dimension.OUTPUT: 10**18, Dimension.CACHED_INPUT: 1})
@@ -110,6 +110,34 @@ def test_a_cost_within_its_hold_is_believed_however_large() -> None:
 def test_an_overrun_is_recorded_whole() -> None:
     bill = billing.bill(Usage({Dimension.INPUT: 10**6}), PRICE, HOLD)
     assert (bill.outcome, bill.cost, bill.doubt) == (Outcome.SETTLED, 2_500_000, None)
+
+
+MINI = ModelPrice(
+    "openai",
+    "gpt-4o-mini",
+    {Dimension.INPUT: 150_000, Dimension.OUTPUT: 600_000},
+    context_window=128_000,
+    max_output_tokens=16_384,
+)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "outcome", "cost"),
+    [(128_000, Outcome.SETTLED, 19_200), (128_001, Outcome.UNKNOWN, HOLD // 10), (10**9, Outcome.UNKNOWN, HOLD // 10)],
+    ids=["an overrun up to the window counts", "a token beyond it is a fault", "and so is a thousand million"],
+)
+def test_no_more_is_believed_than_the_model_can_read(tokens: int, outcome: Outcome, cost: int) -> None:
+    bill = billing.bill(Usage({Dimension.INPUT: tokens}), MINI, HOLD // 10, CostFacts(text_bytes=80))
+    assert (bill.outcome, bill.cost) == (outcome, cost)
+    if outcome is Outcome.UNKNOWN:
+        assert bill.doubt is not None
+        assert (bill.doubt.reason, bill.doubt.stops, bill.doubt.counts) == ("usage_implausible", True, False)
+        assert f"{tokens} input tokens where 128000 are possible" in bill.doubt.what
+
+
+def test_what_costs_no_more_than_its_hold_is_believed_whatever_the_window() -> None:
+    usage = Usage({Dimension.INPUT: 200_000})
+    assert billing.bill(usage, MINI, 30_000, CostFacts(text_bytes=80)).cost == 30_000
 
 
 def test_names_of_a_providers_choosing_are_cut_and_printable() -> None:
