@@ -31,10 +31,14 @@ _BAD_GATEWAYS = frozenset({502, 504})
 
 
 class Learnt(msgspec.Struct, frozen=True):
-    """What an answer says of its price: the reported usage, or that it is free, or neither (then it is unknown)."""
+    """What an answer says of its price: the reported usage, or that it is free, or neither (then it is unknown).
+
+    `unreported` says of the last that the answer is whole and should have had its usage.
+    """
 
     usage: Usage | None = None
     free: bool = False
+    unreported: bool = False
 
 
 class Ends(Protocol):
@@ -198,8 +202,10 @@ class _Stream:
         self._connection = connection
         self._ends = ends
         self._request = request
-        self._reader = formats.stream_reader(request)
+        self._reader = formats.stream_reader(request, strict=scanner is not None)
         self._filter = StreamFilter(scanner) if scanner is not None else None
+        self._guard = scanner.guard if scanner is not None else None
+        self._unread = ""
         self._usage: Usage | None = None
         self._complete = False
         self._settled = False
@@ -237,6 +243,7 @@ class _Stream:
         """The bytes to send for a frame. A stream is paid for before its end is passed on."""
         self._usage = frame.usage or self._usage
         self._complete = self._complete or frame.terminal
+        self._unread = self._unread or frame.unread
         if self._complete and self._usage is not None:
             self._settle_once()
         if frame.hidden or self._cut:
@@ -248,6 +255,8 @@ class _Stream:
     def _cut_off(self, last: bytes) -> None:
         assert self._filter is not None
         assert self._filter.refusal is not None
+        if self._filter.unread:
+            self._ends.unread(self._filter.unread, self._guard)
         route = self._request.route
         event = shapes.render_in_stream(route.format, route.operation, self._filter.refusal, self._passage.request_id)
         self._exchange.write(last + event)
@@ -271,7 +280,10 @@ class _Stream:
         """Usage that came before a cut is not the whole: only a stream that ended has said it all."""
         if not self._settled:
             self._settled = True
-            self._ends.settle(Learnt(self._usage if self._complete else None), self._status)
+            if self._unread and self._guard is None and not (self._complete and self._usage):
+                self._ends.unread(self._unread, None)
+            usage = self._usage if self._complete else None
+            self._ends.settle(Learnt(usage, unreported=self._complete and not (usage or self._unread)), self._status)
 
 
 def _understood(reply: http1.ReplyHead, request: Request, body: bytes, *, strict: bool) -> Answer:
@@ -286,7 +298,7 @@ def _learnt(request: Request, status: int, answer: Answer) -> Learnt:
         return Learnt(free=status not in _BAD_GATEWAYS or _is_providers_own(answer.body))
     if request.route.operation not in METERED:
         return Learnt(free=True)
-    return Learnt(answer.usage)
+    return Learnt(answer.usage, unreported=answer.usage is None and not answer.unread)
 
 
 def _is_providers_own(body: bytes) -> bool:

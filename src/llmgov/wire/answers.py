@@ -22,6 +22,7 @@ _CONTROLS: Final = frozenset(
         "completed_at",
         "status",
         "index",
+        "request_id",
         "call_id",
         "tool_use_id",
         "phase",
@@ -116,8 +117,6 @@ def error(body: bytes, *, strict: bool) -> Answer:
         texts = Texts()
         texts.others(parsed, (), "")
         return Answer(body, texts.found, None, produced=False)
-    try:
-        body.decode()
-    except UnicodeDecodeError:
+    if lenient.text(body) is None:
         return Answer(body, (), None, produced=False, unread="it is not UTF-8")
     return Answer(body, lenient.unreadable(body), None, produced=False)

@@ -233,7 +233,7 @@ class Frame(Struct, frozen=True):
     text must go out before it); `full` are whole texts that repeat what deltas said (Responses API `*.done` events, the
     final response); `hidden` frames were asked for by the proxy only and are not passed on; `terminal` says that the
     provider finished the stream as it should; `error` that the provider reported one; `derived` and `unread` as in an
-    `Answer`.
+    `Answer`; `again` is a frame in whose manner more of its deltas can be said, where that is not its own.
     """
 
     raw: bytes
@@ -246,6 +246,7 @@ class Frame(Struct, frozen=True):
     error: bool = False
     derived: tuple[str, ...] = ()
     unread: str = ""
+    again: "Frame | None" = None
 
 
 class ReplaceText(Struct, frozen=True):

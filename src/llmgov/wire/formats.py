@@ -56,12 +56,12 @@ def parse_answer(route: events.Route, status: int, body: bytes, *, strict: bool 
             assert_never(route.format)
 
 
-def stream_reader(request: events.Request) -> StreamReader:
-    """A reader for the streamed answer to this request."""
+def stream_reader(request: events.Request, *, strict: bool = False) -> StreamReader:
+    """A reader for the streamed answer to this request; `strict`, for filters, as in `stream.Reader`."""
     match request.route.format:
         case Format.OPENAI:
-            return openai.stream_reader(request)
+            return openai.stream_reader(request, strict=strict)
         case Format.ANTHROPIC:
-            return anthropic.stream_reader(request)
+            return anthropic.stream_reader(request, strict=strict)
         case _:
             assert_never(request.route.format)

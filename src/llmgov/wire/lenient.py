@@ -25,6 +25,16 @@ def unreadable(data: bytes) -> tuple[Text, ...]:
     return (Text("", data.decode(errors="replace"), TextRole.PROTECTED),)
 
 
+def text(data: bytes) -> str | None:
+    """Text that stands for itself, or `None` where the bytes are no UTF-8, or (by its zeros) likely UTF-16 or -32."""
+    if b"\0" in data:
+        return None
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def _decode(data: bytes) -> Any:
     value = msgspec.json.decode(data)
     json_scan.check_depth(data, value)

@@ -15,6 +15,8 @@ _BLANK = re.compile(rb"\r\n(?:\r\n|\n|\r(?!\n|\Z))|(?:(?<!\r)\n|\r(?!\n))(?:\r\n
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _LOOK_BACK = 3
+_MARK = b"\xef\xbb\xbf"
+"""A stream may begin with a byte order mark, which is no part of its first line."""
 _RETURN = 13
 
 
@@ -89,10 +91,17 @@ def _event_end(buffer: bytes, search: int) -> int:
     return match.end() if match else -1
 
 
+def is_plain(raw: bytes) -> bool:
+    """Whether an event is one line of data and its end, as most are."""
+    return raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.count(b"\n") == 2 and b"\r" not in raw
+
+
 def parse(raw: bytes) -> Event:
     """The event that `raw` holds; comments and fields other than `event` and `data` are passed over."""
-    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.count(b"\n") == 2 and b"\r" not in raw:
+    if is_plain(raw):
         return Event(raw, "", raw[6:-2])
+    if raw.startswith(_MARK):
+        return parse(raw[len(_MARK) :])._replace(raw=raw)
     name = ""
     data: list[bytes] = []
     for line in _LINE_END.split(raw):
@@ -105,10 +114,26 @@ def parse(raw: bytes) -> Event:
     return Event(raw, name, b"\n".join(data) if data else None)
 
 
+def beside(event: Event) -> bytes:
+    """What an event says beside its data, line by line: comments, fields that nobody knows, a name that its data does
+    not repeat. Ids and times to reconnect are no text."""
+    said: list[bytes] = []
+    for line in _LINE_END.split(event.raw.removeprefix(_MARK)):
+        field = line.partition(b":")[0]
+        if field == b"event":
+            if b'"%b"' % event.name.encode() not in (event.data or b""):
+                said.append(line)
+        elif line and field not in (b"data", b"id", b"retry"):
+            said.append(line)
+    return b"\n".join(said)
+
+
 def with_data(raw: bytes, data: bytes) -> bytes:
     """The event `raw` with other data, a JSON text; its other lines stay as they are."""
-    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.count(b"\n") == 2 and b"\r" not in raw:
+    if is_plain(raw):
         return b"data: %s\n\n" % data
+    if raw.startswith(_MARK):
+        return _MARK + with_data(raw[len(_MARK) :], data)
     kept: list[bytes] = []
     pending = b"data: " + b" ".join(_LINE_END.split(data))
     for line in raw.splitlines(keepends=True):

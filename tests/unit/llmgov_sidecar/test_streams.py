@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import anthropic
+import openai
 import pytest
 
 from llmgov.ledger.messages import Intent, Outcome, Settlement, Violated
@@ -327,5 +329,102 @@ def test_an_anthropic_stream_passes_with_its_key_and_cumulative_usage() -> None:
             assert seen.line == b"POST /v1/messages HTTP/1.1"
             assert (await made.only(Settlement)).cost == 20 * 3 + 8 * 15
             await client.close()
+
+    harness.run(main())
+
+
+async def read_to_usage(client: openai.AsyncOpenAI) -> str:
+    """What a client reads that takes the usage for the end of the stream."""
+    text = ""
+    async with await client.chat.completions.create(
+        model="gpt-4o",
+        messages=[{"role": "user", "content": "hi"}],
+        max_tokens=100,
+        stream=True,
+        stream_options={"include_usage": True},
+    ) as stream:
+        async for chunk in stream:
+            text += "".join(choice.delta.content or "" for choice in chunk.choices)
+            if chunk.usage is not None:
+                break
+    return text
+
+
+UNFINISHED = {
+    "nothing says that the answer is finished": [world.piece("Your SS"), world.piece("N: 12")],
+    "the last words say that it is finished": [world.piece("Your SS"), world.piece("N: 12", "stop")],
+}
+
+
+@pytest.mark.parametrize("events", UNFINISHED.values(), ids=UNFINISHED.keys())
+@pytest.mark.parametrize("ends", [world.DONE, b""], ids=["with a mark of the end", "without"])
+def test_what_is_held_back_goes_out_before_the_usage(events: list[bytes], ends: bytes) -> None:
+    async def main() -> None:
+        async with world.world(
+            streamed(*events, world.usage_event(), ends or b": end\n\n"), [ssn(OnDetect.REDACT)]
+        ) as made:
+            url = f"http://127.0.0.1:{made.sidecar.port}/v1"
+            async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as client:
+                assert await read_to_usage(client) == "Your SSN: 12"
+
+    harness.run(main())
+
+
+def test_what_is_held_back_goes_out_before_the_end_where_the_usage_is_hidden() -> None:
+    async def main() -> None:
+        events = [*UNFINISHED["nothing says that the answer is finished"], world.usage_event(), world.DONE]
+        async with world.world(streamed(*events), [ssn(OnDetect.REDACT)]) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat(stream=True))
+            assert texts(reply.body) == "Your SSN: 12"
+            assert reply.body.endswith(world.DONE)
+            assert b"usage" not in reply.body
+            await client.close()
+
+    harness.run(main())
+
+
+@pytest.mark.parametrize("begins", ["", "it is SS", "it is SSN: 123-45-67"])
+def test_a_block_that_begins_with_words_is_one_text_with_its_deltas(begins: str) -> None:
+    text = "it is SSN: 123-45-6789, ok"
+    events = json.loads(json.dumps([data for _, data in MESSAGE_EVENTS]))
+    events[1]["content_block"]["text"] = begins
+    events[2]["delta"]["text"] = text.removeprefix(begins)
+    raw = [f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode() for data in events]
+
+    async def main() -> None:
+        async with world.world(streamed(*raw), [ssn(OnDetect.REDACT)]) as made:
+            url = f"http://127.0.0.1:{made.sidecar.port}"
+            async with (
+                anthropic.AsyncAnthropic(base_url=url, api_key="x", max_retries=0) as client,
+                client.messages.stream(
+                    model="claude-x", max_tokens=50, messages=[{"role": "user", "content": "x"}]
+                ) as stream,
+            ):
+                message = await stream.get_final_message()
+            (block,) = message.content
+            assert isinstance(block, anthropic.types.TextBlock)
+            assert block.text == "it is [REDACTED:ssn], ok"
+
+    harness.run(main())
+
+
+def test_a_block_whose_beginning_is_held_back_still_says_it() -> None:
+    events = json.loads(json.dumps([data for _, data in MESSAGE_EVENTS]))
+    events[1]["content_block"]["text"] = "it is SS"
+    del events[2]
+    raw = [f"event: {data['type']}\ndata: {json.dumps(data)}\n\n".encode() for data in events]
+
+    async def main() -> None:
+        async with world.world(streamed(*raw), [ssn(OnDetect.REDACT)]) as made:
+            url = f"http://127.0.0.1:{made.sidecar.port}"
+            async with (
+                anthropic.AsyncAnthropic(base_url=url, api_key="x", max_retries=0) as client,
+                client.messages.stream(
+                    model="claude-x", max_tokens=50, messages=[{"role": "user", "content": "x"}]
+                ) as stream,
+            ):
+                message = await stream.get_final_message()
+            assert [block.text for block in message.content if block.type == "text"] == ["it is SS"]
 
     harness.run(main())

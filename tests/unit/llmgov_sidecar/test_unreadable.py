@@ -158,7 +158,8 @@ def test_an_encoded_stream_is_withheld_by_a_filter_and_else_passed_piece_by_piec
 
 ERRORS = {
     "one that is encoded": (gzip.compress(b'{"error":{"message":"no"}}'), GZIP, 502, "upstream_error"),
-    "one that is no UTF-8": (b"\xff\xfe<\0h\0", b"", 502, "upstream_error"),
+    "one that is no UTF-8": (b"\xff\xfe<h", b"", 502, "upstream_error"),
+    "one in UTF-16": ("<p>nightfall</p>".encode("utf-16-be"), b"", 502, "upstream_error"),
     "one that says it": (b'{"error":{"message":"nightfall"}}', b"", 400, "content_policy_violation"),
     "a page that says it": (b"<p>Nightfall</p>", b"", 400, "content_policy_violation"),
 }
@@ -226,5 +227,129 @@ def test_the_sdk_raises_its_own_error_and_does_not_pay_again() -> None:
                         model="gpt-4o", messages=[{"role": "user", "content": "hi"}], max_tokens=9
                     )
             assert len(made.provider.seen) == 1
+
+    harness.run(main())
+
+
+def streamed(*events: bytes) -> harness.Script:
+    return harness.says(world.STREAM_HEAD, *(harness.chunk(one) for one in events), harness.chunk(b""))
+
+
+def odd(data: bytes) -> bytes:
+    return data.replace(SECRET.encode(), b"night\\u0066all")
+
+
+BODY = world.piece(SECRET).removeprefix(b"data: ").strip()
+HALVES = world.piece("night"), world.piece("fall")
+SEEN = {
+    "a byte order mark before the first event": (codecs.BOM_UTF8 + odd(world.piece(SECRET)),),
+    "carriage returns alone": (odd(world.piece(SECRET)).replace(b"\n", b"\r"),),
+    "an event in many lines of data": (b"data: " + odd(BODY).replace(b", ", b",\ndata:") + b"\n\n",),
+    "an event that nobody ends": (odd(world.piece(SECRET)).rstrip(),),
+    "a comment": (b": nightfall\n\n",),
+    "a field that nobody knows": (b"text: nightfall\n" + world.piece("x"),),
+    "a name of an event": (b"event: the nightfall\n" + world.piece("x"),),
+    "something behind the mark of the end": (world.event(b"[DONE] nightfall"),),
+    "an event behind the end": (world.DONE, world.piece(SECRET)),
+    "a member beside the choices": (world.event({"choices": [], "output": SECRET}),),
+    "a choice of the older API": (world.event({"choices": [{"index": 0, "text": SECRET}]}),),
+    "a whole message": (world.event({"choices": [{"index": 0, "message": {"content": SECRET}}]}),),
+    "a delta that is a string": (world.event({"choices": [{"index": 0, "delta": SECRET}]}),),
+    "an error": (world.event({"error": {"message": SECRET}}),),
+    "the name of a called tool": (
+        world.event({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": SECRET}}]}}]}),
+    ),
+    "a content in parts, over two events": tuple(
+        world.event({"choices": [{"index": 0, "delta": {"content": [{"type": "text", "text": half}]}}]})
+        for half in ("night", "fall")
+    ),
+    "a member beside a text that is cut": (
+        world.event({"choices": [{"index": 0, "delta": {"content": "it is night"}}], "x": SECRET}),
+    ),
+}
+
+
+@pytest.mark.parametrize("events", SEEN.values(), ids=SEEN.keys())
+def test_a_filter_sees_all_that_a_stream_says(events: tuple[bytes, ...]) -> None:
+    async def main() -> None:
+        async with world.world(streamed(*events), [words(OnDetect.BLOCK)]) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat(**ASKS_USAGE))
+            last = json.loads(reply.body.split(b"data: ")[-1])
+            assert last["error"]["code"] == "content_policy_violation"
+            assert b"fall" not in reply.body.removesuffix(b"data: " + reply.body.split(b"data: ")[-1])
+            await client.close()
+
+    harness.run(main())
+
+
+UNSEEN = {
+    "no JSON": (world.event(b'{"choices": "nightf'),),
+    "two documents": (world.event(BODY + b" " + BODY),),
+    "a key twice": (world.event(b'{"x": 1, "x": 2}'),),
+    "a list": (world.event(b"[" + BODY + b"]"),),
+    "bytes in no encoding": (gzip.compress(EVENTS) + b"\n\n",),
+    "UTF-16": (EVENTS.decode().encode("utf-16"), b"\n\n"),
+    "UTF-16 without a mark": (EVENTS.decode().encode("utf-16-le"), b"\n\n"),
+    "a text that goes on behind its end": (HALVES[0], world.piece("", "stop"), HALVES[1]),
+    "a text that goes on behind the usage": (HALVES[0], world.usage_event(), HALVES[1]),
+    "a text that goes on behind the end": (HALVES[0], world.DONE, HALVES[1]),
+}
+
+
+@pytest.mark.parametrize("events", UNSEEN.values(), ids=UNSEEN.keys())
+def test_a_filter_ends_a_stream_that_it_cannot_read(events: tuple[bytes, ...]) -> None:
+    async def main() -> None:
+        async with world.world(streamed(world.piece("so: "), *events), [words(OnDetect.BLOCK)]) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat(**ASKS_USAGE))
+            last = json.loads(reply.body.split(b"data: ")[-1])
+            assert last["error"]["code"] == "upstream_error"
+            assert "policy root/words filters answers" in last["error"]["message"]
+            assert reply.body.startswith(world.piece("so: "))
+            assert b"fall" not in reply.body
+            (violation,) = (await made.only(Violated)).violations
+            assert (violation.reason, violation.action) == ("answer_unread", Action.DENY)
+            await client.close()
+        async with world.world(streamed(world.piece("so: "), *events)) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat(**ASKS_USAGE))
+            assert reply.body == world.piece("so: ") + b"".join(events)
+            await client.close()
+
+    harness.run(main())
+
+
+def test_a_stream_of_garbage_that_nobody_filters_is_on_record() -> None:
+    async def main() -> None:
+        async with world.world(streamed(world.event(b"{broken"), world.DONE)) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat(**ASKS_USAGE))
+            assert reply.body == world.event(b"{broken") + world.DONE
+            assert (await made.only(Settlement)).outcome is Outcome.UNKNOWN
+            (violation,) = (await made.only(Violated)).violations
+            assert (violation.reason, violation.action) == ("answer_unread", Action.FLAG)
+            await client.close()
+
+    harness.run(main())
+
+
+FINE = {
+    "a comment to keep the connection": b": OPENROUTER PROCESSING\n\n",
+    "an event of nothing": b"data: \n\n",
+    "an id and a time": b"id: 4111111111111111\nretry: 3000\n\n",
+    "a byte order mark": codecs.BOM_UTF8 + world.piece("x"),
+}
+
+
+@pytest.mark.parametrize("event", FINE.values(), ids=FINE.keys())
+def test_what_is_harmless_passes_a_filter_byte_for_byte(event: bytes) -> None:
+    async def main() -> None:
+        async with world.world(streamed(event, EVENTS.replace(b"nightfall", b"day")), [words(OnDetect.BLOCK)]) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat(**ASKS_USAGE))
+            assert reply.body == event + EVENTS.replace(b"nightfall", b"day")
+            assert (await made.only(Settlement)).outcome is Outcome.SETTLED
+            await client.close()
 
     harness.run(main())

@@ -8,9 +8,9 @@ from llmgov.wire.events import Edit, Request
 __all__ = ["MessageReader", "parse_answer", "parse_request", "stream_reader", "usage_edits"]
 
 
-def stream_reader(_request: Request) -> MessageReader:
+def stream_reader(_request: Request, *, strict: bool = False) -> MessageReader:
     """A reader for the streamed answer to this request."""
-    return MessageReader()
+    return MessageReader(strict=strict)
 
 
 def usage_edits(_request: Request) -> tuple[Edit, ...]:

@@ -9,6 +9,8 @@ from llmgov.wire.openai.responses_stream import ResponsesReader
 __all__ = ["ChatReader", "ResponsesReader", "parse_answer", "parse_request", "stream_reader", "usage_edits"]
 
 
-def stream_reader(request: Request) -> ChatReader | ResponsesReader:
+def stream_reader(request: Request, *, strict: bool = False) -> ChatReader | ResponsesReader:
     """A reader for the streamed answer to this request."""
-    return ResponsesReader() if request.route.operation is Operation.RESPONSES else ChatReader(request)
+    if request.route.operation is Operation.RESPONSES:
+        return ResponsesReader(strict=strict)
+    return ChatReader(request, strict=strict)

@@ -72,6 +72,12 @@ class Reading(answers.Texts):
         self.words(body.get("usage"), "usage")
         self.others(body, ("choices", "usage", "metadata"), "")
 
+    def chunk(self, chunk: Mapping[str, Any]) -> None:
+        """A chunk of a streamed one, but for the deltas of its choices."""
+        self.each(chunk.get("choices"), "choices", self._streamed)
+        self.words(chunk.get("usage"), "usage")
+        self.others(chunk, ("choices", "usage"), "")
+
     def embeddings(self, body: Mapping[str, Any]) -> None:
         """Vectors, as numbers or in base64."""
         self.each(body.get("data"), "data", self._vector)
@@ -121,6 +127,10 @@ class Reading(answers.Texts):
         if choice.get("logprobs") is not None:
             self.derived.append(f"{path}.logprobs")
         self.others(choice, ("message", "logprobs"), path)
+
+    def _streamed(self, choice: dict[str, Any], path: str) -> None:
+        delta = choice.get("delta")
+        self.others(choice, ("logprobs", "delta") if isinstance(delta, dict) else ("logprobs",), path)
 
     def _message(self, message: dict[str, Any], path: str) -> None:
         for name, value in message.items():

@@ -6,6 +6,7 @@ from llmgov.wire import paths, sse, stream
 from llmgov.wire.events import Delta, DeltaKind, Frame, Text
 from llmgov.wire.openai import answer, usage
 
+_DONE = b"[DONE]"
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 _STEMS = {
     "response.output_text": DeltaKind.TEXT,
@@ -19,6 +20,7 @@ _STEMS = {
 signed beside, what hosted tools do has already happened."""
 
 _MEDIA = frozenset({"response.audio", "response.image_generation_call.partial_image"})
+_ENCODED = frozenset({"delta", "partial_image_b64"})
 _CONTROLS = frozenset(
     {
         "type",
@@ -39,20 +41,23 @@ _CONTROLS = frozenset(
 class ResponsesReader(stream.Reader):
     """Reads one stream."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, strict: bool = False) -> None:
+        super().__init__(strict=strict)
         self._open: dict[str, None] = {}
 
     def _mark(self, raw: bytes, data: bytes) -> Frame | None:
-        return Frame(raw, closes=self._close_all()) if data.startswith(b"[DONE]") else None
+        if not data.startswith(_DONE):
+            return None
+        return Frame(raw, closes=self._close_all(), full=stream.behind(data, _DONE))
 
     def _object(self, event: sse.Event, parsed: dict[str, Any]) -> Frame:
         return self._event(event.raw, parsed, str(parsed.get("type", event.name)))
 
     def _event(self, raw: bytes, parsed: dict[str, Any], type_: str) -> Frame:
         stem, _, suffix = type_.rpartition(".")
-        if stem in _MEDIA:
-            return Frame(raw)
+        if stem in _MEDIA or type_ in _MEDIA:
+            rest = {name: value for name, value in parsed.items() if name not in _ENCODED}
+            return Frame(raw, full=_texts(rest, stem)[0])
         if suffix == "delta" and isinstance(parsed.get("delta"), str):
             return self._delta(raw, parsed, stem)
         full, derived = _texts(parsed, stem)
@@ -72,8 +77,12 @@ class ResponsesReader(stream.Reader):
         channel = _channel(parsed, stem)
         self._open[channel] = None
         delta = Delta(channel, parsed["delta"], _STEMS.get(stem, DeltaKind.PROTECTED), "delta")
+        rest = _texts({name: parsed[name] for name in parsed if name != "delta"}, stem)[0] if self._strict else ()
         return Frame(
-            raw, deltas=(delta,) if delta.text else (), derived=("logprobs",) if parsed.get("logprobs") else ()
+            raw,
+            deltas=(delta,) if delta.text else (),
+            full=rest,
+            derived=("logprobs",) if parsed.get("logprobs") else (),
         )
 
     def _close(self, channel: str) -> tuple[str, ...]:
