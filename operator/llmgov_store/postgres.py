@@ -25,7 +25,15 @@ from llmgov.ledger.rows import (
 )
 from llmgov.ledger.store import StoreError
 from llmgov.money import MicroUsd
-from llmgov_store import postgres_connection, postgres_loading, postgres_locks, postgres_schema, postgres_tables
+from llmgov_store import (
+    postgres_clock,
+    postgres_connection,
+    postgres_loading,
+    postgres_locks,
+    postgres_schema,
+    postgres_tables,
+)
+from llmgov_store.postgres_clock import DatabaseClock
 from llmgov_store.postgres_connection import Connection
 from llmgov_store.postgres_lane import Lane
 from llmgov_store.postgres_text import escape, escaped, unescape
@@ -64,6 +72,16 @@ class PostgresReader:
         with postgres_connection.translated():
             async with self._pool.acquire(timeout=postgres_connection.COMMAND_SECONDS) as connection:
                 return await work(connection)
+
+    async def clock(self) -> DatabaseClock:
+        """The ledger's clock, measured once; whoever goes by it for long has it measured again (`keep`).
+
+        Raises:
+            StoreError: the database does not answer.
+        """
+        clock = DatabaseClock(lambda: self._read(postgres_clock.database_time))
+        await clock.measure()
+        return clock
 
     async def accounts(self) -> list[AccountRow]:
         return await self._read(
