@@ -10,7 +10,8 @@ from llmgov_cli import manifests
 from llmgov_cli.manifests import Declared, Finding, Manifest
 
 NO_RESOURCES = "NoResources"
-CODES = (NO_RESOURCES,)
+EMPTIED = "Emptied"
+CODES = (NO_RESOURCES, EMPTIED)
 """The codes of findings made here and nowhere else."""
 
 _ALWAYS = "default"
@@ -24,6 +25,20 @@ def nothing(places: Sequence[pathlib.Path], found: Iterable[Manifest], faults: S
         remedy = f"add one with apiVersion: {base.API_VERSION}, or correct the path"
         problem = Problem(NO_RESOURCES, ResourceRef("", ""), "", message, remedy, Severity.WARNING)
         yield Finding(places[0], 1, problem)
+
+
+def emptied(before: Iterable[pathlib.Path], found: Iterable[Manifest], faults: Iterable[Finding]) -> Iterator[Finding]:
+    """An error for each file of `before`, those that held documents, that is still there and holds nothing any more.
+
+    Editors and scripts empty a file for a moment before they write it; what it holds must not cease to govern then.
+    Who means it deletes the file.
+    """
+    still = {each.file for each in found} | {each.file for each in faults}
+    for file in sorted(set(before) - still):
+        if file.exists():
+            message = "is empty now, and held resources that are in force"
+            problem = Problem(EMPTIED, ResourceRef("", ""), "", message, "save it whole, or delete it if that is meant")
+            yield Finding(file, 1, problem)
 
 
 def namespaces(

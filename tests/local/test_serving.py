@@ -97,6 +97,25 @@ def test_a_broken_file_leaves_the_last_good_configuration_in_force_and_is_said(
         assert "not in force" not in localmode.command("get", "policies", "--state", local.state_folder).stderr
 
 
+def test_an_emptied_file_loosens_nothing_and_a_deleted_one_counts(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with localmode.serving(folder, tmp_path / "state") as local, _client(local.port()) as client:
+        _deny(folder, "openai/gpt-4o-mini")
+        _until(client, openai.PermissionDeniedError)
+        (folder / "policies.yaml").write_text("")
+        until = time.monotonic() + 5
+        while not local.run().rejected and time.monotonic() < until:
+            with pytest.raises(openai.PermissionDeniedError):
+                _ask(client)
+        assert "policies.yaml:1: is empty now" in local.run().rejected[0]
+        with pytest.raises(openai.PermissionDeniedError):
+            _ask(client)
+        shown = localmode.command("get", "policies", "--state", local.state_folder)
+        assert "llmgov: not in force: " in shown.stderr
+        assert "policies.yaml:1: is empty now" in shown.stderr
+        (folder / "policies.yaml").unlink()
+        _until(client, None)
+
+
 def test_an_approval_given_from_outside_lets_the_same_request_pass_once(
     folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

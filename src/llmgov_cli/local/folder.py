@@ -27,7 +27,8 @@ class Loaded:
 
     `mocked` is `compiled` with the mock's address where a provider's host is `mock-provider`: what sidecars get.
     `keys` maps a provider's id to its key, in memory only; `rejected` are sentences with file and line, empty where the
-    configuration may be put in force; `warnings` are those about what may be, and is probably not meant.
+    configuration may be put in force; `warnings` are those about what may be, and is probably not meant. `sources` are
+    the files that hold any of it.
     """
 
     compiled: compiler.Compiled
@@ -37,6 +38,7 @@ class Loaded:
     keys: Mapping[str, str]
     rejected: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    sources: frozenset[pathlib.Path] = frozenset()
 
 
 def load(
@@ -44,23 +46,30 @@ def load(
     prices: snapshot.PricePart,
     workload_namespaces: Iterable[str],
     mock_port: int,
-    previous: compiler.Compiled | None = None,
+    previous: Loaded | None = None,
 ) -> Loaded:
-    """Read, parse and compile the folder; `previous` makes it quicker and changes nothing else."""
+    """Read, parse and compile the folder.
+
+    `previous` is what is in force: it makes this quicker, and none of its files may be empty now.
+    """
     workloads = tuple(workload_namespaces)
-    checked = assembly.compile_files([folder], prices, workloads, complete=True, previous=previous)
+    before = None if previous is None else previous.compiled
+    checked = assembly.compile_files([folder], prices, workloads, complete=True, previous=before)
     keys, unusable = secrets.keys(checked.documents, checked.declared, os.environ)
+    sources = frozenset() if previous is None else previous.sources
+    wrong = (*unusable, *absences.emptied(sources, checked.documents, checked.findings))
     return Loaded(
         compiled=checked.compiled,
         mocked=with_mock(checked.compiled, mock_port),
         documents=tuple(each.manifest.raw for each in checked.declared),
-        findings=(*checked.findings, *unusable),
+        findings=(*checked.findings, *wrong),
         keys=keys,
-        rejected=tuple(map(str, (*checked.errors, *unusable))),
+        rejected=tuple(map(str, (*checked.errors, *wrong))),
         warnings=(
             *map(str, checked.warnings),
             *absences.workloads(checked.declared, checked.documents, workloads),
         ),
+        sources=frozenset(each.file for each in checked.documents),
     )
 
 

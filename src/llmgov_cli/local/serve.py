@@ -134,8 +134,7 @@ class Serving:
 
     def _load(self) -> folder.Loaded:
         namespaces = [workload.partition("/")[0] for workload in self._workloads]
-        previous = self._loaded.compiled if self._loaded is not None else None
-        return folder.load(self.place, self._prices, namespaces, self._mock_port, previous)
+        return folder.load(self.place, self._prices, namespaces, self._mock_port, self._loaded)
 
     def _prepare_sidecars(self) -> None:
         for workload, port in self._workloads.items():

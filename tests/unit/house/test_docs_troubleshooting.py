@@ -82,7 +82,7 @@ def _printed(line: str) -> str:
     return f"{level}{subject.strip()}: {problem.explanation} [{name}]"
 
 
-WITHOUT_GOLDEN = {"SecretUnusable", "NotJson", "NotAnObject"}
+WITHOUT_GOLDEN = {"SecretUnusable", "NotJson", "NotAnObject", "Emptied"}
 """What only local mode sees, and what no file can hold that `llmgov validate` reads."""
 
 

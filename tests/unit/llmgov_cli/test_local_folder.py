@@ -126,3 +126,34 @@ def test_one_mistake_is_one_reason(tmp_path: pathlib.Path) -> None:
     team = HEAD + "kind: Team\nmetadata: {name: a}\n"
     text = "---\n".join([team, budget + 'spec: {target: {team: a}, limit: "5", period: Day}\n'])
     assert len(_load(tmp_path, text).rejected) == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "rejected"),
+    [
+        pytest.param("", True, id="emptied"),
+        pytest.param("# to be written\n\n---\n", True, id="nothing but comments"),
+        pytest.param(None, False, id="deleted"),
+        pytest.param(HEAD + "kind: Team\nmetadata: {name: a}\nspec: {}\n", False, id="another resource"),
+        pytest.param("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n", False, id="only a foreign one"),
+    ],
+)
+def test_a_file_that_held_resources_may_be_deleted_but_not_emptied(
+    tmp_path: pathlib.Path, now: str | None, rejected: bool
+) -> None:
+    before = _load(tmp_path, POLICY.format("default"))
+    file = tmp_path / "all.yaml"
+    if now is None:
+        file.unlink()
+    else:
+        file.write_text(now)
+    loaded = folder.load(tmp_path, PRICES, ["default"], 4321, before)
+    sentence = f"{file}:1: is empty now, and held resources that are in force; save it whole, or delete it if that"
+    assert [each.startswith(sentence) for each in loaded.rejected] == ([True] if rejected else [])
+
+
+def test_a_file_that_never_held_a_resource_may_be_empty(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "more.yaml").touch()
+    before = _load(tmp_path, POLICY.format("default"))
+    assert before.rejected == ()
+    assert folder.load(tmp_path, PRICES, ["default"], 4321, before).rejected == ()
