@@ -74,6 +74,8 @@ class Entry:
         if learnt.free:
             return self._end(Outcome.FREE, 0, {}, status)
         if learnt.usage is None:
+            if learnt.unreported:
+                self._doubt(billing.UNREPORTED)
             return self._end(self._unlearnt(), self.hold.amount, {}, status)
         return self._settle_usage(learnt.usage, status)
 

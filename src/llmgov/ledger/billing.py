@@ -30,6 +30,10 @@ class Doubt(msgspec.Struct, frozen=True):
     counts: bool = False
 
 
+UNREPORTED = Doubt("usage_missing", "reported no usage and was charged its hold", stops=False)
+"""Of a whole answer without a word about its usage: nobody would see otherwise why it costs so much."""
+
+
 class Bill(msgspec.Struct, frozen=True):
     """An attempt's end in money. `usage` are the counts that are believed."""
 

@@ -7,6 +7,7 @@ import pytest
 
 from llmgov.ledger import billing
 from llmgov.ledger.messages import Intent, Outcome, Settlement, Violated
+from llmgov.policy.decision import Action
 from llmgov_sidecar.sidecar import system_clock
 from tests.unit.llmgov_sidecar import harness, world
 
@@ -71,6 +72,47 @@ def test_usage_that_cannot_be_read_costs_the_hold_and_the_next_request_goes(usag
                 assert (attempt.settlement.outcome, attempt.settlement.stop) == (Outcome.UNKNOWN, "")
                 assert attempt.settlement.cost == attempt.intent.hold > 0
             assert await made.hub.approvals.list() == []
+            await client.close()
+
+    harness.run(main())
+
+
+STREAM = (world.STREAM_HEAD, *map(harness.chunk, (world.piece("hi"), world.piece("", "stop"))))
+DONE = (harness.chunk(world.event(b"[DONE]")), harness.chunk(b""))
+WITHOUT_USAGE = json.dumps({name: value for name, value in json.loads(world.chat_answer()).items() if name != "usage"})
+UNREPORTED = {
+    "null in a whole answer": (False, (answer(None),)),
+    "absent from a whole answer": (False, (harness.whole(WITHOUT_USAGE.encode()),)),
+    "null in a stream": (True, (*STREAM, harness.chunk(world.event({"choices": [], "usage": None})), *DONE)),
+    "absent from a stream": (True, (*STREAM, *DONE)),
+}
+
+
+@pytest.mark.parametrize(("stream", "raw"), UNREPORTED.values(), ids=UNREPORTED.keys())
+def test_usage_that_is_not_reported_costs_the_hold_and_somebody_is_told(stream: bool, raw: tuple[bytes, ...]) -> None:
+    async def main() -> None:
+        async with world.world(harness.says(*raw)) as made:
+            client = await made.client()
+            assert (await client.ask(world.CHAT, world.chat(stream=stream))).status == 200
+            settlement, intent = await made.only(Settlement), await made.only(Intent)
+            assert (settlement.outcome, settlement.cost, settlement.stop) == (Outcome.UNKNOWN, intent.hold, "")
+            (violation,) = (await made.only(Violated)).violations
+            assert (violation.policy, violation.reason) == ("openai/gpt-4o", "usage_missing")
+            assert violation.action is Action.FLAG
+            (notice,) = await made.store.outbox()
+            assert (notice.audience, "reported no usage" in notice.message) == ("Admins", True)
+            await client.close()
+
+    harness.run(main())
+
+
+def test_a_stream_that_was_cut_is_not_said_to_lack_its_usage() -> None:
+    async def main() -> None:
+        async with world.world(harness.says(*STREAM, harness.chunk(b""))) as made:
+            client = await made.client()
+            await client.ask(world.CHAT, world.chat(stream=True))
+            assert (await made.only(Settlement)).outcome is Outcome.UNKNOWN
+            assert await made.store.outbox() == []
             await client.close()
 
     harness.run(main())
