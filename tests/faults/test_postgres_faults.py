@@ -1,0 +1,139 @@
+"""PostgreSQL breaks under load: backends are killed, the server falls over and recovers; the clients repeat and go on.
+
+`python -m tests.faults.test_postgres_faults 20` kills the server so many times and prints what it found.
+"""
+
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from llmgov.ledger.store import StoreError
+from llmgov_store import postgres_connection
+from llmgov_store.postgres import PostgresReader, PostgresStore
+from tests.support import ledger_traffic, machine, postgres
+from tests.support.postgres import Database
+from tests.support.postgres_server import Server
+
+pytestmark = machine.requires("postgres of its own")
+
+_KILL_ONE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = $1 AND usename = 'llmgov_test_hub' ORDER BY random() LIMIT 1
+"""
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Keep doing `work` until the block ends."""
+
+    async def again() -> None:
+        while True:
+            await work()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(again())
+        yield
+        task.cancel()
+
+
+async def kill_a_backend(server: Server, database: Database) -> None:
+    """One connection of a replica, whatever it is doing."""
+    await asyncio.sleep(random.uniform(0.01, 0.08))
+    connection = await postgres_connection.connect(server.url("postgres"))
+    try:
+        await connection.execute(_KILL_ONE, database.name)
+    finally:
+        await connection.close()
+
+
+def fall_over(server: Server, sign: signal.Signals) -> None:
+    """The server ends at once and comes back; both block the clients, who are in this process, for a moment."""
+    server.stop(sign)
+    server.start()
+
+
+def test_killed_backends_lose_nothing_that_was_acknowledged() -> None:
+    async def check(server: Server) -> None:
+        async with postgres.database(server.url("postgres")) as database:
+            async with beside(lambda: kill_a_backend(server, database)):
+                tally = await ledger_traffic.run(database.hub, range(24), rounds=8)
+            assert tally.failures > 0
+            await ledger_traffic.check(database.owner, tally)
+
+    with contextlib.closing(Server.new()) as server:
+        asyncio.run(check(server))
+
+
+@pytest.mark.parametrize("sign", [signal.SIGQUIT, signal.SIGKILL], ids=["stopped at once", "killed"])
+def test_a_server_that_falls_over_under_load_loses_nothing_that_was_acknowledged(sign: signal.Signals) -> None:
+    with contextlib.closing(Server.new()) as server:
+        fallen, tally = asyncio.run(fall_over_under_load(server, sign, 3))
+    assert fallen == 3
+    assert tally.failures > 0
+
+
+async def fall_over_under_load(server: Server, sign: signal.Signals, times: int) -> tuple[int, ledger_traffic.Tally]:
+    """Let clients run, again and again, while the server falls over so many times; every run is checked."""
+    fallen, first, whole = 0, 0, ledger_traffic.Tally()
+
+    async def fall() -> None:
+        nonlocal fallen
+        await asyncio.sleep(random.uniform(0.2, 0.6))
+        if fallen < times:
+            fallen += 1
+            fall_over(server, sign)
+
+    async with postgres.database(server.url("postgres")) as database:
+        while fallen < times:
+            async with beside(fall):
+                whole += await ledger_traffic.run(database.hub, range(first, first + 24), rounds=6, name=f"hub{first}")
+            first += 24
+        await ledger_traffic.check(database.owner, whole)
+    return fallen, whole
+
+
+def test_a_checkpoint_is_stored_exactly_when_that_was_said() -> None:
+    """The same records signed twice under one number would look like tampering."""
+
+    async def put(store: PostgresStore, data: bytes) -> bool | None:
+        try:
+            await store.put_checkpoint(data)
+        except StoreError as error:
+            return None if "may or may not" in str(error) else False
+        return True
+
+    async def check(server: Server) -> None:
+        async with postgres.database(server.url("postgres")) as database:
+            store = await PostgresStore.open(database.hub)
+            said = {}
+            async with beside(lambda: kill_a_backend(server, database)):
+                for number in range(300):
+                    data = b"%d" % number
+                    said[data] = await put(store, data)
+            await store.close()
+            reader = await PostgresReader.open(database.owner)
+            stored = await reader.checkpoints()
+            await reader.close()
+            assert len(stored) == len(set(stored))
+            assert None not in said.values()
+            assert set(stored) == {data for data, done in said.items() if done}
+
+    with contextlib.closing(Server.new()) as server:
+        asyncio.run(check(server))
+
+
+def main(times: int) -> None:
+    """What a reader can repeat: kill the server so many times, and say what clients were told and what was found."""
+    with contextlib.closing(Server.new()) as server:
+        fallen, tally = asyncio.run(fall_over_under_load(server, signal.SIGKILL, times))
+    print(f"killed {fallen} times; {len(tally.costs)} attempts settled, {tally.refused} requests refused")
+    print(f"{tally.failures} calls failed and were repeated; every acknowledged cent is accounted for")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
