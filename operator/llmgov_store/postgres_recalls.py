@@ -35,26 +35,29 @@ class RecallId(NamedTuple):
     epoch: int
 
 
-async def introduce(connection: Connection, name: str, here: Iterable[Epoch], asks: Collection[int]) -> None:
-    """The replica `name` lives, with these connections and asks: what an earlier process of its name had ends."""
-    async with connection.transaction():
-        await connection.execute(
-            "INSERT INTO hub_replicas VALUES ($1, clock_timestamp())"
-            " ON CONFLICT (name) DO UPDATE SET seen = excluded.seen",
-            name,
-        )
-        await connection.execute(
-            "DELETE FROM hub_connections WHERE ctid = ANY (ARRAY("
-            " SELECT ctid FROM hub_connections WHERE replica = $1 FOR UPDATE SKIP LOCKED))",
-            name,
-        )
-        await connection.execute(
-            "DELETE FROM hub_recalls WHERE ctid = ANY (ARRAY("
-            " SELECT ctid FROM hub_recalls WHERE asker = $1 AND number <> ALL ($2) FOR UPDATE SKIP LOCKED))",
-            name,
-            list(asks),
-        )
+async def introduce(connection: Connection, name: str, here: Sequence[Epoch], asks: Collection[int]) -> None:
+    """The replica `name` lives, with these connections and asks: what an earlier process of its name had ends.
+
+    What it has is said first, and what it has not then removed: at no moment do its sidecars seem connected nowhere.
+    """
+    await connection.execute(
+        "INSERT INTO hub_replicas VALUES ($1, clock_timestamp()) ON CONFLICT (name) DO UPDATE SET seen = excluded.seen",
+        name,
+    )
     await arrive(connection, name, here)
+    await connection.execute(
+        "DELETE FROM hub_connections WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM hub_connections AS c"
+        " WHERE c.replica = $1 AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::bigint[]) AS given (holder, epoch)"
+        "  WHERE (given.holder, given.epoch) = (c.holder, c.epoch)) FOR UPDATE OF c SKIP LOCKED))",
+        name,
+        *_columns(here),
+    )
+    await connection.execute(
+        "DELETE FROM hub_recalls WHERE ctid = ANY (ARRAY("
+        " SELECT ctid FROM hub_recalls WHERE asker = $1 AND number <> ALL ($2) FOR UPDATE SKIP LOCKED))",
+        name,
+        list(asks),
+    )
 
 
 async def leave(connection: Connection, name: str) -> None:

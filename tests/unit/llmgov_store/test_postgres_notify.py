@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from llmgov.ledger.messages import Epoch, Recall, Recalled
-from llmgov_store import postgres_connection
+from llmgov_store import postgres_connection, postgres_recalls
 from llmgov_store.postgres_notify import PostgresBus, Times
 from tests.support import buses, machine, postgres
 from tests.support.buses import SOON, Heard, OverPostgres, until
@@ -128,6 +128,25 @@ async def test_a_replica_that_the_others_gave_up_begins_anew(given: World) -> No
     await given.rows("DELETE FROM hub_connections")
     await given.rows("DELETE FROM hub_replicas")
     await is_asked(asker, other)
+
+
+@in_a_world
+async def test_while_a_replica_says_again_what_it_has_its_sidecars_are_never_connected_nowhere(given: World) -> None:
+    asker, other = await given.member(), await given.member()
+    other.bus.connect(POD)
+    await is_asked(asker, other)
+    connection = await given.exchange.connect()
+
+    async def say_again() -> None:
+        for _ in range(100):
+            await postgres_recalls.introduce(connection, "hub-1", [POD], [])
+
+    async with asyncio.TaskGroup() as group:
+        saying = group.create_task(say_again())
+        while not saying.done():
+            async with asker.bus.asking(KEY, [POD], SOON) as asked:
+                assert list(asked) == [POD]
+    await connection.close()
 
 
 @in_a_world
