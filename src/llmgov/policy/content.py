@@ -41,7 +41,7 @@ def check(
 
     The edits are due only if nothing refuses. `unopposed` is `clean` of the rules.
     """
-    if not rules:
+    if not rules or not _suspicious(finder, texts):
         return unopposed, ()
     findings: dict[tuple[int, str], _Finding] = {}
     edits: list[ReplaceText] = []
@@ -60,6 +60,16 @@ def check(
     verdict = Verdict()
     _judge(rules, findings, verdict)
     return verdict, tuple(edits)
+
+
+def _suspicious(finder: Scanner, texts: Sequence[Text]) -> bool:
+    """Whether `find` may find anything in one of the texts. Nearly always it would not."""
+    for data in finder.joined([text.text for text in texts]):
+        if finder.occurring(data):
+            return True
+        if b"\\" in data and any(finder.occurring(plain) for plain in escapes.levels(data)):
+            return True
+    return False
 
 
 def find(finder: Scanner, data: bytes) -> list[Hit]:

@@ -142,8 +142,7 @@ def _unpriced(plan: Plan, verdict: Verdict) -> Outcome:
 
 
 def _stopped(plan: Plan, stopped: frozenset[str], verdict: Verdict) -> bool:
-    name = f"{plan.kind}/{plan.model}"
-    if name not in stopped or plan.terms.concerned is None:
+    if not stopped or plan.terms.concerned is None or (name := f"{plan.kind}/{plan.model}") not in stopped:
         return False
     return _refuse(plan, verdict, "model_stopped", refusals.model_stopped(plan.terms.concerned, name))
 

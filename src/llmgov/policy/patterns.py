@@ -6,6 +6,7 @@ How long can a match be? And which text could still *become* one? The second dec
 
 import dataclasses
 import functools
+import re
 
 import re2
 
@@ -46,6 +47,20 @@ def longest(regex: str) -> int | None:
         return shape(regex).longest
     except UnreadableError:
         return None
+
+
+def looks_at_ends(regex: str) -> bool:
+    """Whether a match may depend on where the text begins or ends (`^`, `$`, `\\A`, `\\z`), beyond whether a word does.
+
+    Where it is not sure that it does not, it does.
+    """
+    outside = _ONE_PIECE.sub(lambda found: f"^{found[1]}" if found[1] in _ENDS else "", regex)
+    return "^" in outside or "$" in outside
+
+
+_ONE_PIECE = re.compile(r"\\(.)|\[\^?\]?(?:\[:\^?[a-z]+:\]|\\.|[^\]\\])*\]", re.DOTALL)
+"""An escape, or a class of characters."""
+_ENDS = frozenset("AzQ")  # what is quoted by \Q is not looked into
 
 
 _EMPTY = Shape("", "", 0)

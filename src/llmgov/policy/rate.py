@@ -23,6 +23,11 @@ from llmgov.policy.window import Window
 from llmgov.snapshot import OnExceed, RateLimit
 from llmgov.wire.events import Refusal
 
+_HEADERS = {
+    name: tuple(f"x-ratelimit-{what}-{name}" for what in ("limit", "remaining", "reset"))
+    for name in ("requests", "tokens")
+}
+
 
 class Admission(msgspec.Struct, frozen=True):
     """When a request may go, and what it will count in. `queued` requests wait for another to end, until `at`.
@@ -96,8 +101,10 @@ def commit(admission: Admission, state: State) -> tuple[str, ...]:
     """Count an admitted request, or take its place in the queue; the keys end it."""
     if not admission.limits:
         return ()
-    enter = state.enqueue if admission.queued else state.admit
-    return (enter(admission.limits, admission.tokens, admission.at),)
+    if admission.queued:
+        return (state.enqueue(admission.limits, admission.tokens, admission.at),)
+    windows = admission.windows if len(admission.windows) == len(admission.limits) else None
+    return (state.admit(admission.limits, admission.tokens, admission.at, windows),)
 
 
 def headers(limits: tuple[Limit, ...], windows: Sequence[Window | None], now: Instant) -> tuple[tuple[str, str], ...]:
@@ -112,9 +119,10 @@ def headers(limits: tuple[Limit, ...], windows: Sequence[Window | None], now: In
             least[name] = remaining, limit, window
     found: list[tuple[str, str]] = []
     for name, (remaining, limit, window) in least.items():
-        found.append((f"x-ratelimit-limit-{name}", str(limit.limit)))
-        found.append((f"x-ratelimit-remaining-{name}", str(remaining)))
-        found.append((f"x-ratelimit-reset-{name}", duration(window.idle(limit.length, now))))
+        names = _HEADERS[name]
+        found.append((names[0], str(limit.limit)))
+        found.append((names[1], str(remaining)))
+        found.append((names[2], duration(window.idle(limit.length, now))))
     return tuple(found)
 
 

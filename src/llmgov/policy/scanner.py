@@ -64,6 +64,7 @@ class Scanner:
         self._regexes = tuple(compiled(item.regex) for item in self.items)
         self._set = _set(self.items)
         self._beginning = _beginning(self.items) if streams else None
+        self._joins = not any(patterns.looks_at_ends(item.regex) for item in self.items)
 
     def occurring(self, data: bytes) -> Sequence[int]:
         """The items that occur in `data`, before any check of digits."""
@@ -73,6 +74,14 @@ class Scanner:
         if found is None:
             return range(len(self.items))
         return sorted(item for item in found if item != len(self.items)) if len(found) > 1 else ()
+
+    def joined(self, texts: Sequence[str]) -> Sequence[bytes]:
+        """The texts as UTF-8, for `occurring` only: all as one where that finds whatever occurs in one of them.
+
+        A line end joins them. Words end at it as at a text's ends, and no pattern here looks at those otherwise.
+        """
+        whole = texts if len(texts) < 2 or not self._joins else ("\n".join(texts),)
+        return [text.encode("utf-8", "surrogatepass") for text in whole]
 
     def hits(self, data: bytes) -> list[Hit]:
         """All hits in a whole text, in order of their start."""

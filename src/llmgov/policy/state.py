@@ -72,10 +72,15 @@ class State:
         """
         return self._running[limit.key] >= limit.limit
 
-    def admit(self, limits: Sequence[Limit], tokens: int, at: Instant) -> str:
-        """Count a request in all of `limits`, from `at` on; `at` must be no earlier than each `slot`."""
+    def admit(
+        self, limits: Sequence[Limit], tokens: int, at: Instant, windows: Sequence[Window | None] | None = None
+    ) -> str:
+        """Count a request in all of `limits`, from `at` on; `at` must be no earlier than each `slot`.
+
+        `windows` are those of the limits, where they were looked up a moment ago.
+        """
         name, ticket = self._open(limits, tokens)
-        self._count(ticket, at)
+        self._count(ticket, at, self.windows(limits) if windows is None else windows)
         return name
 
     def enqueue(self, limits: Sequence[Limit], tokens: int, deadline: Instant) -> str:
@@ -114,18 +119,15 @@ class State:
         self._tickets[name] = ticket
         return name, ticket
 
-    def _count(self, ticket: _Ticket, at: Instant) -> None:
+    def _count(self, ticket: _Ticket, at: Instant, windows: Sequence[Window | None]) -> None:
         ticket.admitted = True
-        for limit in ticket.limits:
-            if not limit.length:
+        for limit, window in zip(ticket.limits, windows, strict=True):
+            if window is None:
                 self._running[limit.key] += 1
-                continue
-            amount = limit.amount(ticket.tokens)
-            if not amount:
-                continue
-            start = at if limit.rule.acts else max(at, self.slot(limit, ticket.tokens, at) or at)
-            kept = self.window(limit).add(amount, start, limit.limit, limit.length)
-            ticket.kept.append((limit, amount, kept))
+            elif amount := ticket.tokens if limit.counts_tokens else 1:
+                most, length = limit.limit, limit.length
+                start = at if limit.rule.acts else max(at, window.slot(amount, most, length, at) or at)
+                ticket.kept.append((limit, amount, window.add(amount, start, most, length)))
 
     def _close(self, name: str) -> _Ticket | None:
         ticket = self._tickets.pop(name, None)
@@ -169,7 +171,7 @@ class State:
         if None in slots or at > ticket.deadline:
             del self._tickets[name]
             return None
-        self._count(ticket, at)
+        self._count(ticket, at, self.windows(ticket.limits))
         return at
 
 

@@ -45,13 +45,17 @@ class Window:
         """Admit `amount` at a `slot`; returns the time it is kept under, for `take`."""
         grain = 1 if limit <= EXACT else max(1, length // _GRAINS)
         kept = -(-at // grain) * grain
+        self.total += amount
+        if not self._times or self._times[-1] < kept:  # nearly always
+            self._times.append(kept)
+            self._amounts.append(amount)
+            return kept
         index = bisect.bisect_left(self._times, kept)
-        if index < len(self._times) and self._times[index] == kept:
+        if self._times[index] == kept:
             self._amounts[index] += amount
         else:
             self._times.insert(index, kept)
             self._amounts.insert(index, amount)
-        self.total += amount
         return kept
 
     def take(self, amount: int, kept: Instant) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmgov.policy import escapes, scanner, state
+from llmgov.policy import content, escapes, patterns, scanner, state
 from llmgov.policy.decision import Action
 from llmgov.policy.scanner import Hit, Scanner
 from llmgov.snapshot import Audience, Category, ContentFilter, Direction, OnDetect, Pattern
@@ -210,3 +210,46 @@ def test_nothing_is_counted_twice_where_policies_share_a_pattern() -> None:
     assert [v.message.partition(" found ")[2] for v in found.violations] == [
         "ssn in messages[0].content; put on record"
     ] * 2
+
+
+EDGES = [r"\bword\b", r"\Bord", r"^secret", r"secret$", r"\Asecret", r"secret\z", r"(?m)^secret$", r"[^s]ecret", r"a.c"]
+PIECES = st.sampled_from(
+    ["secret", "word", "ord", " ", "\n", "a", "c", "\\", "\\u0073ecret", "\\\\u0073ecret", "n", "u0073", "é", "123-45"]
+)
+SPOKEN = st.lists(st.lists(PIECES, max_size=4).map("".join), max_size=5)
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(EDGES), min_size=1, max_size=4, unique=True), SPOKEN)
+def test_texts_looked_at_together_hide_nothing_that_one_of_them_holds(regexes: list[str], spoken: list[str]) -> None:
+    looked_for = [Pattern(f"p{index}", regex) for index, regex in enumerate(regexes)]
+    texts = tuple(Text(f"m[{index}]", text, TextRole.USER) for index, text in enumerate(spoken))
+    found = decide(configure(policy(filter_(OnDetect.FLAG, *looked_for))), request(texts=texts))
+    alone = {
+        f"pattern:{pattern.name}"
+        for pattern in looked_for
+        for text in spoken
+        if content.find(Scanner([filter_(OnDetect.FLAG, pattern)]), text.encode())
+    }
+    assert {violation.reason for violation in found.violations} == alone
+
+
+@pytest.mark.parametrize(
+    ("regex", "looks"),
+    [
+        pytest.param(r"^a", True, id="a beginning"),
+        pytest.param(r"a$", True, id="an end"),
+        pytest.param(r"\Aa", True, id="the very beginning"),
+        pytest.param(r"a\z", True, id="the very end"),
+        pytest.param(r"b|(?:^|x)a", True, id="a beginning in a branch"),
+        pytest.param(r"\Q^\E", True, id="what is quoted, to be safe"),
+        pytest.param(r"[^a]", False, id="a negated class"),
+        pytest.param(r"[]^$]", False, id="signs in a class that begins with its end"),
+        pytest.param(r"[[:alpha:]^\]$]", False, id="signs in a class of classes"),
+        pytest.param(r"\^\$", False, id="escaped signs"),
+        pytest.param(r"\\Aa", False, id="an escaped backslash"),
+        pytest.param(r"\ba\B", False, id="the ends of words"),
+    ],
+)
+def test_a_pattern_that_looks_at_the_ends_of_a_text_is_told_from_others(regex: str, looks: bool) -> None:
+    assert patterns.looks_at_ends(regex) is looks
