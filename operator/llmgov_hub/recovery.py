@@ -53,11 +53,10 @@ class Recovery:
             StoreError: nothing was changed; look again.
         """
         known = await self._store.ledger_epoch()
-        if known is None or (known.open and known.id == await self._store.database()):
-            self._asked.clear()
-            return True
-        known = await self._notice()
+        if known is None or known.id != await self._store.database():
+            known = await self._notice()
         if known is None or known.open:
+            self._asked.clear()
             return True
         unreported = await self._store.unreported(known.name)
         self._ask(known)
@@ -120,6 +119,7 @@ class Recovery:
         now = self._clock()
 
         def step(book: Book) -> LedgerEpoch | None:
+            lives.is_open(book, now)
             begun = lives.notice(book, now)
             if begun is not None:
                 self._recorder.append(book, LedgerBegun(now, begun.id, begun.generation), now)

@@ -158,7 +158,7 @@ class Recount(Struct, frozen=True, tag=True):
 
 class Holding(Struct, frozen=True):
     """One lease as its holder's books have it: what is `spent` and `held` of it, and `returned` by the returns up to
-    `serial`, whether they have arrived or not. `account` is its definition, where the holder still has it."""
+    `serial`, whether they have arrived or not. `account` is the definition that it was asked for under."""
 
     lease: Lease
     spent: MicroUsd

@@ -74,11 +74,13 @@ class Wish(msgspec.Struct, frozen=True):
 class _Pocket:
     """One lease in memory. `ends` is its deadline by the sidecar's clock; an overrun may make `free` negative.
 
-    `account` is the key of its account's definition: that of `lease`, without a user.
+    `account` is the key of its account's definition: that of `lease`, without a user. `asked` is the definition that it
+    was asked for under.
     """
 
     lease: Lease
     account: str
+    asked: Account | None
     ends: Instant
     free: MicroUsd
     holds: int = 0
@@ -112,7 +114,7 @@ class _Asked:
     at: Instant
     attempt: str
     waiting: int
-    accounts: dict[str, str]
+    accounts: dict[str, Account]
     outdated: bool = False
 
 
@@ -126,7 +128,6 @@ class Purse:
         self._held: dict[str, tuple[Charged, ...]] = {}
         self._waits: dict[str, _Wait] = {}
         self._asked: dict[int, _Asked] = {}
-        self._definitions: Mapping[str, Account] = {}
         self._fingerprints: dict[str, str] = {}
         self._numbers = 0
         self._requests = 0
@@ -137,7 +138,6 @@ class Purse:
 
         That is so even where they are those known before: there may have been others in between.
         """
-        self._definitions = in_force
         self._fingerprints = {key: definitions.fingerprint(account) for key, account in in_force.items()}
         for asked in self._asked.values():
             asked.outdated = True
@@ -190,8 +190,8 @@ class Purse:
         # The hub's clock may differ, its durations do not; counted from the asking they never end too late.
         for lease in grant.leases:
             ends = asked.at + min(lease.deadline, lease.window_end) - grant.now
-            account = asked.accounts.get(lease.key, lease.key)
-            pocket = _Pocket(lease, account, ends, lease.amount)
+            account = asked.accounts.get(lease.key)
+            pocket = _Pocket(lease, lease.key if account is None else account.key, account, ends, lease.amount)
             if asked.outdated and not self._is_good(pocket):
                 pocket.ends = _ENDED
             self._put(pocket)
@@ -247,8 +247,7 @@ class Purse:
 
     def _holding(self, pocket: _Pocket, held: MicroUsd) -> Holding:
         spent = pocket.lease.amount - pocket.free - held - pocket.returned
-        account = self._definitions.get(pocket.account)
-        return Holding(pocket.lease, spent, held, pocket.returned, pocket.returns, account)
+        return Holding(pocket.lease, spent, held, pocket.returned, pocket.returns, pocket.asked)
 
     def on_time(self, now: Instant) -> tuple[Command, ...]:
         """Give back what ended: to be called when `next_deadline` has passed."""
@@ -351,7 +350,7 @@ class Purse:
         wait.asked = self._requests
         wish = wait.wish
         needs = tuple(self._needs(wish, now))
-        accounts = {need.key: need.account.key for need in needs}
+        accounts = {need.key: need.account for need in needs}
         self._asked[self._requests] = _Asked(now, wish.attempt, self._numbers, accounts)
         approval = None if wait.answered else wish.approval  # a grant has consumed it, for this attempt
         charged = wish.keys if any(charge.enforced for charge in wish.charges) else ()

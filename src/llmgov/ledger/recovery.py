@@ -45,7 +45,7 @@ def report(book: Book, message: Holdings, definitions: Definitions, now: Instant
     ledger lost the return: its rest counts as unknown from then on.
 
     Raises:
-        BadInputError: `UNKNOWN`: a lease that the ledger lost is of an account that nobody can define.
+        BadInputError: the report cannot be meant.
     """
     _check(message)
     newest = epochs.admit(book, message.epoch)
@@ -90,10 +90,8 @@ def _window(lease: Lease, account: Account) -> WindowLock:
 def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Definitions, now: Instant) -> None:
     """A lease that the ledger does not know: as its holder has it, but for what it spent, which settlements say."""
     lease, account = holding.lease, _account(holding, definitions)
-    if account is None:
-        raise BadInputError(Fault.UNKNOWN, "holdings", f"nobody knows the account {lease.key} of lease {lease.id}")
-    if lease.amount == 0:
-        return
+    if account is None or lease.amount == 0:
+        return  # what nobody defines limits nothing
     need = Need(lease.key, account, 0, 0)
     window = candidates.window_of(book, need, account, Span(lease.window_start, lease.window_end), now)
     row = LeaseRow(

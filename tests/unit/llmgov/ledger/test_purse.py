@@ -493,7 +493,7 @@ class TestARecount:
         made.on_grant(grant(1, lease("L", 6)), NOW)
         made.settle("a", 9, NOW)
         (told,) = made.holdings()
-        assert (told.spent, told.held, told.returned, told.account) == (9, 3, 0, None)
+        assert (told.spent, told.held, told.returned, told.account) == (9, 3, 0, TEAM)
 
     def test_of_another_epoch_is_not_answered(self) -> None:
         assert with_money(5).on_recount(Recount(ledgers.epoch(number=2), "2:life"), NOW) == ()

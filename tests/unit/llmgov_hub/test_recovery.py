@@ -1,0 +1,345 @@
+"""A database that began another life, and what it lost: nothing is lent before it is known what is lent already."""
+
+import asyncio
+import contextlib
+import copy
+from collections.abc import AsyncIterator
+
+import pytest
+
+from llmgov import instants
+from llmgov.audit import record
+from llmgov.ledger import balances, lives
+from llmgov.ledger.commands import Held, Send
+from llmgov.ledger.errors import BadInputError, Fault
+from llmgov.ledger.messages import (
+    Charged,
+    Epoch,
+    Holding,
+    Holdings,
+    Lease,
+    LeaseGrant,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaseReturn,
+    Need,
+    Recall,
+    Recount,
+    Why,
+)
+from llmgov.ledger.purse import Purse, Wish
+from llmgov.ledger.rows import LeaseRow, LeaseState
+from llmgov.ledger.store import Store
+from llmgov_hub.hub import Hub
+from llmgov_store.memory import MemoryStore
+from tests.support import ledgers
+from tests.support.ledgers import CENT, NOW, USD, on_every_store
+
+ACCOUNT = ledgers.account()
+LIFE = "2:life-2"
+
+
+class World:
+    """A hub over a store that can be put back to an earlier state, and the clock."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.store = MemoryStore("life-1")
+        self.hub = Hub(self.store, lambda: self.now, recall_wait_seconds=0)
+
+    async def keep(self) -> MemoryStore:
+        """The state that a copy of the database is in, which a hub has looked at."""
+        await self.hub.recovery.look()
+        return copy.deepcopy(self.store)
+
+    def fail_over(self, to: MemoryStore) -> None:
+        """The copy takes over; what was committed since is lost."""
+        to.begin_life("life-2")
+        self.store = to
+        self.hub = Hub(to, lambda: self.now, recall_wait_seconds=0)
+
+    def wait(self, seconds: int) -> None:
+        self.now += seconds * instants.SECOND
+
+    async def lend(self, amount: int, number: int = 1, epoch: Epoch | None = None) -> LeaseGrant | LeaseRefusal:
+        needs = (Need(ACCOUNT.key, ACCOUNT, amount, amount),)
+        return await self.hub.lease(LeaseRequest(epoch or ledgers.epoch(), number, needs, ledgers.PATH))
+
+    async def lent(self, amount: int, number: int = 1, epoch: Epoch | None = None) -> Lease:
+        reply = await self.lend(amount, number, epoch)
+        assert isinstance(reply, LeaseGrant), reply
+        return reply.leases[0]
+
+    async def report(self, *holdings: Holding, epoch: Epoch | None = None) -> None:
+        await self.hub.holdings(Holdings(epoch or ledgers.epoch(), LIFE, holdings))
+
+    async def why(self, number: int, amount: int = CENT, epoch: Epoch | None = None) -> Why | None:
+        """Why nothing is lent; `None` where it is."""
+        reply = await self.lend(amount, number, epoch)
+        return reply.why if isinstance(reply, LeaseRefusal) else None
+
+    async def sums(self) -> tuple[int, int, int]:
+        (row,) = await self.store.windows(self.now)
+        return row.spent, row.leased, row.unknown
+
+
+def holding(lease: Lease, spent: int = 0, held: int = 0, returned: int = 0, serial: int = 0) -> Holding:
+    return Holding(lease, spent, held, returned, serial, ACCOUNT)
+
+
+def test_what_a_lost_transaction_lent_counts_again_before_more_is_lent() -> None:
+    async def main() -> None:
+        world = World()
+        await world.lent(10 * CENT)
+        copied = await world.keep()
+        lost = await world.lent(4 * USD, 2)
+        world.fail_over(copied)
+        assert await world.why(3) is Why.RECOVERING
+        assert (await world.sums())[1] < USD, "the ledger does not know yet"
+        first = (await world.store.leases("pod-1"))[0]
+        await world.report(lent_again(first), holding(lost))
+        await world.report(lent_again(first), holding(lost))
+        assert (await world.sums())[1] == first.amount + lost.amount
+        assert await world.why(4) is Why.RECOVERING, "others may not have found their way back yet"
+        world.wait(31)
+        assert await world.why(5) is Why.RECOVERING, "this look opens it"
+        assert await world.why(6) is None
+        assert await world.why(7, 5 * USD - first.amount - lost.amount) is Why.EXHAUSTED
+        assert list(balances.differences(await world.store.balances())) == []
+
+    asyncio.run(main())
+
+
+def test_a_holder_that_has_not_reported_keeps_everybody_waiting_until_the_loss_is_accepted() -> None:
+    async def main() -> None:
+        world = World()
+        await world.lent(10 * CENT, epoch=Epoch("silent", 1))
+        world.fail_over(await world.keep())
+        assert await world.why(1) is Why.RECOVERING
+        world.wait(3600)
+        await world.report()
+        assert not await world.hub.recovery.look()
+        with pytest.raises(BadInputError, match="reason"):
+            await world.hub.recovery.accept_loss("root", " ")
+        row = await world.hub.recovery.accept_loss("root", "the node is gone")
+        assert (row.open, row.generation) == (True, 2)
+        assert await world.why(2) is None
+        kinds = [each.kind for each in await world.store.records("hub")]
+        assert kinds == ["ledgerBegun", "lossAccepted"]
+        accepted = record.decode((await world.store.records("hub"))[-1].data).facts
+        assert (accepted["generation"], accepted["waiting"]) == (2, 1)
+        with pytest.raises(BadInputError) as raised:
+            await world.hub.recovery.accept_loss("root", "again")
+        assert raised.value.fault is Fault.STATE
+
+    asyncio.run(main())
+
+
+def test_returns_that_were_lost_or_are_on_their_way_count_once() -> None:
+    async def main() -> None:
+        world = World()
+        lease = await world.lent(USD)
+        copied = await world.keep()
+        await world.hub.give_back(LeaseReturn(ledgers.epoch(), lease.id, 1, 30 * CENT, final=False))
+        world.fail_over(copied)
+        await world.why(2)
+        await world.report(holding(lease, returned=50 * CENT, serial=2))
+        assert (await world.sums())[1] == lease.amount - 50 * CENT
+        await world.hub.give_back(LeaseReturn(ledgers.epoch(), lease.id, 2, 20 * CENT, final=False))
+        await world.report(holding(lease, returned=30 * CENT, serial=1))
+        assert (await world.sums())[1] == lease.amount - 50 * CENT, "a late copy of a report gives nothing back"
+        await world.hub.give_back(LeaseReturn(ledgers.epoch(), lease.id, 3, lease.amount - 50 * CENT, final=True))
+        assert await world.sums() == (0, 0, 0)
+
+    asyncio.run(main())
+
+
+def test_an_open_lease_that_its_holder_does_not_name_was_returned_or_spent_and_counts_as_unknown() -> None:
+    async def main() -> None:
+        world = World()
+        lease = await world.lent(USD)
+        world.fail_over(await world.keep())
+        await world.why(2)
+        await world.report()
+        assert await world.sums() == (0, 0, lease.amount)
+        (row,) = await world.store.leases("pod-1")
+        assert row.state is LeaseState.LOST
+
+    asyncio.run(main())
+
+
+def test_attempts_that_arrive_before_the_report_bring_their_lease_back() -> None:
+    async def main() -> None:
+        world = World()
+        await world.lent(CENT)
+        copied = await world.keep()
+        lost = await world.lent(USD, 2)
+        world.fail_over(copied)
+        charged = (Charged(lost.id, ACCOUNT.key, 20 * CENT),)
+        await world.hub.deliver([ledgers.intent("pod-1:1/7", 20 * CENT, charged)])
+        known = (await world.sums())[1]
+        await world.hub.give_back(LeaseReturn(ledgers.epoch(), lost.id, 1, 10 * CENT, final=False))
+        assert (await world.sums())[1] == known, "nothing comes back of a lease whose size is not known"
+        await world.hub.deliver([ledgers.settlement("pod-1:1/7", 15 * CENT)])
+        await world.why(3)
+        await world.report(holding(lost, spent=15 * CENT, returned=10 * CENT, serial=1))
+        spent, leased, unknown = await world.sums()
+        assert (spent, leased) == (15 * CENT, lost.amount - 25 * CENT)
+        assert unknown > 0, "the first lease, which was not named"
+        assert list(balances.differences(await world.store.balances())) == []
+
+    asyncio.run(main())
+
+
+def test_boots_after_it_are_numbered_above_all_that_may_have_been_lost() -> None:
+    async def main() -> None:
+        world = World()
+        copied = await world.keep()
+        await world.lent(CENT)
+        await world.hub.register("pod-1")
+        world.fail_over(copied)
+        await world.why(1)
+        assert (await world.hub.register("pod-1")).number == 1_000_001
+        assert (await world.hub.register("pod-1")).number == 1_000_002
+
+    asyncio.run(main())
+
+
+def test_an_older_epochs_report_counts_and_does_not_speak_for_its_holder() -> None:
+    async def main() -> None:
+        world = World()
+        copied = await world.keep()
+        lost = await world.lent(USD)
+        world.fail_over(copied)
+        newer = await world.hub.register("pod-1")
+        await world.hub.recovery.look()
+        await world.report(holding(lost))
+        assert (await world.sums())[1] == lost.amount
+        assert await world.store.unreported(LIFE) == ["pod-1"]
+        await world.lend(CENT, 1, newer)
+        assert (await world.store.leases("pod-1"))[0].id == lost.id
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ({"epoch": Epoch("pod-2", 1)}, Fault.FOREIGN),
+        ({"spent": 0, "returned": -1}, Fault.NEGATIVE),
+        ({"returned": 10 * USD}, Fault.RANGE),
+        ({"serial": 10**9}, Fault.RANGE),
+    ],
+    ids=["somebody else's lease", "a negative return", "more returned than lent", "returns without end"],
+)
+def test_a_report_that_cannot_be_changes_nothing(told: dict[str, object], fault: Fault) -> None:
+    async def main() -> None:
+        world = World()
+        copied = await world.keep()
+        lost = await world.lent(USD)
+        world.fail_over(copied)
+        await world.why(1)
+        before = await world.store.balances()
+        fields = {name: value for name, value in told.items() if name != "epoch"}
+        epoch = told.get("epoch", ledgers.epoch())
+        assert isinstance(epoch, Epoch)
+        with pytest.raises(BadInputError) as raised:
+            await world.report(holding(lost, **fields), epoch=epoch)  # type: ignore[arg-type]
+        assert raised.value.fault is fault
+        assert await world.store.balances() == before
+
+    asyncio.run(main())
+
+
+@contextlib.asynccontextmanager
+async def listening(hub: Hub, purse: Purse) -> AsyncIterator[None]:
+    """A sidecar that answers what the hub asks it for."""
+
+    async def follow() -> None:
+        async for asked in hub.recalls(purse.epoch):
+            told = purse.on_recall(asked, NOW) if isinstance(asked, Recall) else purse.on_recount(asked, NOW)
+            for command in told:
+                if isinstance(command, Send) and isinstance(command.message, Holdings):
+                    await hub.holdings(command.message)
+
+    async with asyncio.TaskGroup() as group:
+        follower = group.create_task(follow())
+        await asyncio.sleep(0)
+        yield
+        follower.cancel()
+
+
+def test_a_sidecar_that_listens_is_asked_and_answers_from_its_purse() -> None:
+    async def main() -> None:
+        world = World()
+        purse = Purse(ledgers.epoch())
+        (ask,) = purse.hold(Wish("a", (ledgers.charge(ACCOUNT),), USD, USD, ledgers.PATH), NOW)
+        copied = await world.keep()
+        assert isinstance(ask, Send)
+        assert isinstance(ask.message, LeaseRequest)
+        grant = await world.hub.lease(ask.message)
+        assert isinstance(grant, LeaseGrant)
+        assert any(isinstance(command, Held) for command in purse.on_grant(grant, NOW))
+        world.fail_over(copied)
+        async with listening(world.hub, purse):
+            assert not await world.hub.recovery.look()
+            async with asyncio.timeout(5):
+                while not await world.store.leases("pod-1"):  # noqa: ASYNC110 - until the sidecar had its turn
+                    await asyncio.sleep(0)
+        assert (await world.sums())[1] == grant.leases[0].amount
+        world.wait(31)
+        assert await world.hub.recovery.look()
+
+    asyncio.run(main())
+
+
+def test_it_is_asked_again_only_after_a_while() -> None:
+    async def main() -> None:
+        world = World()
+        await world.lent(CENT)
+        world.fail_over(await world.keep())
+        stream = world.hub.recalls(ledgers.epoch())
+        first = asyncio.ensure_future(anext(stream))  # noqa: TID251 - a listener that does not answer
+        await asyncio.sleep(0)
+        for _ in range(3):
+            await world.hub.recovery.look()
+        assert await first == Recount(ledgers.epoch(), LIFE)
+        second = asyncio.ensure_future(anext(stream))  # noqa: TID251 - the same
+        await asyncio.sleep(0)
+        assert not second.done()
+        world.wait(6)
+        await world.hub.recovery.look()
+        assert await second == Recount(ledgers.epoch(), LIFE)
+
+    asyncio.run(main())
+
+
+def lent_again(row: LeaseRow) -> Holding:
+    """A lease that its holder has not touched."""
+    return holding(Lease(row.id, row.account, row.window_start, row.window_end, row.amount, row.deadline))
+
+
+@on_every_store
+async def test_who_restored_a_backup_says_so_where_the_database_cannot_tell(store: Store) -> None:
+    now = [NOW]
+    hub = Hub(store, lambda: now[0], recall_wait_seconds=0)
+    request = LeaseRequest(ledgers.epoch(), 1, (Need(ACCOUNT.key, ACCOUNT, CENT, CENT),), ledgers.PATH)
+    assert isinstance(await hub.lease(request), LeaseGrant)
+    row = await hub.recovery.begin("root", "restored from last night's backup")
+    assert (row.generation, row.open) == (2, False)
+    refused = await hub.lease(LeaseRequest(ledgers.epoch(), 2, request.needs, ledgers.PATH))
+    assert isinstance(refused, LeaseRefusal)
+    assert refused.why is Why.RECOVERING
+    leases = await store.leases("pod-1")
+    told = tuple(
+        Holding(
+            Lease(each.id, each.account, each.window_start, each.window_end, each.amount, each.deadline), 0, 0, 0, 0
+        )
+        for each in leases
+    )
+    await hub.holdings(Holdings(ledgers.epoch(), row.name, told))
+    now[0] += lives.RECOVERY_AT_LEAST
+    assert await hub.recovery.look()
+    again = await hub.lease(LeaseRequest(ledgers.epoch(), 3, request.needs, ledgers.PATH))
+    assert isinstance(again, LeaseGrant)
+    assert [each.kind for each in await store.records("hub")] == ["ledgerBegun"]
