@@ -79,6 +79,15 @@ def test_a_platform_key_that_nobody_has_is_refused(system: System, call: Call) -
     assert system.upstream.take() == []
 
 
+@pytest.mark.parametrize("call", [CHAT, MESSAGE], ids=["openai", "anthropic"])
+@pytest.mark.parametrize("value", ["", "abc", "a.b.c"])
+def test_a_token_header_that_proves_nobody_is_refused(system: System, call: Call, value: str) -> None:
+    refused = _ask(system, call, None, **{"x-llmgov-token": value})
+    assert (refused["raised"], refused["status"]) == ("AuthenticationError", 401)
+    assert "x-llmgov-token" in json.dumps(refused["body"])
+    assert system.upstream.take() == []
+
+
 def test_two_tokens_of_different_users_prove_nobody(system: System) -> None:
     refused = _ask(system, CHAT, people.token("ada@example.com"), **{"x-llmgov-token": people.token("bob@example.com")})
     assert refused["status"] == 401

@@ -2,7 +2,8 @@
 
 A user is proved by a token of a configured issuer or by a platform key, in any header where SDKs put an API key, or in
 `x-llmgov-token`. A plain header, or the body's `user`, names one only where the settings trust it. A credential that is
-meant for us and does not hold is a refusal, never a request without a user; any other value is a placeholder.
+meant for us and does not hold is a refusal, never a request without a user; any other value is a placeholder. What is
+in `x-llmgov-token` is meant for us, whatever it is.
 """
 
 import functools
@@ -22,7 +23,10 @@ from llmgov.wire.events import Refusal
 KEY_PREFIX = "llmgov_"
 """How platform keys begin, so that they are told from providers' keys and found by secret scanners."""
 
-CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key", "x-llmgov-token")
+OWN_HEADER = "x-llmgov-token"
+"""The header of ours alone: no SDK puts a placeholder there."""
+
+CREDENTIAL_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key", OWN_HEADER)
 """Where clients put keys, in lower case. None of them is ever forwarded: the provider's key is put in by the proxy."""
 
 _MAX_USER = 256
@@ -48,7 +52,7 @@ def identify(headers: Headers, body_user: str | None, workload: Workload, runtim
     lasting = not (runtime.issuers or runtime.settings.trust_body_user)  # tokens expire
     fields = [(key, value.strip()) for name, value in headers if (key := name.lower()) in strip]
     try:
-        proved = _proved([value for name, value in fields if name in CREDENTIAL_HEADERS], runtime, now)
+        proved = _proved([field for field in fields if field[0] in CREDENTIAL_HEADERS], runtime, now)
     except TokenError as error:
         if not runtime.observes:
             return Identity(None, refusals.bad_token(str(error)), strip, lasting)
@@ -76,21 +80,29 @@ def principal(workload: Workload, runtime: Runtime, user: str | None, *, verifie
     return Principal(workload, user, verified and user is not None, roles, teams)
 
 
-def _proved(credentials: Sequence[str], runtime: Runtime, now: Instant) -> str | None:
-    users = {user for value in credentials if (user := _user_of(value, runtime, now)) is not None}
+def _proved(credentials: Sequence[tuple[str, str]], runtime: Runtime, now: Instant) -> str | None:
+    users = {user for name, value in credentials if (user := _user_of(name, value, runtime, now)) is not None}
     if len(users) > 1:
         raise TokenError("the request's credentials name different users")
     return next(iter(users), None)
 
 
-def _user_of(value: str, runtime: Runtime, now: Instant) -> str | None:
+def _user_of(name: str, value: str, runtime: Runtime, now: Instant) -> str | None:
     scheme, _, rest = value.partition(" ")
     credential = rest.strip() if scheme.lower() == "bearer" else value
     if credential.startswith(KEY_PREFIX):
         return _key_owner(credential, runtime.directory)
     if runtime.issuers and tokens.looks_like_token(credential):
         return runtime.issuers.verify(credential, now)
+    if name == OWN_HEADER:
+        raise TokenError(_unusable(credential))
     return None
+
+
+def _unusable(credential: str) -> str:
+    if tokens.looks_like_token(credential):
+        return f"the settings name no issuer of the token in {OWN_HEADER}"
+    return f"the value of {OWN_HEADER} is {'neither a token nor a platform key' if credential else 'empty'}"
 
 
 def _key_owner(key: str, directory: Directory) -> str:

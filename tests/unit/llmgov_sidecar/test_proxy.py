@@ -47,7 +47,7 @@ def test_an_allowed_request_passes_byte_for_byte_with_the_real_key() -> None:
                 world.CHAT,
                 body,
                 "Authorization: Bearer placeholder\r\nX-Keep: this\r\nAccept-Encoding: gzip\r\n"
-                "Connection: keep-alive, X-Hop\r\nX-Hop: x\r\nX-Llmgov-Token: y\r\nOpenAI-Organization: other\r\n",
+                "Connection: keep-alive, X-Hop\r\nX-Hop: x\r\nX-Llmgov-Note: y\r\nOpenAI-Organization: other\r\n",
             )
             assert (reply.status, reply.body) == (200, answer)
             (seen,) = made.provider.seen
@@ -57,7 +57,7 @@ def test_an_allowed_request_passes_byte_for_byte_with_the_real_key() -> None:
             assert seen.header("accept-encoding") == ["identity"]
             assert seen.header("host") == [f"127.0.0.1:{made.provider.port}"]
             assert seen.header("x-keep") == ["this"]
-            for gone in ("x-hop", "connection", "x-llmgov-token", "openai-organization"):
+            for gone in ("x-hop", "connection", "x-llmgov-note", "openai-organization"):
                 assert seen.header(gone) == []
             assert reply.header("x-llmgov-decision") == "allow"
             assert reply.header("x-llmgov-cost-usd") == "0.000075"

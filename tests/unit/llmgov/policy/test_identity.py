@@ -196,6 +196,39 @@ def test_without_issuers_a_token_is_a_placeholder_like_any_other() -> None:
     assert user(identify(configured(), ("authorization", f"Bearer {token()}"))) == (None, False)
 
 
+UNUSABLE = {
+    "nothing": ("", "is empty"),
+    "blanks": ("  ", "is empty"),
+    "a scheme alone": ("Bearer", "is empty"),
+    "a word": ("abc", "neither a token nor a platform key"),
+    "three words": ("a.b.c", "neither a token nor a platform key"),
+    "a provider's key": ("sk-proj-1234", "neither a token nor a platform key"),
+    "half a token": (token().rpartition(".")[0], "neither a token nor a platform key"),
+}
+
+
+@pytest.mark.parametrize("issuers", [(), (issuer(),)], ids=["without issuers", "with one"])
+@pytest.mark.parametrize(("value", "why"), UNUSABLE.values(), ids=UNUSABLE.keys())
+def test_the_header_of_ours_proves_somebody_or_is_refused(issuers: tuple[Issuer, ...], value: str, why: str) -> None:
+    message = refused(identify(configured(*issuers), ("X-LLMGov-Token", value)))
+    assert message.startswith("llmgov: the value of x-llmgov-token is ")
+    assert why in message
+    assert len(value) < 3 or value not in message
+    proved = ("authorization", f"Bearer {PLATFORM_KEY}")
+    assert why in refused(identify(configured(*issuers), proved, ("x-llmgov-token", value)))
+    assert user(identify(configured(*issuers, kill_switch=True), ("x-llmgov-token", value))) == (None, False)
+
+
+def test_without_issuers_a_token_in_the_header_of_ours_is_refused() -> None:
+    assert "the settings name no issuer of the token" in refused(identify(configured(), ("x-llmgov-token", token())))
+
+
+@pytest.mark.parametrize("header", ["authorization", "x-api-key", "x-goog-api-key", "api-key"])
+@pytest.mark.parametrize("value", ["", "abc", "Bearer a.b.c", "sk-proj-1234"])
+def test_in_a_header_of_the_sdks_it_stays_a_placeholder(header: str, value: str) -> None:
+    assert user(identify(configured(issuer()), (header, value))) == (None, False)
+
+
 def test_an_unknown_platform_key_is_refused() -> None:
     message = refused(identify(configured(), ("x-api-key", "llmgov_" + "zz" * 16)))
     assert message == "llmgov: the platform key is unknown or revoked; get a new one and try again"
