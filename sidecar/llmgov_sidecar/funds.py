@@ -6,7 +6,7 @@ only says what the attempt may cost.
 
 import msgspec
 
-from llmgov.ledger import billing, telling
+from llmgov.ledger import billing, ceilings, telling
 from llmgov.ledger.commands import Held
 from llmgov.ledger.messages import Charged, LeaseRefusal, Why
 from llmgov.ledger.purse import Wish
@@ -99,10 +99,12 @@ def _fails_open(services: Services, passage: Passage, decision: Decision, *, enf
 
 
 def _over(decision: Decision, key: str, percent: int) -> Violation:
-    accounts = decision.plan.accounts if decision.plan is not None else ()
-    source = next((charge.account.source for charge in accounts if charge.key == key), key)
-    message = f"llmgov: {source} is above {percent} % of its limit, which is not enforced"
-    return Violation(source, Action.DENY, f"threshold:{percent}", message, dry_run=True)
+    """What enforcement would have done at that percentage of the account's limit."""
+    assert decision.plan is not None, "nothing is over without an account that it is charged to"
+    account = next(charge.account for charge in decision.plan.accounts if charge.key == key)
+    message = f"llmgov: {account.source} is above {percent} % of its limit, which is not enforced"
+    action = Action.REQUIRE_APPROVAL if ceilings.asks(account, percent) else Action.DENY
+    return Violation(account.source, action, f"threshold:{percent}", message, dry_run=True)
 
 
 def _out_of_money(refusal: LeaseRefusal, decision: Decision) -> RefusedError:

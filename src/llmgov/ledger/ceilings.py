@@ -1,5 +1,6 @@
 """Limits and thresholds: up to where an account may be lent from, and who is to be told how far it got."""
 
+import itertools
 from typing import NamedTuple
 
 import msgspec
@@ -46,6 +47,13 @@ def ceiling(account: Account, window: Window, opened: frozenset[int]) -> Ceiling
 def utmost(account: Account, window: Window) -> Ceiling:
     """The ceiling that no approval opens: beyond it nobody can help, so nobody is asked."""
     return ceiling(account, window, frozenset(threshold.percent for threshold in account.thresholds))
+
+
+def asks(account: Account, percent: int) -> bool:
+    """Whether what stops the account at `percent` of its limit is that an approval is asked for."""
+    there = [threshold.actions for threshold in account.thresholds if threshold.percent == percent]
+    acting = ACTING.intersection(itertools.chain.from_iterable(there))
+    return percent < 100 and acting == {ThresholdAction.REQUIRE_APPROVAL}
 
 
 def put_and_notify(book: Book, account: Account, window: Window, now: Instant) -> None:

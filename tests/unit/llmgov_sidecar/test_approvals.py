@@ -5,11 +5,13 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 
+import msgspec
 import pytest
 
 from llmgov.ledger.messages import Intent, Refused, Settlement
 from llmgov.ledger.rows import ApprovalState
-from llmgov.snapshot import Account, Compliance, OnFailure, Policy, Settings
+from llmgov.policy.decision import Action
+from llmgov.snapshot import Account, Compliance, OnFailure, Policy, Settings, Threshold, ThresholdAction
 from tests.unit.llmgov_sidecar import harness, world
 
 ANSWER = harness.whole(world.chat_answer())
@@ -121,6 +123,36 @@ def test_while_the_hub_is_away_it_is_refused_even_where_money_fails_open(
             made.away = False
             await made.on_record()
             assert [one.reason for one in made.events if isinstance(one, Refused)][1:] == ["governance_unavailable"]
+            await client.close()
+
+    harness.run(main())
+
+
+STEPS = (
+    Threshold(1, (ThresholdAction.REQUIRE_APPROVAL,)),
+    Threshold(90, (ThresholdAction.BLOCK,)),
+)
+WOULD = [
+    ("an approval would be asked for", "0.10", Action.REQUIRE_APPROVAL, "threshold:1"),
+    ("no approval would help", "0.001", Action.DENY, "threshold:90"),
+]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["dry run", "kill switch"])
+@pytest.mark.parametrize(("usd", "action", "reason"), [case[1:] for case in WOULD], ids=[case[0] for case in WOULD])
+def test_what_is_not_enforced_records_what_enforcement_would_have_done(
+    usd: str, action: Action, reason: str, killed: bool
+) -> None:
+    account = msgspec.structs.replace(world.budget(usd), thresholds=STEPS, dry_run=not killed)
+
+    async def main() -> None:
+        async with world.world(harness.says(ANSWER), (), [account], Settings(kill_switch=killed)) as made:
+            client = await made.client()
+            assert (await client.ask(world.CHAT, world.chat())).status == 200
+            await made.on_record()
+            (row,) = await made.store.violations(0, 2**62)
+            assert (row.policy, row.action, row.reason, row.dry_run) == (account.source, action, reason, True)
+            assert await made.hub.approvals.list() == []
             await client.close()
 
     harness.run(main())
