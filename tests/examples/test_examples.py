@@ -1,5 +1,7 @@
 """Every example, as its reader would use it: the real command in a process of its own, in a folder of its own."""
 
+import decimal
+import json
 import os
 import pathlib
 import re
@@ -107,3 +109,13 @@ def test_a_policy_that_no_longer_enforces_fails_the_cases(tmp_path: pathlib.Path
     done = _llmgov("policy", "test", str(example), cwd=tmp_path)
     assert done.returncode == 1, _explained(done)
     assert "keys are blocked everywhere: expected action deny" in done.stdout
+
+
+def test_a_team_without_namespaces_shows_what_is_spent_below_it(tmp_path: pathlib.Path) -> None:
+    played = _llmgov("local", str(ROOT / "examples" / "02-teams-and-budgets"), "--once", cwd=tmp_path)
+    assert played.returncode == 0, _explained(played)
+    done = _llmgov("get", "teams", "-o", "json", cwd=tmp_path)
+    teams = {each["metadata"]["name"]: each["status"] for each in json.loads(done.stdout)["items"]}
+    spent = {name: decimal.Decimal(status["spent"]) for name, status in teams.items()}
+    assert teams["search"]["path"] == ["search", "engineering"]
+    assert spent["engineering"] == spent["payments"] + spent["search"] > 0

@@ -10,10 +10,9 @@ def of(compiled: compiler.Compiled) -> state.Facts:
     """The facts of a configuration, as `run.json` keeps them."""
     memory = compiled.memory
     accounts = [placed.account for _, fragment in memory.fragments.values() for placed in fragment.accounts]
-    teams = [part.team for part in compiled.namespaces.values() if part.team is not None]
     return state.Facts(
         accounts=tuple(accounts),
-        teams={team.name: team for team in teams},
+        teams=dict(memory.world.teams.by_name),
         namespaces={name: part.team.name if part.team else None for name, part in compiled.namespaces.items()},
         concerned=_concerned(compiled),
         template_uses=_uses(compiled),

@@ -61,6 +61,18 @@ def test_when_nobody_serves_it_nothing_is_enforced_and_that_is_said(
     assert capsys.readouterr().err == f"llmgov: nobody serves {kept} now (process 4711 ended)\n"
 
 
+def test_a_team_without_namespaces_of_its_own_shows_what_the_teams_below_it_spent(tmp_path: pathlib.Path) -> None:
+    team = "apiVersion: llmgov.dev/v1alpha1\nkind: Team\nmetadata: {name: %s}\nspec: %s\n"
+    (tmp_path / "teams.yaml").write_text(
+        team % ("engineering", "{}")
+        + "---\n"
+        + team % ("search", "{parent: engineering, namespaces: {names: [default]}}")
+    )
+    compiled = folder.load(tmp_path, prices.prices(), ["default"], 1).compiled
+    teams = facts.of(compiled).teams
+    assert {name: team.parents for name, team in teams.items()} == {"engineering": (), "search": ("engineering",)}
+
+
 def _list(kept: pathlib.Path, output: str) -> str:
     subject = Subject("shop", "web", None, (), (), "openai", "gpt-4o", "chat.completions")
     violation = Violation("root/pii", Action.FLAG, "pattern:ssn", "found at messages[0]", path="messages[0].content")
