@@ -31,6 +31,7 @@ from llmgov_hub.outbox import Outbox
 from llmgov_hub.recalls import DEFAULT_WAIT_ELSEWHERE_SECONDS, DEFAULT_WAIT_SECONDS, Recalls
 from llmgov_hub.recorder import Recorder
 from llmgov_hub.recovery import Recovery
+from llmgov_hub.upkeep import Upkeep
 
 
 class Hub:
@@ -62,6 +63,7 @@ class Hub:
         self.corrections = Corrections(store, recorder, clock)
         self.configuration = Configuration(store, self.leases, recorder, clock, bus)
         self.outbox = Outbox(store, clock)
+        self.upkeep = Upkeep(store, clock)
 
     async def register(self, holder: str) -> Epoch:
         """A sidecar has started: its epoch."""
