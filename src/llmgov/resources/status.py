@@ -70,4 +70,4 @@ class AccountStatus(Status):
     window: Window | None = None
     """The window that the amounts belong to."""
     state: str | None = Field(default=None, max_length=32)
-    """Open, Notified, ApprovalRequired or Exhausted."""
+    """Open, Notified, Short (a request needed more than was left), ApprovalRequired or Exhausted."""

@@ -7,12 +7,18 @@ from llmgov.instants import Instant
 from llmgov.ledger import ceilings, rows, windows
 from llmgov.money import MicroUsd
 
+REFUSED = "budget_exhausted"
+"""The reason of a violation that says that an account had less left than a request needed."""
 
-def of_window(account: snapshot.Account, window: rows.Window, opened: frozenset[int], now: Instant) -> dict[str, Any]:
+
+def of_window(
+    account: snapshot.Account, window: rows.Window, opened: frozenset[int], now: Instant, *, refused: bool = False
+) -> dict[str, Any]:
     """`spent`, `held`, `remaining`, `percent`, `used`, `forecast`, `window`, `state` and `target` of `AccountStatus`.
 
     HELD is what is lent to sidecars and what a lost sidecar could not account for; both cannot be lent again. `opened`
-    are the thresholds of this window that an approval opened.
+    are the thresholds of this window that an approval opened; `refused` says that a request was refused in it because
+    less was left than it needed.
     """
     held = window.leased + window.unknown
     limit = ceilings.limit(account, window.nano_usd)
@@ -26,7 +32,7 @@ def of_window(account: snapshot.Account, window: rows.Window, opened: frozenset[
         "used": f"{percent}%",
         "forecast": _shown(_forecast(window, now), window),
         "window": {"start": instants.to_rfc3339(window.start), "end": instants.to_rfc3339(window.end)},
-        "state": state(account, window, opened),
+        "state": state(account, window, opened, refused=refused),
     }
 
 
@@ -36,21 +42,31 @@ def untouched(account: snapshot.Account, now: Instant) -> dict[str, Any]:
     return of_window(account, rows.Window(account.key, "", span.start, span.end, account.nano_usd), frozenset(), now)
 
 
-def state(account: snapshot.Account, window: rows.Window, opened: frozenset[int]) -> str:
-    """`Exhausted` or `ApprovalRequired` where nothing more is lent, else `Notified` once a threshold is reached."""
+def state(account: snapshot.Account, window: rows.Window, opened: frozenset[int], *, refused: bool = False) -> str:
+    """`Exhausted` or `ApprovalRequired` where nothing more is lent, `Short` where too little was left for a request.
+
+    Else `Notified` once a threshold is reached.
+    """
     gone = window.spent + window.unknown
     limit = ceilings.limit(account, window.nano_usd)
     if gone >= ceilings.utmost(account, window).amount:
         return "Exhausted"
     if gone >= ceilings.ceiling(account, window, opened).amount:
         return "ApprovalRequired"
+    if refused:
+        return "Short"
     reached = any(gone >= money.share(limit, threshold.percent) for threshold in account.thresholds)
     return "Notified" if reached else "Open"
 
 
+def user_of(account: snapshot.Account, window: rows.Window) -> str:
+    """Whose window it is, of an account of each user; empty of any other."""
+    return window.account.removeprefix(account.key).removeprefix("|")
+
+
 def _target(account: snapshot.Account, window: rows.Window) -> str:
     """What is counted; of an account of each user, whose window this is."""
-    user = window.account.removeprefix(account.key).removeprefix("|")
+    user = user_of(account, window)
     return f"{account.target}/{user}" if user else str(account.target)
 
 

@@ -58,8 +58,23 @@ def _of_source(source: str, observed: Observed) -> dict[str, Any]:
     touched = [each for each in observed.windows if _counts_for(account, each)]
     if not touched:
         return amounts.untouched(account, observed.now)
-    window = max(touched, key=lambda each: (each.spent + each.unknown, each.leased))
-    return amounts.of_window(account, window, _opened(window, observed), observed.now)
+    return _of_window(account, max(touched, key=lambda each: (each.spent + each.unknown, each.leased)), observed)
+
+
+def _of_window(account: snapshot.Account, window: rows.Window, observed: Observed) -> dict[str, Any]:
+    refused = _refused(account, window, observed)
+    return amounts.of_window(account, window, _opened(window, observed), observed.now, refused=refused)
+
+
+def _refused(account: snapshot.Account, window: rows.Window, observed: Observed) -> bool:
+    """Whether a request got no money in this window, and the limit has not changed since."""
+    user = amounts.user_of(account, window)
+    return any(
+        (each.policy, each.reason) == (account.source, amounts.REFUSED)
+        and max(window.start, observed.since) <= each.at < window.end
+        and user in ("", each.user)
+        for each in observed.violations
+    )
 
 
 def _counts_for(account: snapshot.Account, window: rows.Window) -> bool:

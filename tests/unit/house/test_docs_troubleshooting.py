@@ -187,5 +187,5 @@ def test_every_state_of_an_account_is_on_the_page() -> None:
         if isinstance(node, ast.Constant)
     ]
     listed = re.findall(r"^\| `(\w+)` \|", CONDITIONS, re.MULTILINE)
-    assert len(words) == 4
+    assert len(words) == 5
     assert sorted(listed) == sorted(str(word) for word in words)

@@ -103,6 +103,45 @@ def test_the_state_says_what_stops_the_account(spent: int, opened: tuple[int, ..
     assert amounts.state(ACCOUNT, _window(spent=spent * USD), frozenset(opened)) == state
 
 
+def _refusal(at: int, **changes: Any) -> rows.ViolationRow:
+    row = rows.ViolationRow(
+        f"e/{at}", 0, at, ACCOUNT.source, Action.DENY, "budget_exhausted", "m", False, "shop", "web", None, "gpt-4o"
+    )
+    return msgspec.structs.replace(row, **changes)
+
+
+@pytest.mark.parametrize(
+    ("spent", "refusals", "state"),
+    [
+        pytest.param(20, [_refusal(NOON_10TH - 1)], "Short", id="money is left, and a request needed more"),
+        pytest.param(60, [_refusal(NOON_10TH - 1)], "Short", id="that matters more than who was told"),
+        pytest.param(90, [_refusal(NOON_10TH - 1)], "ApprovalRequired", id="an approval would help"),
+        pytest.param(100, [_refusal(NOON_10TH - 1)], "Exhausted", id="nothing is left"),
+        pytest.param(20, [_refusal(START - 1)], "Open", id="it was in the window before"),
+        pytest.param(20, [_refusal(START + 1)], "Open", id="it was before the configuration changed"),
+        pytest.param(20, [_refusal(NOON_10TH - 1, policy="Budget/root/other")], "Open", id="by another Budget"),
+        pytest.param(20, [_refusal(NOON_10TH - 1, reason="threshold:90")], "Open", id="for another reason"),
+    ],
+)
+def test_an_account_that_had_too_little_for_a_request_is_short(
+    spent: int, refusals: list[rows.ViolationRow], state: str
+) -> None:
+    windows = (_window(spent=spent * USD),)
+    since = START + instants.DAY
+    observed = Observed(NOON_10TH, since, accounts=(ACCOUNT,), windows=windows, violations=refusals)
+    assert kinds.status(BUDGET, observed)["state"] == state
+
+
+def test_a_users_account_is_short_when_that_user_was_refused() -> None:
+    users = msgspec.structs.replace(ACCOUNT, key="c|users", target=snapshot.Target(snapshot.TargetKind.USER))
+    window = rows.Window("c|users|ann", "user/ann", START, END, 10**9, spent=1, base="c|users")
+    for user, state in (("ann", "Short"), ("bob", "Open")):
+        observed = Observed(
+            NOON_10TH, START, accounts=(users,), windows=(window,), violations=[_refusal(NOON_10TH - 1, user=user)]
+        )
+        assert kinds.status(BUDGET, observed)["state"] == state
+
+
 def test_an_account_at_its_blocking_threshold_is_exhausted_though_one_before_it_was_never_opened() -> None:
     steps = (
         snapshot.Threshold(50, (snapshot.ThresholdAction.REQUIRE_APPROVAL,)),
