@@ -158,6 +158,7 @@ class Proxy:
         if not exchange.started:
             exchange.respond(answer.status, headers.lines(answer.headers), answer.body)
         self._services.records.count_violations(refused.violations)
+        refused.refusal = shapes.spread(refusal, passage.request_id)
         if refusal.reason is not Reason.UPSTREAM:  # then the attempt's own settlement says it
             self._services.records.refused(passage, refused, answer.status)
         return dict(answer.headers)["x-llmgov-decision"]

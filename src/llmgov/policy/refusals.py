@@ -7,6 +7,7 @@ matched value, and ends in what to do. Which status and shape it takes is the wi
 from llmgov import instants
 from llmgov.instants import Duration, Instant
 from llmgov.snapshot import Denial
+from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Reason, Refusal
 
 LONGEST_RETRY: Duration = instants.MINUTE
@@ -321,7 +322,7 @@ def _source(source: str) -> str:
 def _advice(wait: Duration | None) -> str:
     if wait is None:
         return "try again when a running request has ended"
-    return f"try again in {_seconds(wait)} s"
+    return shapes.in_seconds(_seconds(wait))
 
 
 def _seconds(duration: Duration) -> int:

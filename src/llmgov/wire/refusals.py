@@ -8,6 +8,8 @@ import json
 import zlib
 from typing import Any, NamedTuple, assert_never
 
+import msgspec
+
 from llmgov.wire import events
 from llmgov.wire.events import Format, Operation, Reason
 
@@ -43,21 +45,40 @@ _ROWS = {
 def render(shape: Format, refusal: events.Refusal, request_id: str, budget_status: int = 402) -> events.Response:
     """The whole HTTP answer. `budget_status` is the setting of that name: 402, or 429 for clients that know no 402.
 
-    `retry-after` is the refusal's or up to `JITTER` s more, which the request's id decides.
+    `retry-after` is what `spread` makes of the refusal's.
     """
+    refusal = spread(refusal, request_id)
     row = _ROWS[refusal.reason]
     status = budget_status if refusal.reason is Reason.BUDGET else row.status
     headers = [
         ("content-type", "application/json"),
         ("x-request-id", request_id),
         ("x-llmgov-decision", row.decision),
-        *_retry_headers(refusal.retry_after, request_id),
+        *_retry_headers(refusal.retry_after),
     ]
     if shape is Format.ANTHROPIC:
         headers.append(("request-id", request_id))
     if refusal.policy is not None:
         headers.append(("x-llmgov-policy", _header_value(refusal.policy)))
     return events.Response(status, tuple(headers), _encode(_body(shape, refusal, request_id)))
+
+
+def spread(refusal: events.Refusal, request_id: str) -> events.Refusal:
+    """The refusal with its `retry_after`, and the words for it (`in_seconds`), up to `JITTER` s later.
+
+    How much decides the request's id: its answer and its record say the same.
+    """
+    seconds = refusal.retry_after
+    if seconds is None or seconds >= MAX_RETRY_AFTER:
+        return refusal
+    later = min(seconds + zlib.crc32(request_id.encode()) % (JITTER + 1), MAX_RETRY_AFTER)
+    message = refusal.message.replace(in_seconds(seconds), in_seconds(later))
+    return msgspec.structs.replace(refusal, retry_after=later, message=message)
+
+
+def in_seconds(seconds: int) -> str:
+    """How a message says when a client may try again."""
+    return f"try again in {seconds} s"
 
 
 def render_in_stream(shape: Format, operation: Operation, refusal: events.Refusal, request_id: str) -> bytes:
@@ -106,13 +127,12 @@ def _anthropic_body(refusal: events.Refusal, request_id: str) -> dict[str, Any]:
     return {"type": "error", "error": error, "request_id": request_id}
 
 
-def _retry_headers(seconds: int | None, request_id: str) -> list[tuple[str, str]]:
+def _retry_headers(seconds: int | None) -> list[tuple[str, str]]:
     if seconds is None:
         return [("x-should-retry", "false")]
     if seconds > MAX_RETRY_AFTER:
         return [("retry-after", str(seconds)), ("x-should-retry", "false")]
-    spread = seconds + zlib.crc32(request_id.encode()) % (JITTER + 1)
-    return [("retry-after", str(min(spread, MAX_RETRY_AFTER)))]
+    return [("retry-after", str(seconds))]
 
 
 def _header_value(text: str) -> str:

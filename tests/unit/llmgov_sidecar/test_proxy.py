@@ -427,6 +427,9 @@ def test_one_request_too_many_is_blocked() -> None:
             replies = [await client.ask(world.CHAT, world.chat()) for _ in range(3)]
             assert [reply.status for reply in replies] == [200, 200, 429]
             assert [reply.header("x-ratelimit-remaining-requests") for reply in replies[:2]] == ["1", "0"]
+            message = json.loads(replies[2].body)["error"]["message"]
+            assert message.endswith(f"; try again in {replies[2].header('retry-after')} s")
+            assert (await made.only(Refused)).message == message
             await client.close()
 
     harness.run(main())

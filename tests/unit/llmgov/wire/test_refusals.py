@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import anthropic
 import httpx2
+import msgspec
 import openai
 import pytest
 
@@ -142,6 +143,21 @@ def test_clients_are_not_sent_back_all_at_once(floor: int, offered: set[int]) ->
         for number in range(100)
     }
     assert seen == offered
+
+
+@pytest.mark.parametrize("shape", Format)
+@pytest.mark.parametrize("floor", [1, 30, 59, 60, None])
+def test_words_and_header_name_one_number(shape: Format, floor: int | None) -> None:
+    said = "try again when a running request has ended" if floor is None else f"try again in {floor} s"
+    refused = Refusal(Reason.RATE, f"llmgov: policy a/1 limits user {floor} to {floor} requests per minute; {said}")
+    refused = msgspec.structs.replace(refused, retry_after=floor)
+    for number in range(20):
+        rendered = refusals.render(shape, refused, f"req_{number}")
+        after = dict(rendered.headers).get("retry-after")
+        message = json.loads(rendered.body)["error"]["message"]
+        begin, words = message.split("; ")
+        assert begin == refused.message.split("; ")[0]
+        assert words == (said if after is None else f"try again in {after} s")
 
 
 def test_an_exhausted_budget_is_429_where_the_setting_says_so_and_is_still_not_retried() -> None:
