@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
+from llmgov.ledger.errors import BadInputError
+
 T = TypeVar("T")
 
 
@@ -42,3 +44,15 @@ class Calls:
                 self._report("a call to the hub", error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, self.waits.retry_at_most)
+
+    async def until_taken(self, call: Callable[[], Awaitable[None]]) -> None:
+        """The same for a message whose sender can do nothing about it when the ledger refuses what it says: that is
+        reported, and the message is not sent again."""
+
+        async def once() -> None:
+            try:
+                await call()
+            except BadInputError as error:
+                self._report("a message that the ledger refused", error)
+
+        await self.until_answered(once)

@@ -228,7 +228,7 @@ class Leasing:
         while True:
             while self._post:
                 letter = self._post[0]
-                await self._calls.until_answered(functools.partial(self._deliver, letter.message))
+                await self._calls.until_taken(functools.partial(self._deliver, letter.message))
                 self._post.popleft()
                 letter.arrived.set()
             self._posted.clear()

@@ -199,9 +199,9 @@ class Sidecar:
         while not await delivery.wait(mark, self.settings.waits().call):
             pass
         for message in found.returns:
-            await self._calls.until_answered(functools.partial(hub.give_back, message))
+            await self._calls.until_taken(functools.partial(hub.give_back, message))
         if self._volume.boots > 1:
-            await self._calls.until_answered(functools.partial(hub.inventory, found.inventory))
+            await self._calls.until_taken(functools.partial(hub.inventory, found.inventory))
         elif epoch.number > 1:
             self._log.warning("the volume is new, but its pod is not: earlier leases stay held", epoch=str(epoch))
         try:

@@ -16,6 +16,12 @@ ledger's time, so no attempt falls into a window that has not begun."""
 MAX_COUNT = 2**63 - 1
 """What the columns of every store hold."""
 
+MAX_PLAIN = 2**53 - 1
+"""What a record's numbers may be: every reader of JSON holds that exactly."""
+
+MAX_STATUS = 999
+"""The largest number with three digits: what an answer's status has."""
+
 
 def check(book: Book, event: Event, now: Instant) -> None:
     """Refuse what cannot be taken.
@@ -30,7 +36,8 @@ def check(book: Book, event: Event, now: Instant) -> None:
         case Settlement():
             _check_settlement(event)
         case Refused():
-            _require_count(event.count, "count", least=1)
+            _require_count(event.count, "count", least=1, most=MAX_PLAIN)
+            _require_count(event.status, "status", most=MAX_STATUS)
         case Violated():
             pass
         case _:
@@ -64,12 +71,13 @@ def _require_own(book: Book, intent: Intent, part: Charged, field: str) -> None:
 
 def _check_settlement(settlement: Settlement) -> None:
     require_amount(settlement.cost, "cost")
-    _require_count(settlement.duration, "duration")
+    _require_count(settlement.duration, "duration", most=MAX_PLAIN)
+    _require_count(settlement.status, "status", most=MAX_STATUS)
     for dimension, count in settlement.usage.items():
         _require_count(count, f"usage.{dimension.value}")
 
 
-def _require_count(count: int, field: str, least: int = 0) -> None:
-    if not least <= count <= MAX_COUNT:
+def _require_count(count: int, field: str, least: int = 0, most: int = MAX_COUNT) -> None:
+    if not least <= count <= most:
         fault = Fault.NEGATIVE if count < 0 else Fault.RANGE
-        raise BadInputError(fault, field, f"{count} is not between {least} and {MAX_COUNT}")
+        raise BadInputError(fault, field, f"{count} is not between {least} and {most}")

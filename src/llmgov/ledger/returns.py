@@ -76,7 +76,13 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     What was given up as lost is not among them: a spool names no more what it was trimmed of, once its epoch had told
     that it cannot account for that. Ignored where the epoch is not its holder's newest: an older one that still runs
     may be spending.
+
+    Raises:
+        BadInputError: `FOREIGN`: it names what was not lent to this holder.
     """
+    for lease_id in message.leases:
+        if not lease_id.startswith(f"{message.epoch.holder}:"):
+            raise BadInputError(Fault.FOREIGN, "leases", f"{lease_id} was not lent to {message.epoch.holder}")
     row = book.epochs.get(message.epoch.holder)
     if row is None or row.number != message.epoch.number:
         return 0

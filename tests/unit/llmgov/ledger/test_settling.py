@@ -197,10 +197,17 @@ class TestInventory:
         return returns.take_inventory(rows, Inventory(ledgers.epoch(number=number), leases), NOW)
 
     def test_frees_what_older_epochs_never_used(self) -> None:
-        rows = book(LEASE, OTHER)
-        assert self.take(rows, "L") == 50
+        named = msgspec.structs.replace(LEASE, id="pod-1:1/1/0")
+        rows = book(named, OTHER)
+        assert self.take(rows, named.id) == 50
         assert sums(rows) == (0, 100, 0)
-        assert self.take(rows, "L") == 0
+        assert self.take(rows, named.id) == 0
+
+    def test_that_names_what_another_holder_was_lent_changes_nothing(self) -> None:
+        rows = book(LEASE)
+        with pytest.raises(BadInputError, match="pod-11:1/1/0 was not lent to pod-1"):
+            self.take(rows, "pod-11:1/1/0")
+        assert sums(rows) == (0, 100, 0)
 
     def test_of_an_epoch_that_is_not_the_newest_says_nothing(self) -> None:
         assert self.take(book(LEASE), number=2, newest=3) == 0
