@@ -1,10 +1,11 @@
 """Strict JSON: what the standard library reads the same way, minus all that two parsers could read differently."""
 
+import collections
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmgov.wire import json_scan, malformed
@@ -74,6 +75,67 @@ def test_no_bytes_do_anything_but_parse_or_be_refused(data: bytes) -> None:
 
 def nested(depth: int) -> bytes:
     return b"[" * depth + b"]" * depth
+
+
+STRINGS = st.sampled_from(
+    [
+        r'"a"',
+        r'"\u0061"',
+        r'"b"',
+        r'"a:"',
+        r'":"',
+        r'"\\"',
+        r'"\""',
+        r'"\\\""',
+        r'"\":\""',
+        r'"\u005c"',
+        r'"\\:"',
+        '"é"',
+        '""',
+    ]
+)
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.integers(-(10**30), 10**30).map(str)
+WORDS = st.sampled_from(["true", "null", "-0", "-0.0", "1E5", "0.1e-7", "12345678901234567890.5"])
+BLANKS = st.sampled_from(["", "", " ", "\n\t"])
+
+
+def written(blank: str, pairs: list[tuple[str, str]]) -> str:
+    return "{" + ",".join(f"{blank}{key}{blank}:{value}" for key, value in pairs) + "}"
+
+
+TEXTS = st.recursive(
+    STRINGS | NUMBERS | WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]")
+        | st.builds(written, BLANKS, st.lists(st.tuples(STRINGS, inner), max_size=4))
+    ),
+    max_leaves=12,
+)
+
+
+def as_the_standard_library(text: str) -> str | None:
+    """The value's representation (zeros have signs), or `None` where a key stands twice."""
+    doubled: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        doubled.extend(key for key, number in collections.Counter(key for key, _ in pairs).items() if number > 1)
+        return dict(pairs)
+
+    value = json.loads(text, object_pairs_hook=members)
+    return None if doubled else repr(value)
+
+
+@settings(max_examples=400)
+@given(TEXTS)
+@example(r'{"a":"\\","a":":"}')
+@example(r'{"\"":1,"b":{"a":1,"\u0061":2}}')
+def test_keys_that_stand_twice_are_found_whatever_the_strings_hold(text: str) -> None:
+    said = as_the_standard_library(text)
+    if said is not None:
+        assert repr(json_scan.parse(text.encode())) == said
+    else:
+        with pytest.raises(json_scan.JsonError, match="twice"):
+            json_scan.parse(text.encode())
 
 
 def test_depth_is_bounded_exactly() -> None:
