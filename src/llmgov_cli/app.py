@@ -30,6 +30,14 @@ State = Annotated[
     Optional[pathlib.Path],  # noqa: UP045 (typer reads the annotation at run time)
     typer.Option("--state", help="Local mode's state folder; default: the newest one in .llmgov/.", show_default=False),
 ]
+Since = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="TIME", help="From then on: RFC 3339, or how long ago such as 1h30m.", show_default=False),
+]
+Until = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="TIME", help="Until then, written like --since.", show_default=False),
+]
 Reason = Annotated[str, typer.Option(help="Why; it goes on record.")]
 Output = Annotated[
     str, typer.Option("--output", "-o", help="wide, json or yaml; default: a table.", show_default=False)
@@ -113,16 +121,36 @@ def get(
     what: Annotated[
         str,
         typer.Argument(
-            help="budgets, policies, teams, credentials, templates, roles, settings, violations, outbox or snapshots."
+            help="budgets, policies, teams, credentials, templates, roles or settings; accounts, violations, outbox or "
+            "snapshots."
         ),
     ],
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[NAME]", help="Only the resource of this name.", show_default=False),
+    ] = None,
     state: State = None,
     output: Output = "",
+    policy: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only violations of this policy: its name, or namespace/name.", show_default=False),
+    ] = None,
+    namespace: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only violations by workloads of this namespace.", show_default=False),
+    ] = None,
+    since: Since = None,
+    limit: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="How many violations, the newest.", min=1, show_default=False),
+    ] = None,
 ) -> None:
-    """Print resources with their status, as kubectl would."""
+    """Print resources with their status, as kubectl would, and what is on record about them."""
     from llmgov_cli import get as implementation
+    from llmgov_cli import lists, moments, observe
 
-    raise typer.Exit(implementation.run(what, state, output, sys.stdout))
+    wanted = lists.Filter(policy, namespace, moments.parse("--since", since, observe.now(), 0), limit)
+    raise typer.Exit(implementation.run(what, state, output, sys.stdout, name=name, wanted=wanted))
 
 
 @app.command()
@@ -130,11 +158,17 @@ def spend(
     by: Annotated[str, typer.Option(help="team, user, model, namespace or day.")] = "model",
     state: State = None,
     output: Output = "",
+    since: Since = None,
+    until: Until = None,
 ) -> None:
     """Sum what was spent."""
+    from llmgov_cli import moments, observe
     from llmgov_cli import spend as implementation
 
-    raise typer.Exit(implementation.run(by, state, output, sys.stdout))
+    now = observe.now()
+    start = moments.parse("--since", since, now, 0)
+    end = moments.parse("--until", until, now, observe.ALL_TIME)
+    raise typer.Exit(implementation.run(by, state, output, sys.stdout, start=start, end=end))
 
 
 @approvals.command("list")

@@ -1,18 +1,18 @@
-"""`llmgov get`: resources with their status as kubectl prints them, and the lists that are no resources."""
+"""`llmgov get`: resources with their status as kubectl prints them, and the lists that are no resources (`lists`)."""
 
+import functools
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 import msgspec
 
-from llmgov import instants, resources
-from llmgov.instants import Instant
+from llmgov import resources
 from llmgov.ledger import store
 from llmgov.resources.base import Scope
 from llmgov.statuses import kinds
-from llmgov_cli import errors, observe, show, tables
+from llmgov_cli import errors, lists, observe, show, tables
 from llmgov_cli.local import lock, state
 
 _ALIASES = {
@@ -24,24 +24,62 @@ _ALIASES = {
 }
 
 
-def run(what: str, explicit: pathlib.Path | None, output: str, out: TextIO) -> int:
-    """Print `what` to `out`; what is wrong with the configuration goes to standard error.
+def run(
+    what: str,
+    explicit: pathlib.Path | None,
+    output: str,
+    out: TextIO,
+    *,
+    name: str | None = None,
+    wanted: lists.Filter = lists.ALL,
+) -> int:
+    """Print `what` to `out`, or the one called `name`; what is wrong with the configuration goes to standard error.
+
+    Returns 1 where there is no resource of that name.
 
     Raises:
-        CommandError: no such list, no state folder, or no such format.
+        CommandError: no such list, no state folder, no such format, or a filter that `what` does not take.
     """
     tables.check_format(output)
-    if what in _LISTS:
-        _print_list(what, state.find(explicit), output, out)
+    _check_filter(what, name, wanted)
+    if what in lists.LISTS:
+        _print_list(what, state.find(explicit), output, wanted, out)
         return 0
     kind = _kind(what)
     folder = state.find(explicit)
     serving = _truthful(folder, state.read_run(folder))
     documents = observe.read(folder, lambda reader: _documents(reader, serving, kind))
-    out.write(_table(documents, kind, output) if output in ("", "wide") else _dump(documents, output))
+    found = [each for each in documents if name in (None, _name(each), _full_name(each))]
+    out.write(_table(found, kind, output) if output in ("", "wide") else _dump(found, output))
+    _tell(kind, serving)
+    if name is not None and not found:
+        print(f"llmgov: there is no {kind.__name__} {name}", file=sys.stderr)
+    return 1 if name is not None and not found else 0
+
+
+def _check_filter(what: str, name: str | None, wanted: lists.Filter) -> None:
+    if what != "violations" and wanted != lists.ALL:
+        raise errors.CommandError("--policy, --namespace, --since and --limit choose among `llmgov get violations`")
+    if what in lists.LISTS and name is not None:
+        raise errors.CommandError(f"get {what} {name}: {what} have no names")
+
+
+def _tell(kind: type[resources.Resource], serving: state.Run) -> None:
+    """What the table cannot say: that policies limit money, too, and that something is not in force."""
+    limiting = sorted({each.source for each in serving.facts.accounts if not each.source.startswith("Budget/")})
+    if kind is resources.Budget and limiting:
+        several = ", ".join(limiting)
+        print(f"llmgov: money is limited by policies, too ({several}); see `llmgov get accounts`", file=sys.stderr)
     for sentence in serving.rejected:
         print(f"llmgov: not in force: {sentence}", file=sys.stderr)
-    return 0
+
+
+def _name(document: dict[str, Any]) -> str:
+    return str(document["metadata"]["name"])
+
+
+def _full_name(document: dict[str, Any]) -> str:
+    return "/".join(filter(None, _order(document)))
 
 
 def _truthful(folder: pathlib.Path, run_: state.Run) -> state.Run:
@@ -58,7 +96,7 @@ def _kind(what: str) -> type[resources.Resource]:
         naming = kind.naming
         if wanted in (name.lower(), naming.plural, naming.singular, *naming.short):
             return kind
-    known = [*(kind.naming.plural for kind in resources.KINDS.values()), *_ALIASES, *_LISTS]
+    known = [*(kind.naming.plural for kind in resources.KINDS.values()), *_ALIASES, *lists.LISTS]
     raise errors.CommandError(f"get {what}: use one of {', '.join(known)}")
 
 
@@ -84,9 +122,14 @@ def _order(document: dict[str, Any]) -> tuple[str, str]:
 
 
 def _table(documents: Sequence[dict[str, Any]], kind: type[resources.Resource], output: str) -> str:
-    columns = show.columns(kind, wide=output == "wide")
+    """The table; a column of times is left out where no document has one, as files say no time of creation."""
     namespaced = kind.naming.scope is Scope.NAMESPACED
     moment = observe.now()
+    columns = [
+        column
+        for column in show.columns(kind, wide=output == "wide")
+        if column.type != "date" or any(show.cell(document, column, moment) for document in documents)
+    ]
     rows = [
         [
             *([document["metadata"]["namespace"]] if namespaced else []),
@@ -103,63 +146,13 @@ def _dump(documents: Sequence[dict[str, Any]], output: str) -> str:
     return tables.dump({"apiVersion": "v1", "kind": "List", "items": list(documents)}, output)
 
 
-def _print_list(what: str, folder: pathlib.Path, output: str, out: TextIO) -> None:
-    headings, wide, gather = _LISTS[what]
-    rows = observe.read(folder, gather)
+def _print_list(what: str, folder: pathlib.Path, output: str, wanted: lists.Filter, out: TextIO) -> None:
+    listing = lists.LISTS[what]
+    headings = (*listing.headings, *listing.wide)
+    look = functools.partial(lists.Look, serving=lambda: state.read_run(folder), wanted=wanted)
+    rows = observe.read(folder, lambda reader: listing.gather(look(reader)))
     if output in ("", "wide"):
-        shown = len(headings) + (len(wide) if output else 0)
-        cut = [row[:shown] for row in rows]
-        out.write(tables.render((*headings, *wide)[:shown], cut) if rows else f"No {what}\n")
+        shown = len(headings if output else listing.headings)
+        out.write(tables.render(headings[:shown], [row[:shown] for row in rows]) if rows else f"No {what}\n")
     else:
-        out.write(tables.dump([tables.record((*headings, *wide), row) for row in rows], output))
-
-
-async def _violations(reader: store.Reader) -> list[list[tables.Cell]]:
-    found = await reader.violations(0, observe.ALL_TIME)
-    return [
-        [
-            instants.to_rfc3339(each.at),
-            each.policy,
-            each.action.value + (" (dry run)" if each.dry_run else ""),
-            each.reason,
-            f"{each.namespace}/{each.service_account}",
-            each.user or "",
-            each.model,
-            each.count,
-            each.request_id,
-            each.path or "",
-            each.message,
-        ]
-        for each in found
-    ]
-
-
-async def _outbox(reader: store.Reader) -> list[list[str]]:
-    return [
-        [instants.to_rfc3339(each.at), each.audience, each.about, each.fact, each.message, _moment(each.delivered)]
-        for each in await reader.outbox()
-    ]
-
-
-async def _snapshots(reader: store.Reader) -> list[list[tables.Cell]]:
-    return [
-        [part.part, part.version, instants.to_rfc3339(part.since), len(part.document)]
-        for part in await reader.parts(observe.now())
-    ]
-
-
-def _moment(instant: Instant | None) -> str:
-    return "" if instant is None else instants.to_rfc3339(instant)
-
-
-_Gather = Callable[[store.Reader], Any]
-_LISTS: dict[str, tuple[Sequence[str], Sequence[str], _Gather]] = {
-    "violations": (
-        ("Time", "Policy", "Action", "Reason", "Workload", "User", "Model", "Count"),
-        ("Request", "Path", "Message"),
-        _violations,
-    ),
-    "outbox": (("Time", "Audience", "About", "Fact", "Message", "Delivered"), (), _outbox),
-    "snapshots": (("Part", "Version", "Since", "Bytes"), (), _snapshots),
-}
-"""Each list's headings, those that only `-o wide` and documents have, and what gathers its rows."""
+        out.write(tables.dump([tables.record(headings, row) for row in rows], output))

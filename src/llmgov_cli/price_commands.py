@@ -26,20 +26,20 @@ def show(output: str, out: TextIO) -> int:
     return 0
 
 
-def _row(price: ModelPrice) -> list[str]:
+def _row(price: ModelPrice) -> list[tables.Cell]:
     return [
         f"{price.provider}/{price.model}",
         _rate(price, Dimension.INPUT),
         _rate(price, Dimension.OUTPUT),
-        str(price.context_window or ""),
-        str(price.max_output_tokens or ""),
+        price.context_window,
+        price.max_output_tokens,
     ]
 
 
-def _rate(price: ModelPrice, dimension: Dimension) -> str:
+def _rate(price: ModelPrice, dimension: Dimension) -> str | None:
     """A rate as providers publish it: pico-USD a token are micro-USD a million."""
     rate = price.rates.get(dimension)
-    return "" if rate is None else money.format_amount(rate)
+    return None if rate is None else money.format_amount(rate)
 
 
 def check(out: TextIO) -> int:

@@ -17,17 +17,21 @@ NONE = "<none>"
 _LAST: Instant = instants.from_datetime(datetime.datetime.max.replace(tzinfo=datetime.UTC))
 
 
-Cell: TypeAlias = str | int
-"""A value of a row: a count stays a number where the row becomes a document."""
+Cell: TypeAlias = str | int | None
+"""A value of a row: a count stays a number where the row becomes a document, and `None` says that there is none."""
 
 
 def render(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """The table's lines, without trailing blanks, and with nothing in them that a terminal obeys."""
-    shown = ([printable.line(str(cell)) or NONE for cell in row] for row in rows)
+    shown = ([_text(cell) for cell in row] for row in rows)
     cells = [[heading.upper() for heading in headings], *shown]
     widths = [max(len(row[index]) for row in cells) for index in range(len(headings))]
     lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells)
     return "\n".join(lines) + "\n"
+
+
+def _text(cell: Cell) -> str:
+    return NONE if cell is None else printable.line(str(cell)) or NONE
 
 
 def moment(instant: Instant | None) -> str:

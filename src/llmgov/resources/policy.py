@@ -140,6 +140,9 @@ class LLMPolicy(Resource):
             Column("Sidecars", ".status.sidecars", "integer"),
             Column("Violations", ".status.violations", "integer"),
             Column("Age", ".metadata.creationTimestamp", "date"),
+            Column("Spent", ".status.spent", priority=1),
+            Column("Used", ".status.used", priority=1),
+            Column("State", ".status.state", priority=1),
         ),
     )
 

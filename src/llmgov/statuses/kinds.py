@@ -1,7 +1,7 @@
 """A status for each kind, as its `...Status` model in `llmgov.resources` describes it."""
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llmgov import instants, money, problems, resources, snapshot
@@ -29,6 +29,19 @@ def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
         case _:
             pass
     return made
+
+
+def accounts(observed: Observed) -> Iterator[tuple[snapshot.Account, dict[str, Any]]]:
+    """Every account in force with its amounts in this window (`amounts.of_window`), in the order of their sources.
+
+    An account of each user is there once for every user who has one, and once untouched where nobody has.
+    """
+    for account in sorted(observed.accounts, key=lambda each: (each.source, each.key)):
+        touched = [each for each in observed.windows if _counts_for(account, each)]
+        for window in sorted(touched, key=lambda each: each.account):
+            yield account, _of_window(account, window, observed)
+        if not touched:
+            yield account, amounts.untouched(account, observed.now)
 
 
 def _id(resource: resources.Resource) -> str:

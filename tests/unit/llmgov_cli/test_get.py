@@ -10,7 +10,7 @@ import pytest
 
 from llmgov.ledger.messages import Subject, Violated
 from llmgov.policy.decision import Action, Violation
-from llmgov_cli import audit, get, prices, spend
+from llmgov_cli import audit, errors, get, lists, prices, spend
 from llmgov_cli.local import facts, folder, lock, state
 from llmgov_hub.hub import Hub
 from llmgov_store.sqlite import SqliteStore
@@ -123,10 +123,124 @@ def test_a_budgets_amounts_are_shown_with_their_currency(kept: pathlib.Path) -> 
     assert row.endswith("EUR")
 
 
-def test_sums_say_their_currency(kept: pathlib.Path) -> None:
+def test_sums_say_their_currency_and_what_counts_where(kept: pathlib.Path) -> None:
     out = io.StringIO()
     assert spend.run("model", kept, "", out) == 0
-    assert out.getvalue().splitlines()[-1] == "Amounts are in USD; HELD is set aside for attempts under way."
+    footer = " ".join(out.getvalue().partition("\n\n")[2].split())
+    assert footer.startswith("Amounts are in USD. UNKNOWN is the part of SPENT")
+    assert "OPEN are attempts under way, which are not among ATTEMPTS" in footer
+
+
+def test_sums_as_a_document_have_numbers_and_their_total_apart(kept: pathlib.Path) -> None:
+    out = io.StringIO()
+    assert spend.run("team", kept, "json", out) == 0
+    total = {"attempts": 0, "spent": "0.00", "unknown": "0.00", "open": 0, "held": "0.00"}
+    assert json.loads(out.getvalue()) == {"currency": "USD", "lines": [], "total": total}
+
+
+def test_a_range_that_ends_before_it_begins_is_an_error(kept: pathlib.Path) -> None:
+    with pytest.raises(errors.CommandError, match="--since must be before --until"):
+        spend.run("team", kept, "", io.StringIO(), start=2, end=1)
+
+
+COST_LIMIT = (
+    "apiVersion: llmgov.dev/v1alpha1\nkind: LLMPolicy\nmetadata: {name: cap, namespace: llm-governance}\n"
+    "spec:\n  costLimit:\n    limits: [{amount: '5', period: Day}]\n    perUser: [{amount: '1', period: Month}]\n"
+)
+
+
+@pytest.fixture
+def capped(kept: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A state folder of a policy that limits money, and of no Budget."""
+    (tmp_path / "policies" / "all.yaml").write_text(COST_LIMIT)
+    loaded = folder.load(tmp_path / "policies", prices.prices(), ["default"], 1)
+    assert loaded.rejected == ()
+    run = state.read_run(kept)
+    facts_ = facts.of(loaded.compiled)
+    state.write_run(kept, msgspec.structs.replace(run, resources=loaded.documents, facts=facts_))
+    return kept
+
+
+def test_accounts_of_policies_and_of_each_user_are_listed(capped: pathlib.Path) -> None:
+    out = io.StringIO()
+    assert get.run("accounts", capped, "", out) == 0
+    heading, *rows = out.getvalue().splitlines()
+    order = ["LIMITED-BY", "TARGET", "LIMIT", "SPENT", "HELD", "USED", "RESETS", "STATE", "CURRENCY"]
+    assert heading.split() == order
+    shown = sorted((row.split()[0], row.split()[2], row.split()[7]) for row in rows)
+    assert shown == [("llm-governance/cap", "1.00", "Open"), ("llm-governance/cap", "5.00", "Open")]
+
+
+def test_budgets_say_that_a_policy_limits_money_too(capped: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = io.StringIO()
+    assert get.run("budgets", capped, "", out) == 0
+    assert out.getvalue() == "No resources found\n"
+    said = capsys.readouterr().err
+    assert "money is limited by policies, too (llm-governance/cap); see `llmgov get accounts`" in said
+
+
+def test_a_policy_at_length_shows_what_is_spent_of_its_limit(capped: pathlib.Path) -> None:
+    out = io.StringIO()
+    assert get.run("policies", capped, "wide", out) == 0
+    heading, row = out.getvalue().splitlines()
+    assert heading.split()[-3:] == ["SPENT", "USED", "STATE"]
+    assert row.split()[-3:] == ["0.00", "0%", "Open"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("models", 0), ("llm-governance/models", 0), ("modles", 1), ("other/models", 1)]
+)
+def test_one_resource_by_its_name(kept: pathlib.Path, name: str, code: int) -> None:
+    out = io.StringIO()
+    assert get.run("policies", kept, "", out, name=name) == code
+    assert ("models" in out.getvalue()) is (code == 0)
+
+
+def test_no_column_is_there_for_a_time_that_no_file_says(kept: pathlib.Path) -> None:
+    out = io.StringIO()
+    assert get.run("policies", kept, "", out) == 0
+    assert "AGE" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reasons"),
+    [
+        pytest.param(lists.Filter(), ["a", "b", "c"], id="all"),
+        pytest.param(lists.Filter(policy="pii"), ["a", "b"], id="a policy by its name"),
+        pytest.param(lists.Filter(policy="root/pii"), ["a"], id="a policy by its whole name"),
+        pytest.param(lists.Filter(namespace="shop"), ["a", "c"], id="a namespace"),
+        pytest.param(lists.Filter(since=2), ["b", "c"], id="from then on"),
+        pytest.param(lists.Filter(limit=1), ["c"], id="the newest"),
+        pytest.param(lists.Filter(policy="pii", limit=1), ["b"], id="the newest of a policy"),
+    ],
+)
+def test_violations_are_chosen(kept: pathlib.Path, wanted: lists.Filter, reasons: list[str]) -> None:
+    _report(kept, (1, "shop", "root/pii", "a"), (2, "batch", "other/pii", "b"), (3, "shop", "root/models", "c"))
+    out = io.StringIO()
+    assert get.run("violations", kept, "json", out, wanted=wanted) == 0
+    assert [each["reason"] for each in json.loads(out.getvalue())] == reasons
+
+
+def _report(kept: pathlib.Path, *several: tuple[int, str, str, str]) -> None:
+    async def report() -> None:
+        store = SqliteStore.open(kept / "ledger.db")
+        for at, namespace, policy, reason in several:
+            subject = Subject(namespace, "web", None, (), (), "openai", "gpt-4o", "chat.completions")
+            violation = Violation(policy, Action.DENY, reason, "m")
+            await Hub(store, lambda: 0).deliver([Violated(f"e/{at}", at, "req", None, subject, (violation,))])
+        await store.close()
+
+    asyncio.run(report())
+
+
+def test_only_violations_are_chosen_among(kept: pathlib.Path) -> None:
+    with pytest.raises(errors.CommandError, match="choose among `llmgov get violations`"):
+        get.run("policies", kept, "", io.StringIO(), wanted=lists.Filter(limit=1))
+
+
+def test_a_list_without_names_takes_none(kept: pathlib.Path) -> None:
+    with pytest.raises(errors.CommandError, match="violations have no names"):
+        get.run("violations", kept, "", io.StringIO(), name="x")
 
 
 def test_a_search_of_the_audit_without_a_match_says_so(kept: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,6 @@ def test_the_list_as_a_document_is_the_same() -> None:
         "model": "openai/gpt-4o-mini",
         "input": "0.15",
         "output": "0.60",
-        "context": "128000",
-        "maxOutput": "16384",
+        "context": 128000,
+        "maxOutput": 16384,
     }
