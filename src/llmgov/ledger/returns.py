@@ -102,13 +102,14 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
 def lose(book: Book, holder: str, now: Instant) -> MicroUsd:
     """The holder's pod is gone for good: what its leases have outstanding is charged as unknown; how much that is.
 
-    In the end its row may be removed with what protects from repeated messages of its own.
+    Its epoch is fenced: a request of its that is still on its way is lent nothing, which nobody would give back. In the
+    end its row may be removed with what protects from repeated messages of its own.
 
     Settlements that arrive later are still accepted, and take their cost out of what is unknown.
     """
     known = book.epochs.get(holder)
     if known is not None and known.gone is None:
-        book.put_epoch(msgspec.structs.replace(known, gone=now))
+        book.put_epoch(msgspec.structs.replace(known, number=known.number + 1, gone=now))
     lost = 0
     for lease in list(book.leases.values()):
         if lease.holder == holder and lease.state is not LeaseState.LOST:

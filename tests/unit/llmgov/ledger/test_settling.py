@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmgov.ledger import charging, recording, returns, settling
+from llmgov.ledger import charging, epochs, recording, returns, settling
 from llmgov.ledger.book import Book, Put
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Charged, Inventory, LeaseReturn
@@ -233,6 +233,15 @@ def test_a_lost_holder_loses_its_leases_only() -> None:
     assert returns.lose(rows, "pod-1", NOW) == 100
     assert returns.lose(rows, "pod-1", NOW) == 0
     assert sums(rows) == (0, 50, 100)
+
+
+def test_a_lost_holder_is_lent_nothing_more_until_it_registers_anew() -> None:
+    rows = book(LEASE)
+    rows.epochs["pod-1"] = EpochRow("pod-1", 3)
+    returns.lose(rows, "pod-1", NOW)
+    assert not epochs.admit(rows, ledgers.epoch(number=3))
+    returns.lose(rows, "pod-1", NOW)
+    assert epochs.admit(rows, epochs.register(rows, "pod-1"))
 
 
 HOLDS = st.lists(st.integers(0, 1000), min_size=1, max_size=5)
