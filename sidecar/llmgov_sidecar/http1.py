@@ -344,12 +344,14 @@ class ChunkedBody:
 
 
 REASONS: Final = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
-    405: "Method Not Allowed", 408: "Request Timeout", 413: "Content Too Large", 417: "Expectation Failed",
+    200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 400: "Bad Request", 401: "Unauthorized",
+    402: "Payment Required", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
+    409: "Conflict", 413: "Content Too Large", 417: "Expectation Failed", 422: "Unprocessable Content",
     429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
     501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
-    505: "HTTP Version Not Supported",
+    505: "HTTP Version Not Supported", 529: "Overloaded",
 }  # fmt: skip
+"""529 is Anthropic's. A status without a row goes out without a reason, which RFC 9112 section 4 allows."""
 
 
 def lines(headers: Iterable[Header]) -> bytes:
@@ -359,8 +361,8 @@ def lines(headers: Iterable[Header]) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def status_line(status: int, reason: str = "") -> bytes:
-    """`HTTP/1.1 200 OK` with its end, and with the usual reason where none is given."""
-    return f"HTTP/1.1 {status} {reason or REASONS.get(status, 'Status')}\r\n".encode("latin-1")
+    """`HTTP/1.1 200 OK` with its end, and with the usual reason, if there is one, where none is given."""
+    return f"HTTP/1.1 {status} {reason or REASONS.get(status, '')}\r\n".encode("latin-1")
 
 
 def chunk(data: bytes) -> bytes:

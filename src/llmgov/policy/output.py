@@ -185,7 +185,7 @@ class StreamScanner:
             output.policy,
             action,
             f"pattern:{name}",
-            f"llmgov: policy {output.policy} found {name} in the answer ({self._channel}); {done}",
+            f"llmgov: policy {output.policy} found {name} in {refusals.in_answer(self._channel)}; {done}",
             dry_run=output.dry_run,
             path=self._channel,
             notify=output.filter.notify,

@@ -187,7 +187,8 @@ def _waits(rule: Rule[RateLimit], found: _Finding, needed: Duration, wait: Durat
 
 def _throttled(limit: Limit, wait: Duration) -> str:
     until = f"for {duration(wait)}" if limit.length else "until a running request ends"
-    return f"llmgov: policy {limit.rule.id} limits {limit.subject} to {limit.limit} {limit.unit}; held back {until}"
+    counted = refusals.counted(limit.limit, limit.unit)
+    return f"llmgov: policy {limit.rule.id} limits {limit.subject} to {counted}; held back {until}"
 
 
 def _refusal(found: _Finding, target: Instant, tokens: int, now: Instant) -> Refusal:

@@ -71,10 +71,16 @@ def rate_exceeded(policy: str, limit: int, unit: str, subject: str, wait: Durati
     advice = _advice(wait)
     return Refusal(
         Reason.RATE,
-        f"llmgov: policy {policy} limits {subject} to {limit} {unit}; {advice}",
+        f"llmgov: policy {policy} limits {subject} to {counted(limit, unit)}; {advice}",
         policy=policy,
         retry_after=retry_after,
     )
+
+
+def counted(limit: int, unit: str) -> str:
+    """A number of a limit's unit (`requests per minute`), one or many."""
+    what, _, when = unit.partition(" ")
+    return f"{limit} {what.removesuffix('s') if limit == 1 else what} {when}"
 
 
 def too_many_tokens(policy: str, limit: int, tokens: int, subject: str) -> Refusal:
@@ -112,11 +118,16 @@ def content_in_answer(policy: str, pattern: str, where: str) -> Refusal:
     """A content filter found what may not come back; the answer is withheld or cut."""
     return Refusal(
         Reason.CONTENT,
-        f"llmgov: policy {policy} found {pattern} in the answer ({where}); the rest of it is withheld;"
+        f"llmgov: policy {policy} found {pattern} in {in_answer(where)}; the rest of it is withheld;"
         " ask for an answer without it",
         policy=policy,
         details={"pattern": pattern, "path": where},
     )
+
+
+def in_answer(where: str) -> str:
+    """A place in an answer, of which text that is no JSON has none but the whole."""
+    return f"the answer ({where})" if where else "the answer"
 
 
 def approval_required(policy: str, why: str, approval: str | None = None) -> Refusal:
@@ -168,14 +179,14 @@ def budget_exhausted(
     `remaining` says what is left (`$1.00 left`); `fitting` is the output maximum that this would pay for, `None` where
     not even the smallest would.
     """
+    when = instants.to_rfc3339(resets)
     if fitting is not None:
-        advice = f"an output maximum of {fitting} tokens would fit"
+        advice = f"an output maximum of {fitting} tokens would fit (resets {when})"
     else:
-        advice = "raise the budget, or wait until it resets"
+        advice = f"raise the budget, or wait until it resets at {when}"
     return Refusal(
         Reason.BUDGET,
-        f"llmgov: {_source(source)} has {remaining} and this request may cost {needed};"
-        f" {advice} (resets {instants.to_rfc3339(resets)})",
+        f"llmgov: {_source(source)} has {remaining} and this request may cost {needed}; {advice}",
         policy=source,
         details=details or {},
     )

@@ -267,6 +267,22 @@ def test_a_providers_answer_passes_and_costs_what_it_should(raw: bytes, status: 
     harness.run(main())
 
 
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [("529 ", b"529 Overloaded"), ("529 Site is on fire", b"529 Site is on fire"), ("599 ", b"599 ")],
+    ids=["no reason", "its own reason", "a status that nobody knows"],
+)
+def test_a_status_line_says_the_providers_reason_or_the_usual_one(given: str, line: bytes) -> None:
+    async def main() -> None:
+        async with world.world(harness.says(harness.whole(b'{"error":{"message":"x"}}', given))) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat())
+            assert reply.head.split(b"\r\n")[0] == b"HTTP/1.1 " + line
+            await client.close()
+
+    harness.run(main())
+
+
 WRONG_KEY = harness.whole(
     b'{"error":{"message":"Incorrect API key provided: sk-r****nai","type":"x","code":"invalid_api_key"}}',
     "401 Unauthorized",

@@ -22,7 +22,7 @@ def asking(refusal: LeaseRefusal) -> LeaseRefusal:
 
 
 BEGINNING = "llmgov: Budget/ns/b has"
-END = "raise the budget, or wait until it resets (resets 1970-01-01T00:00:00Z)"
+END = "raise the budget, or wait until it resets at 1970-01-01T00:00:00Z"
 COUNTED = "llmgov: Budget/ns/b requires approval: with"
 COSTS = "and this request may cost $0.02"
 LESS = "(`service_tier: default` costs less)"

@@ -249,8 +249,11 @@ CALLS: list[tuple[Callable[..., Refusal], tuple[object, ...]]] = [
     (refusals.rate_exceeded, ("ns/p", 5, "requests per minute", "user jane", 3_000_000)),
     (refusals.rate_exceeded, ("ns/p", 5, "requests at once", "user jane", None)),
     (refusals.too_many_tokens, ("ns/p", 5, 10, "user jane")),
+    (refusals.too_many_users, ("Budget/ns/b", 9)),
     (refusals.content, ("ns/p", "ssn", "messages[0]")),
     (refusals.content_in_answer, ("ns/p", "ssn", "choices[0]")),
+    (refusals.content_in_answer, ("ns/p", "ssn", "")),
+    (refusals.answer_unread, ("ns/p", "it is encoded")),
     (refusals.approval_required, ("ns/p", "why", "a-1")),
     (refusals.threshold_approval, ("Budget/ns/b", 90, "$5.00", "$0.01", "a-1")),
     (refusals.approval_used, ("ns/p", "a-1")),
@@ -302,3 +305,28 @@ def test_an_exhausted_budget_says_what_is_needed_what_is_left_and_what_would_fit
         "llmgov: Budget/ns/team has $1.00 left and this request may cost $5.00; an output maximum of 250 tokens would"
         " fit (resets 2026-12-01T00:00:00Z)"
     )
+    assert refusals.budget_exhausted("Budget/ns/team", "$5.00", "$1.00 left", 1_796_083_200_000_000).message == (
+        "llmgov: Budget/ns/team has $1.00 left and this request may cost $5.00; raise the budget, or wait until it"
+        " resets at 2026-12-01T00:00:00Z"
+    )
+
+
+def test_a_place_that_has_no_name_is_not_named() -> None:
+    assert refusals.content_in_answer("ns/p", "ssn", "").message.startswith(
+        "llmgov: policy ns/p found ssn in the answer; the rest"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "unit", "said"),
+    [
+        (1, "requests at once", "1 request at once"),
+        (2, "requests at once", "2 requests at once"),
+        (1, "requests per minute", "1 request per minute"),
+        (1, "tokens per minute", "1 token per minute"),
+        (11, "tokens per minute", "11 tokens per minute"),
+    ],
+)
+def test_one_is_not_many(limit: int, unit: str, said: str) -> None:
+    message = refusals.rate_exceeded("ns/p", limit, unit, "user jane", None).message
+    assert f"limits user jane to {said};" in message
