@@ -24,7 +24,7 @@ def nothing(places: Sequence[pathlib.Path], found: Iterable[Manifest], faults: S
         message = "holds no resource, so nothing is governed"
         remedy = f"add one with apiVersion: {base.API_VERSION}, or correct the path"
         problem = Problem(NO_RESOURCES, ResourceRef("", ""), "", message, remedy, Severity.WARNING)
-        yield Finding(places[0], 1, problem)
+        yield Finding(places[0], 0 if places[0].is_dir() else 1, problem)
 
 
 def emptied(before: Iterable[pathlib.Path], found: Iterable[Manifest], faults: Iterable[Finding]) -> Iterator[Finding]:

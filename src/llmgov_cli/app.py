@@ -12,10 +12,10 @@ import typer
 
 app = typer.Typer(
     name="llmgov",
-    help="Govern what applications do with LLM providers: policies, budgets and audit.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 policy = typer.Typer(no_args_is_help=True, help="Work on policies without a cluster.")
 audit = typer.Typer(no_args_is_help=True, help="Verify, export and read the record of what was allowed.")
@@ -43,6 +43,23 @@ Output = Annotated[
     str, typer.Option("--output", "-o", help="wide, json or yaml; default: a table.", show_default=False)
 ]
 Paths = Annotated[list[pathlib.Path], typer.Argument(help="YAML files, or folders of them.")]
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        import llmgov
+
+        typer.echo(f"llmgov {llmgov.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Govern what applications do with LLM providers: policies, budgets and audit."""
 
 
 @app.command()

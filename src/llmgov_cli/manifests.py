@@ -63,12 +63,16 @@ class Finding:
     problem: Problem
 
     def __str__(self) -> str:
-        """`file:line: kind/name field: message; remedy [Code]`, with `warning:` before what is only one."""
+        """`file:line: kind/name field: message; remedy [Code]`, with `warning:` before what is only one.
+
+        A finding about a folder has no line (0), and shows none.
+        """
         problem = self.problem
         subject = " ".join(filter(None, (str(problem.resource) if problem.resource.kind else "", problem.field)))
         level = "warning: " if problem.severity is Severity.WARNING else ""
         said = f"{level}{subject}{': ' if subject else ''}{problem.explanation} [{problem.code}]"
-        return printable.line(f"{self.file}:{self.line}: {said}")
+        place = f"{self.file}:{self.line}" if self.line else str(self.file)
+        return printable.line(f"{place}: {said}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,11 +118,21 @@ def located(manifest: Manifest, problem: Problem) -> Finding:
 
 def whatever_is_in(file: pathlib.Path) -> str:
     """A file's text, however wrong; empty where it cannot be had."""
+    if not may_be_read(file):
+        return ""
     try:
         with file.open(encoding="utf-8", errors="replace") as stream:
             return stream.read(MAX_BYTES)
     except OSError:
         return ""
+
+
+def may_be_read(file: pathlib.Path) -> bool:
+    """Whether reading ends: a regular file, or what a shell puts in place of one (`<(...)`, below /dev).
+
+    A named pipe would be waited for until somebody writes to it. What is not there may be asked for: that is said then.
+    """
+    return file.is_file() or not file.exists() or file.is_relative_to("/dev")
 
 
 def _files(paths: Iterable[pathlib.Path]) -> Iterator[pathlib.Path]:
@@ -163,6 +177,8 @@ def _unread(file: pathlib.Path, error: positioned.ReadError) -> Finding:
 
 
 def _text(file: pathlib.Path) -> str:
+    if not may_be_read(file):
+        raise positioned.ReadError("Unreadable", "is no regular file", "remove it, or give it another name", 1)
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)

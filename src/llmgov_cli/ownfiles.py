@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from llmgov_cli import positioned, shapes
+from llmgov_cli import manifests, positioned, shapes
 
 MAX_BYTES = 4 * 1024 * 1024
 
@@ -42,6 +42,8 @@ def read(
 
 
 def _document(file: pathlib.Path) -> positioned.Document:
+    if not manifests.may_be_read(file):
+        raise FormatError([f"{file} is no regular file; correct the path"])
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)

@@ -41,6 +41,7 @@ def _state_folder(place: pathlib.Path, explicit: pathlib.Path | None) -> pathlib
             return state.fresh(datetime.datetime.now(datetime.UTC))
         _check_outside(place, explicit)
         explicit.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_ours(explicit)
     except OSError as error:
         where = state.BASE if explicit is None else f"--state {explicit}"
         raise errors.CommandError(f"{where} cannot be made a folder: {error.strerror}") from error
@@ -55,6 +56,15 @@ def _check_outside(place: pathlib.Path, explicit: pathlib.Path) -> None:
         raise errors.CommandError(
             f"--state {explicit} lies in {place}, and keys would be written among its YAML; name a folder elsewhere, or"
             " one whose name begins with a dot"
+        )
+
+
+def _check_ours(explicit: pathlib.Path) -> None:
+    """A folder of other things, such as one of examples, would get keys and a database among them."""
+    names = {each.name for each in explicit.iterdir()}
+    if names and not names & state.OWN:
+        raise errors.CommandError(
+            f"--state {explicit} holds other things and no state of local mode; name an empty folder, or a new one"
         )
 
 

@@ -27,6 +27,8 @@ from llmgov_cli import errors
 from llmgov_cli.local import lock
 
 BASE = pathlib.Path(".llmgov")
+OWN = frozenset({"ledger.db", "run.json", lock.FILE})
+"""Names by which a state folder is known; a start that failed early leaves the last one alone."""
 KEPT = 10
 """Folders that a start leaves: enough to look back, bounded on disk."""
 

@@ -67,6 +67,20 @@ def test_a_hidden_folder_may_hold_state_and_nothing_to_play_is_said(
     assert out.endswith("\nNothing was played; the record verifies.\n")
 
 
+def test_a_folder_of_other_things_is_not_taken_for_state(tmp_path: pathlib.Path) -> None:
+    place, other = tmp_path / "policies", tmp_path / "examples"
+    for each in (place, other):
+        each.mkdir()
+    (other / "notes.txt").touch()
+    with pytest.raises(errors.CommandError, match="holds other things and no state of local mode; name an empty"):
+        command.run(place, [], other, playing=True, once=True)
+    assert [each.name for each in other.iterdir()] == ["notes.txt"]
+    (other / "notes.txt").unlink()
+    assert command.run(place, [], other, playing=True, once=True) == 0, "an empty folder may become one"
+    (other / "notes.txt").touch()
+    assert command.run(place, [], other, playing=True, once=True) == 0, "and stays one"
+
+
 def test_without_anything_to_play_a_record_that_does_not_verify_is_a_failure(tmp_path: pathlib.Path) -> None:
     kept = tmp_path / ".state"
     assert command.run(tmp_path, [], kept, playing=True, once=True) == 0

@@ -1,5 +1,6 @@
 """Folders of YAML: which files are read, what is kept, and where findings point."""
 
+import os
 import pathlib
 
 import pytest
@@ -97,6 +98,23 @@ def test_a_path_has_the_line_of_the_nearest_place_around_it(tmp_path: pathlib.Pa
 def test_a_file_that_is_not_there_is_a_finding(tmp_path: pathlib.Path) -> None:
     _, (finding,) = manifests.load([tmp_path / "missing.yaml"])
     assert (finding.problem.code, finding.line) == ("Unreadable", 1)
+
+
+@pytest.mark.timeout(10)
+def test_a_named_pipe_is_a_finding_and_not_waited_for(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "x.yaml")
+    _, (finding,) = manifests.load([tmp_path])
+    assert finding.problem.message == "is no regular file"
+    assert manifests.whatever_is_in(tmp_path / "x.yaml") == ""
+
+
+def test_what_a_shell_puts_in_place_of_a_file_is_read() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as stream:
+        stream.write(TEAM)
+        stream.close()
+        found, findings = manifests.load([pathlib.Path(f"/dev/fd/{reading}")])
+    assert ([each.kind for each in found], findings) == (["Team"], [])
 
 
 def test_a_file_that_is_too_large_is_not_read_whole(tmp_path: pathlib.Path) -> None:

@@ -16,7 +16,7 @@ from llmgov_cli import absences, assembly, errors, manifests, prices, validate
 FOLDER = pathlib.Path(__file__).parents[2] / "golden" / "invalid"
 FILES = sorted(FOLDER.glob("*.yaml"))
 
-IN_CODE_ONLY = {"NotAnObject", "NotJson"}
+IN_CODE_ONLY = {"Emptied", "NotAnObject", "NotJson"}
 """No file can hold these: what is no object is no resource at all, and all that YAML is read into can be JSON."""
 
 
@@ -191,7 +191,7 @@ def test_a_folder_without_resources_is_warned_of(tmp_path: pathlib.Path) -> None
     out = io.StringIO()
     with pytest.raises(errors.CommandError, match=f"no resource found in {tmp_path}"):
         validate.run([tmp_path], out)
-    assert out.getvalue().startswith(f"{tmp_path}:1: warning: holds no resource, so nothing is governed; ")
+    assert out.getvalue().startswith(f"{tmp_path}: warning: holds no resource, so nothing is governed; ")
     assert out.getvalue().endswith("0 valid resources, 0 errors, 1 warning\n")
 
 
