@@ -5,9 +5,11 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 
 from llmgov import instants
+from llmgov.ledger import definitions
 from llmgov.ledger.messages import (
     Epoch,
     Event,
+    Holdings,
     Inventory,
     Lease,
     LeaseGrant,
@@ -35,7 +37,15 @@ class BenchHub:
         now = system_clock()
         end = now + instants.DAY
         leases = [
-            Lease(str(next(self._serial)), need.key, now, end, 1_000_000_000, now + 10 * instants.MINUTE)
+            Lease(
+                id=str(next(self._serial)),
+                key=need.key,
+                window_start=now,
+                window_end=end,
+                amount=1_000_000_000,
+                deadline=now + 10 * instants.MINUTE,
+                definition=definitions.fingerprint(need.account),
+            )
             for need in request.needs
         ]
         return LeaseGrant(request.request, tuple(leases), now)
@@ -44,6 +54,9 @@ class BenchHub:
         del message
 
     async def recalled(self, message: Recalled) -> None:
+        del message
+
+    async def holdings(self, message: Holdings) -> None:
         del message
 
     async def deliver(self, events: Sequence[Event]) -> None:

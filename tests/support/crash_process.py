@@ -22,6 +22,7 @@ import uvloop
 from llmgov.ledger.messages import (
     Epoch,
     Event,
+    Holdings,
     Inventory,
     LeaseGrant,
     LeaseRefusal,
@@ -29,6 +30,7 @@ from llmgov.ledger.messages import (
     LeaseReturn,
     Recall,
     Recalled,
+    Recount,
 )
 from llmgov_cli.local import anchor, link, serve
 from llmgov_hub.hub import Hub
@@ -113,11 +115,15 @@ class WatchedLink:
         """Call through."""
         await self._watch("recalled", self._link.recalled(message))
 
+    async def holdings(self, message: Holdings) -> None:
+        """Call through."""
+        await self._watch("holdings", self._link.holdings(message))
+
     async def deliver(self, events: Sequence[Event]) -> None:
         """Call through."""
         await self._watch("deliver", self._link.deliver(events))
 
-    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
         """Call through."""
         return self._link.recalls(epoch)
 

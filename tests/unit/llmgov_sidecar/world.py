@@ -13,6 +13,7 @@ from llmgov import snapshot
 from llmgov.ledger.messages import (
     Epoch,
     Event,
+    Holdings,
     Inventory,
     LeaseGrant,
     LeaseRefusal,
@@ -20,6 +21,7 @@ from llmgov.ledger.messages import (
     LeaseReturn,
     Recall,
     Recalled,
+    Recount,
 )
 from llmgov.policy.decision import Workload
 from llmgov.snapshot import (
@@ -192,7 +194,10 @@ class World:
         await self.reached().deliver(events)
         self.events += events
 
-    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+    async def holdings(self, message: Holdings) -> None:
+        await self.reached().holdings(message)
+
+    def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
         return self.hub.recalls(epoch)
 
     def reached(self) -> Hub:

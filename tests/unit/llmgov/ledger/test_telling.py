@@ -78,3 +78,11 @@ def test_says(refusal: LeaseRefusal, cheaper: str, message: str) -> None:
 
 def test_programs_read_dollars_whatever_the_currency() -> None:
     assert telling.told(EUR, PLAN).details == {"needed": "0.02", "remaining": "0.009"}
+
+
+def test_one_user_too_many_is_told_which_setting_decides() -> None:
+    full = LeaseRefusal(1, Why.USERS, "", 0, 10_000, 0, 0, source="Budget/ns/each")
+    told = telling.too_many_users(full)
+    assert (told.reason, told.policy) == (Reason.DENIED, "Budget/ns/each")
+    assert told.message.startswith("llmgov: Budget/ns/each counts 10000 users in this window already")
+    assert "max_users" in told.message
