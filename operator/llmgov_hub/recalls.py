@@ -7,7 +7,7 @@ always, between replicas for as long as the bus has turns. No money hangs on it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 
 from llmgov.ledger.messages import Epoch, Recall, Recalled, Recount
 from llmgov.money import MicroUsd
@@ -22,6 +22,10 @@ within a few milliseconds, unless their node is gone."""
 DEFAULT_WAIT_ELSEWHERE_SECONDS = 1.0
 """The same where sidecars of other replicas are asked: also when the notification got lost, so that the other replica
 finds the recall only when it looks (every 0.5 s), and the sidecar's answer has to come back (0.1 s)."""
+
+SILENT_PART = 10
+"""Who did not answer the last time is waited for one part in so many: long enough for who can answer at all, and many
+that are short one after the other do not wait in vain for a node that is gone."""
 
 
 class Recalls:
@@ -38,6 +42,7 @@ class Recalls:
         self._bus: Bus = MemoryExchange().bus() if bus is None else bus
         self._connected: dict[Epoch, asyncio.Queue[Recall | Recount]] = {}
         self._answers: dict[tuple[Epoch, str], list[asyncio.Future[MicroUsd]]] = {}
+        self._silent: dict[str, frozenset[Epoch]] = {}
         self._turns = Turns()
         self._bus.join(self)
 
@@ -101,8 +106,7 @@ class Recalls:
             self.send(key, here)
             async with self._bus.asking(key, others, self._wait_elsewhere_seconds) as elsewhere:
                 bound = self._wait_elsewhere_seconds if elsewhere else self._wait_seconds
-                awaited = [answers[epoch] for epoch in (*here, *elsewhere)]
-                return await _sum(awaited, began + bound)
+                return await self._sum(key, {epoch: answers[epoch] for epoch in (*here, *elsewhere)}, began, bound)
 
     def send(self, key: str, epochs: Iterable[Epoch]) -> None:
         """Ask those of `epochs` that are connected here for idle money of `key`, and wait for nobody."""
@@ -126,10 +130,20 @@ class Recalls:
                     del self._answers[epoch, key]
                 answer.cancel()
 
+    async def _sum(
+        self, key: str, answers: Mapping[Epoch, "asyncio.Future[MicroUsd]"], began: float, bound: float
+    ) -> MicroUsd:
+        """What those say that answer within `bound` seconds from `began` on, by the event loop's clock."""
+        silent = self._silent.pop(key, frozenset())
+        await _until([answer for epoch, answer in answers.items() if epoch not in silent], began + bound)
+        await _until(answers.values(), began + bound / SILENT_PART)
+        missing = frozenset(epoch for epoch, answer in answers.items() if not answer.done())
+        if missing:
+            self._silent[key] = missing
+        return sum(answer.result() for answer in answers.values() if answer.done())
 
-async def _sum(answers: Collection["asyncio.Future[MicroUsd]"], until: float) -> MicroUsd:
-    """What those said that answer until then, by the event loop's clock."""
-    if not answers:
-        return 0
-    done, _ = await asyncio.wait(answers, timeout=max(0.0, until - asyncio.get_running_loop().time()))
-    return sum(answer.result() for answer in done)
+
+async def _until(answers: Collection["asyncio.Future[MicroUsd]"], moment: float) -> None:
+    """Wait until all are there, or until that moment."""
+    if answers:
+        await asyncio.wait(answers, timeout=max(0.0, moment - asyncio.get_running_loop().time()))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import pytest
 
 from llmgov.ledger import balances, commands
-from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Recall, Recalled
+from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Need, Recall, Recalled
 from llmgov.ledger.store import Store, StoreError
 from llmgov.snapshot import Account, OrganizationPart
 from llmgov_hub.bus import Bus, Member
@@ -185,6 +185,42 @@ async def test_a_sidecar_elsewhere_that_does_not_answer_is_waited_for_up_to_the_
         assert isinstance(await hubs[1].lease(request(poor, USD)), LeaseRefusal)
         assert now() - began == pytest.approx(DEFAULT_WAIT_ELSEWHERE_SECONDS)
     assert heard == [Recall(rich, ACCOUNT.key)]
+
+
+@in_virtual_time
+async def test_one_that_did_not_answer_the_last_time_is_asked_again_and_hardly_waited_for() -> None:
+    store = MemoryStore()
+    hubs, _ = replicas(store, 2)
+    rich, poor = await borrowed(store, hubs)
+    async with listening(hubs[0], rich) as heard:
+        await hubs[1].lease(request(poor, USD))
+        for number in (2, 3):
+            began = now()
+            assert isinstance(await hubs[1].lease(request(poor, USD, number)), LeaseRefusal)
+            assert now() - began == pytest.approx(DEFAULT_WAIT_ELSEWHERE_SECONDS / 10)
+        assert len(heard) == 3
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(hubs[1].lease(request(poor, USD, 4)))
+            await asyncio.sleep(0.05)
+            await hubs[0].give_back(LeaseReturn(rich, f"{rich}/1/0", 1, 5 * USD, final=True))
+            await hubs[0].recalled(Recalled(rich, ACCOUNT.key, 5 * USD))
+        assert isinstance(asked.result(), LeaseGrant)
+
+
+@in_virtual_time
+async def test_one_that_answers_again_is_waited_for_as_before() -> None:
+    store = MemoryStore()
+    hubs, _ = replicas(store, 2)
+    rich, poor = await borrowed(store, hubs)
+    async with listening(hubs[0], rich):
+        await hubs[1].lease(request(poor, USD))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hubs[1].lease(request(poor, USD, 2)))
+            await asyncio.sleep(0.05)
+            await hubs[0].recalled(Recalled(rich, ACCOUNT.key, 0))
+        began = now()
+        await hubs[1].lease(request(poor, USD, 3))
+        assert now() - began == pytest.approx(DEFAULT_WAIT_ELSEWHERE_SECONDS)
 
 
 @in_virtual_time
