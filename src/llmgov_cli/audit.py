@@ -1,6 +1,7 @@
 """`llmgov audit verify | export | show`: over local mode's state folder, or over an export's file.
 
-Exit codes of `verify`: 0 ok, 3 tampered, 4 truncated, 5 empty; 2, as everywhere, where it could not be tried.
+Exit codes of `verify`: 0 ok, 3 tampered, 4 truncated, 5 empty; 2, as everywhere, where it could not be tried: without a
+key, with one that does not fit, or with an anchor that knows of nothing.
 """
 
 import functools
@@ -126,6 +127,8 @@ def _verify_export(
         )
     except streams.StreamEncryptedError as error:
         raise errors.CommandError(f"{source} is encrypted: name its key file with --key") from error
+    except streams.StreamKeyError as error:
+        raise errors.CommandError(f"{source} does not open with {key}: {error}") from error
 
 
 def _lines(source: audit_sources.State) -> Iterator[bytes]:
@@ -142,12 +145,15 @@ def _lines(source: audit_sources.State) -> Iterator[bytes]:
 
 def _verify_state(folder: pathlib.Path, pins: list[pathlib.Path] | None, anchor: pathlib.Path | None) -> Report:
     pinned = audit_keys.pins(pins or [folder / audit_keys.PUBLIC_KEY])
+    outside = None if anchor is None else audit_sources.anchor(anchor)
     with audit_sources.open_state(folder) as source:
         for _ in range(_TRIES):
             before = source.sums()
-            known = source.anchor() if anchor is None else audit_sources.anchor(anchor)
+            known = outside or source.anchor()
             verifier = verify.Verifier(pinned, tombstones=source.tombstones(), anchor=known, keys=source.keys())
             _feed(verifier, source)
+            if known is None and source.is_unanchored():
+                verifier.unanchored(audit_sources.ANCHORS)
             unbalanced = source.unbalanced()
             if source.sums() == before:
                 return verifier.report(before, unbalanced)

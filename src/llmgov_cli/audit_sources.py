@@ -42,9 +42,14 @@ class State:
         self._runner.run(self._store.close())
 
     def anchor(self) -> checkpoint.Anchor | None:
-        """What the folder's anchor file knows."""
+        """What the folder's anchor file knows; `None` where there is none, or it knows of nothing."""
         path = self._folder / ANCHORS
-        return anchor(path) if path.exists() else None
+        found = _anchor(path) if path.exists() else None
+        return found if found is not None and found.checkpoints else None
+
+    def is_unanchored(self) -> bool:
+        """Whether checkpoints were signed and none was ever kept in the anchor file, which happens right after."""
+        return bool(self.checkpoint_data()) and self.anchor() is None
 
     def checkpoint_data(self) -> list[tuple[str, bytes]]:
         """All checkpoints, by their position and as they are stored."""
@@ -137,8 +142,15 @@ def anchor(path: pathlib.Path) -> checkpoint.Anchor:
     """The anchor in a file.
 
     Raises:
-        CommandError: it cannot be read, or is none.
+        CommandError: it cannot be read, is none, or holds no checkpoint, so that it could show nothing.
     """
+    found = _anchor(path)
+    if not found.checkpoints:
+        raise errors.CommandError(f"{path} holds no checkpoint, so it proves nothing")
+    return found
+
+
+def _anchor(path: pathlib.Path) -> checkpoint.Anchor:
     try:
         return checkpoint.anchor(b"".join(chunks(path)))
     except checkpoint.CheckpointError as error:

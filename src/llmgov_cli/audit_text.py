@@ -72,13 +72,20 @@ def _report(result: Report) -> Iterator[str]:
         yield f"ok: {_count(result.records, 'record')} of {', '.join(result.writers)}"
     else:
         yield f"{result.outcome.value.upper()}: {_count(result.found, 'finding')} in {_count(result.records, 'record')}"
-        yield from (f"  {finding}" for finding in result.findings)
-        if result.found > len(result.findings):
-            yield f"  and {result.found - len(result.findings)} more"
+        yield from _findings(result)
     yield f"  signed: {result.signed}; after the last checkpoint, chained only: {result.unsigned}"
     yield f"  known to the anchor: {_anchored(result)}"
     yield f"  settled attempts: {result.attempts}, ${format_amount(result.cost)}{_reconciled(result)}"
     yield from _remarks(result)
+
+
+def _findings(result: Report) -> Iterator[str]:
+    """A few of each kind, and how many more there are."""
+    for code, number in result.kinds.items():
+        shown = [finding for finding in result.findings if finding.code == code]
+        yield from (f"  {finding}" for finding in shown)
+        if number > len(shown):
+            yield f"  {code}: {number - len(shown)} more"
 
 
 def _anchored(result: Report) -> str:

@@ -98,12 +98,13 @@ def verify(
 
     Raises:
         StreamEncryptedError: it is encrypted and there is no key, so nothing can be said of it.
+        StreamKeyError: likewise, and the key does not fit.
     """
     reader = _Reader(pins, anchor, keys)
     try:
         for entry in read(streams.lines(streams.plain(chunks, export_key))):
             reader.entry(entry)
-    except streams.StreamEncryptedError:
+    except (streams.StreamEncryptedError, streams.StreamKeyError):
         raise
     except streams.StreamCutError as error:
         reader.verifier.cut(str(error))

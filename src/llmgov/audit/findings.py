@@ -1,5 +1,6 @@
 """What a verification found, as values."""
 
+import collections
 import enum
 
 import msgspec
@@ -37,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The result. `findings` are the first `MAX_FINDINGS`, `found` counts all.
+    """The result. `findings` are the first `EXAMPLES` of each code, `kinds` counts those of each, `found` all.
 
     `signed` records are under a checkpoint of a pinned key; the `unsigned` after the last checkpoint are chained only,
     and whoever can write the database could have changed them. `anchored` are those that an anchor knows, of the
@@ -64,9 +65,11 @@ class Report(msgspec.Struct, frozen=True):
     gaps: tuple[Gap, ...]
     reconciled: bool | None = None
     anchor_knows: int = 0
+    kinds: dict[str, int] = {}
 
 
-MAX_FINDINGS = 100
+EXAMPLES = 5
+"""One changed column of a table makes a finding for each row: a few show what it is, and the number how much."""
 
 
 class Findings:
@@ -74,8 +77,13 @@ class Findings:
 
     def __init__(self) -> None:
         self.first: list[Finding] = []
-        self.count = 0
+        self.kinds: collections.Counter[str] = collections.Counter()
         self._tampered = False
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.kinds.total()
 
     def tampered(self, code: str, writer: str, seq: int, message: str) -> None:
         """Something is not as it was written."""
@@ -95,6 +103,6 @@ class Findings:
         return Outcome.OK if records else Outcome.EMPTY
 
     def _add(self, finding: Finding) -> None:
-        self.count += 1
-        if len(self.first) < MAX_FINDINGS:
+        self.kinds[finding.code] += 1
+        if self.kinds[finding.code] <= EXAMPLES:
             self.first.append(finding)

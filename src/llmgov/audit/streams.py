@@ -1,10 +1,12 @@
 """Pure transforms of byte streams, chunk in, chunk out, in bounded memory: gzip, AES-256-GCM, lines.
 
-The encrypted form is STREAM (Hoang, Reyhanitabar, Rogaway, Vizár 2015) as age uses it: the line `llmgov-encrypted 1`,
-a 32-byte salt, then pieces of 64 KiB, each sealed with AES-256-GCM under HKDF-SHA-256(key, salt) and a nonce of an
-11-byte big-endian counter and a byte that is 1 for the last piece alone: no piece can be moved, and a cut shows.
+The encrypted form is STREAM (Hoang, Reyhanitabar, Rogaway, Vizár 2015) as age uses it: the line `llmgov-encrypted 2`,
+a 32-byte salt, 16 bytes that tell whether a key fits, then pieces of 64 KiB, each sealed with AES-256-GCM under
+HKDF-SHA-256(key, salt) and a nonce of an 11-byte big-endian counter and a byte that is 1 for the last piece alone: no
+piece can be moved, and a cut shows.
 """
 
+import hmac
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-MAGIC = b"llmgov-encrypted 1\n"
+MAGIC = b"llmgov-encrypted 2\n"
 KEY_BYTES = 32
 SALT_BYTES = 32
 PIECE_BYTES = 64 * 1024
@@ -21,6 +23,8 @@ MAX_LINE_BYTES = 32 * 1024 * 1024
 """Longer than any record: a prompt recorded in full is bounded by the proxy's largest body."""
 
 _TAG_BYTES = 16
+_CHECK_BYTES = 16
+_HEAD_BYTES = len(MAGIC) + SALT_BYTES + _CHECK_BYTES
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -31,6 +35,10 @@ class StreamError(ValueError):
 
 class StreamEncryptedError(StreamError):
     """An encrypted stream, and no key to open it."""
+
+
+class StreamKeyError(StreamError):
+    """An encrypted stream that this key was not used for: nothing can be said of it."""
 
 
 class StreamCutError(StreamError):
@@ -80,7 +88,7 @@ def _unpack(unpacker: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
 def encrypt(chunks: Iterable[bytes], key: bytes, salt: bytes) -> Iterator[bytes]:
     """The encrypted form; `salt` is 32 random bytes, used for nothing else."""
     cipher = _cipher(key, salt)
-    yield MAGIC + salt
+    yield MAGIC + salt + _check(key, salt)
     for number, (piece, last) in enumerate(_pieces(chunks, PIECE_BYTES)):
         yield cipher.encrypt(_nonce(number, last=last), piece, None)
 
@@ -89,15 +97,19 @@ def decrypt(chunks: Iterable[bytes], key: bytes) -> Iterator[bytes]:
     """What was encrypted; nothing is handed on before it was authenticated.
 
     Raises:
-        StreamError: not the encrypted form, another key, or changed.
+        StreamError: not the encrypted form, or changed.
+        StreamKeyError: another key.
         StreamCutError: the last piece is missing.
     """
-    head, rest = _head(chunks, len(MAGIC) + SALT_BYTES)
+    head, rest = _head(chunks, _HEAD_BYTES)
     if not head.startswith(MAGIC):
         raise StreamError("this is not an encrypted export")
-    if len(head) < len(MAGIC) + SALT_BYTES:
-        raise StreamCutError("the encrypted export has no salt")
-    cipher = _cipher(key, head[len(MAGIC) :])
+    if len(head) < _HEAD_BYTES:
+        raise StreamCutError("the encrypted export ends within its head")
+    salt = head[len(MAGIC) : -_CHECK_BYTES]
+    cipher = _cipher(key, salt)
+    if not hmac.compare_digest(_check(key, salt), head[-_CHECK_BYTES:]):
+        raise StreamKeyError("the key does not fit")
     for number, (piece, last) in enumerate(_pieces(rest, PIECE_BYTES + _TAG_BYTES)):
         yield _open_piece(cipher, number, piece, last=last)
 
@@ -108,8 +120,7 @@ def _open_piece(cipher: AESGCM, number: int, piece: bytes, *, last: bool) -> byt
     except (exceptions.InvalidTag, ValueError) as error:
         if last and (not piece or _opens(cipher, _nonce(number, last=False), piece)):
             raise StreamCutError("the encrypted export ends too early") from error
-        why = "the key is another, or it was changed or cut" if number == 0 else f"piece {number} was changed or cut"
-        raise StreamError(f"the encrypted export does not open: {why}") from error
+        raise StreamError(f"the encrypted export does not open: piece {number} was changed or cut") from error
 
 
 def _opens(cipher: AESGCM, nonce: bytes, piece: bytes) -> bool:
@@ -193,6 +204,11 @@ def _cipher(key: bytes, salt: bytes) -> AESGCM:
     if len(salt) != SALT_BYTES:
         raise StreamError(f"an export's salt has {SALT_BYTES} bytes, not {len(salt)}")
     return AESGCM(HKDF(hashes.SHA256(), KEY_BYTES, salt, b"llmgov audit export").derive(key))
+
+
+def _check(key: bytes, salt: bytes) -> bytes:
+    """What says whether a key fits, and nothing of the key or of the cipher's own."""
+    return HKDF(hashes.SHA256(), _CHECK_BYTES, salt, b"llmgov audit export key").derive(key)
 
 
 def _nonce(number: int, *, last: bool) -> bytes:

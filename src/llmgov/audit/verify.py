@@ -61,6 +61,10 @@ class Verifier:
         """The export itself ends before its end."""
         self._findings.truncated("ExportCut", "", 0, why)
 
+    def unanchored(self, place: str) -> None:
+        """`place`, where this store's checkpoints are kept outside of it, holds none."""
+        self._findings.truncated("AnchorMissing", "", 0, f"checkpoints were signed, and {place} knows of none")
+
     def report(self, ledger: tally.Sums | None = None, unbalanced: Iterable[str] = ()) -> Report:
         """The result, once everything was read; `ledger` are its sums, where they are at hand.
 
@@ -96,6 +100,7 @@ class Verifier:
             gaps=tuple(self._tally.gaps()),
             reconciled=reconciled,
             anchor_knows=sum(one.last for one in self._anchored.values()),
+            kinds=dict(self._findings.kinds),
         )
 
     def _accept_anchor(self, anchor: checkpoint.Anchor | None) -> dict[str, checkpoint.Checkpoint]:

@@ -126,7 +126,7 @@ def test_what_was_done_to_the_database_is_the_exit_code(
         ("UPDATE leases SET state = 'lost'", "by its lost leases it is $0.00945"),
         ("UPDATE leases SET spent = 0", "BalanceDiffers: spent of lease lease-1: the ledger has $0"),
         ("UPDATE spends SET cost = 0 WHERE scope = 'organization'", "attempt pod:1/1 for organization: the ledger has"),
-        ("DELETE FROM spends", "attempt pod:1/4 for organization: the ledger has $0"),
+        ("DELETE FROM spends WHERE attempt = 'pod:1/4'", "attempt pod:1/4 for organization: the ledger has $0"),
         ("DELETE FROM windows", "lease lease-1: the ledger has no window of c|organization|Month|UTC"),
     ],
 )
@@ -195,6 +195,50 @@ def test_what_the_anchor_knows_is_said_where_it_is_not_here(folder: pathlib.Path
     assert "  known to the anchor: none of these; it knows 7\n" in text
     (folder / "anchors.jsonl").unlink()
     assert "  known to the anchor: none, so a cut end would not show\n" in _verify(state=folder)[1]
+
+
+@pytest.mark.parametrize("how", ["vanished", "empty", "half a line"])
+def test_an_anchor_that_knows_of_nothing_is_found_missing(folder: pathlib.Path, how: str) -> None:
+    anchors = folder / "anchors.jsonl"
+    kept = anchors.read_bytes()
+    anchors.unlink()
+    if how != "vanished":
+        anchors.write_bytes(b"" if how == "empty" else kept[:20])
+    code, text = _verify(state=folder)
+    assert (code, "AnchorMissing: checkpoints were signed, and anchors.jsonl knows of none" in text) == (4, True)
+    elsewhere = folder / "elsewhere.jsonl"
+    elsewhere.write_bytes(kept)
+    assert _verify(state=folder, anchor=elsewhere)[0] == 0
+    elsewhere.write_bytes(b"")
+    for options in ({"state": folder}, {"source": _export(folder), "pins": [folder / "signing.pub"]}):
+        with pytest.raises(errors.CommandError, match=r"elsewhere\.jsonl holds no checkpoint, so it proves nothing"):
+            _verify(anchor=elsewhere, **options)
+
+
+def test_before_anything_was_signed_no_anchor_is_missing(folder: pathlib.Path) -> None:
+    (folder / "anchors.jsonl").unlink()
+    _sql(folder, "DELETE FROM checkpoints")
+    assert "AnchorMissing" not in _verify(state=folder)[1]
+
+
+def test_a_key_that_does_not_fit_is_no_tampering(folder: pathlib.Path) -> None:
+    key, other = folder / "export.key", folder / "other.key"
+    key.write_text("ab" * 32)
+    other.write_text("cd" * 32)
+    target = _export(folder, key=key)
+    with pytest.raises(errors.CommandError, match=r"does not open with .*other\.key: the key does not fit"):
+        _verify(source=target, pins=[folder / "signing.pub"], key=other)
+
+
+def test_findings_of_one_kind_are_shown_by_a_few_and_their_number(folder: pathlib.Path) -> None:
+    _sql(folder, "UPDATE spends SET cost = cost + 1")
+    _sql(folder, "UPDATE windows SET spent = 0")
+    report = json.loads(_verify(state=folder, output="json")[1])
+    assert report["found"] == sum(report["kinds"].values()) > len(report["findings"]) == 5
+    assert list(report["kinds"]) == ["BalanceDiffers"]
+    lines = _verify(state=folder)[1].splitlines()
+    assert len([line for line in lines if line.startswith("  BalanceDiffers: ")]) == 6
+    assert lines[6] == f"  BalanceDiffers: {report['found'] - 5} more"
 
 
 def test_an_export_never_overwrites(folder: pathlib.Path) -> None:
