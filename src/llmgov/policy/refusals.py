@@ -6,7 +6,7 @@ matched value, and ends in what to do. Which status and shape it takes is the wi
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.snapshot import Denial
+from llmgov.snapshot import Denial, approval_id
 from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Reason, Refusal
 
@@ -242,11 +242,15 @@ def unbounded_request(source: str, why: str) -> Refusal:
 
 
 def model_stopped(source: str, model: str) -> Refusal:
-    """A model that cost more than its hold, or nobody knows what; under cost limits it waits for an administrator."""
+    """A model that cost more than its hold, or nobody knows what; under cost limits it waits for an administrator.
+
+    `model` is `provider/model`, which the approval covers and is named by.
+    """
+    command = f"llmgov approvals approve {approval_id(model)}"
     return _denied(
         source,
         f"model {model} is stopped under {_source(source)}, since what it was billed is above its known price or has"
-        " none, until an administrator acknowledges it; use another model",
+        f" none; use another model, or ask an administrator to look at it and run `{command}`",
     )
 
 

@@ -1,6 +1,7 @@
 """Providers that report nonsense: the record goes on, nothing is free, and an administrator can let the model go on."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -45,11 +46,15 @@ def test_what_cannot_be_billed_costs_the_hold_and_stops_the_model_until_approved
             assert settlement.stop.endswith("was charged its hold")
             (violation,) = (await made.only(Violated)).violations
             assert settlement.stop in violation.message
-            assert (await client.ask(world.CHAT, world.chat())).status == 403
+            refused = await client.ask(world.CHAT, world.chat())
+            error = json.loads(refused.body)["error"]
+            assert (refused.status, error["code"]) == (403, "policy_denied")
             assert frozenset((await made.hub.approvals.directory()).stopped) == {"openai/gpt-4o"}
             (approval,) = await made.hub.approvals.list()
             assert settlement.stop in approval.summary
-            await made.hub.approvals.approve(approval.id, "root")
+            (named,) = re.findall(r"`llmgov approvals approve (\S+)`", error["message"])
+            assert named == approval.id
+            await made.hub.approvals.approve(named, "root")
             assert frozenset((await made.hub.approvals.directory()).stopped) == frozenset()
             await client.close()
 

@@ -20,6 +20,7 @@ from llmgov.snapshot import (
     Target,
     TargetKind,
     Written,
+    approval_id,
 )
 from llmgov.wire.events import CostFacts, Operation, Reason, Refused, Request, SetNumber
 from tests.support.policies import GPT, configure, decide, policy, request
@@ -292,7 +293,7 @@ def test_a_model_that_overran_is_stopped_under_cost_limits_only() -> None:
     stopped = frozenset({"openai/gpt-4o"})
     refusal = decide(configure(accounts=(ORGANIZATION,)), stopped=stopped).refusal
     assert refusal is not None
-    assert "until an administrator acknowledges it" in refusal.message
+    assert f"`llmgov approvals approve {approval_id('openai/gpt-4o')}`" in refusal.message
     assert decide(configure(), stopped=stopped).refusal is None
 
 
