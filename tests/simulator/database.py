@@ -5,13 +5,14 @@ before a transaction (nothing happened) or after its commit (it happened, and it
 """
 
 import asyncio
+import copy
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmgov.instants import Instant
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.messages import LeaseGrant
+from llmgov.ledger.messages import Epoch, LeaseGrant
 from llmgov.ledger.store import StoreError
 from llmgov_store.memory import MemoryStore
 from tests.simulator.loop import Process
@@ -30,12 +31,35 @@ class Database:
         self.away = False
         self.ahead = 0
         self.commits = 0
+        self._lives = 1
         self._world = world
         self._chance = chance
 
     def clock(self) -> Instant:
         """The database's clock, which is the ledger's."""
         return self._world.now + self.ahead
+
+    @property
+    def lends(self) -> bool:
+        """Whether the ledger has found its way into its latest life."""
+        known = self.store._working.ledger_epoch
+        return known is None or (known.open and known.id == self.store._working.database)
+
+    async def fail_over(self, *, losing: bool) -> None:
+        """Another life begins: what is committed meanwhile is answered, and lost where `losing`."""
+        world, kept = self._world, copy.deepcopy(self.store)
+        if losing:
+            await asyncio.sleep(self._chance.uniform(0.01, 2))
+            world.truth.forget(kept._rows.attempts)
+            self.store = kept
+        self._lives += 1
+        self.store.begin_life(f"life {self._lives}")
+        self.ahead += self._chance.randint(-200_000, 200_000)
+        world.note("database", "fails over", "losing commits" if losing else "")
+        self.away = True
+        await asyncio.sleep(self._chance.uniform(0.1, 5))
+        self.away = False
+        world.note("database", "back")
 
     async def reach(self, process: Process, where: str) -> None:
         """A way to the database or back: it takes time, the process may die on it, and the connection break.
@@ -67,6 +91,8 @@ class Connection:
         await database.reach(self._process, "before commit")
         reply = await database.store.transact(lock, step)
         database.commits += 1
+        if isinstance(reply, Epoch):
+            self._world.invariants.registered(reply)
         if isinstance(reply, LeaseGrant):
             await self._world.invariants.lent(reply)
         await database.reach(self._process, "after commit")

@@ -10,6 +10,7 @@ from llmgov.instants import Duration
 from llmgov.ledger.messages import (
     Epoch,
     Event,
+    Holdings,
     Inventory,
     LeaseGrant,
     LeaseRefusal,
@@ -17,12 +18,17 @@ from llmgov.ledger.messages import (
     LeaseReturn,
     Recall,
     Recalled,
+    Recount,
 )
 from tests.simulator.loop import Process
 
 if TYPE_CHECKING:
     from tests.simulator.replica import Replica
     from tests.simulator.world import World
+
+
+KEEP_ALIVE_SECONDS = 10.0
+"""How long a broken stream may look whole to its listener."""
 
 
 class Stream(NamedTuple):
@@ -118,6 +124,9 @@ class Line:
     async def recalled(self, message: Recalled) -> None:
         await self.call("recalled", message)
 
+    async def holdings(self, message: Holdings) -> None:
+        await self.call("holdings", message)
+
     async def deliver(self, events: Sequence[Event]) -> None:
         await self.call("deliver", tuple(events))
 
@@ -177,11 +186,11 @@ class Line:
         world.step(self._process, f"receive {method}")
         return found
 
-    async def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+    async def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
         """A stream: what is lost in it breaks it, at both ends and at different times."""
         world, loop = self._world, self._world.loop
         replica = self._route()
-        arrived: asyncio.Queue[Recall | None] = asyncio.Queue()
+        arrived: asyncio.Queue[Recall | Recount | None] = asyncio.Queue()
         pumps: list[asyncio.Task[None]] = []
 
         def broken() -> None:
@@ -198,7 +207,7 @@ class Line:
         world.network.send(self._pod, replica.name, "listen for recalls", begin, broken)
         try:
             while True:
-                recall = await self._next(replica, arrived)
+                recall = await self._next(replica, arrived, pumps)
                 if recall is None:
                     raise ConnectionResetError("the stream of recalls broke")
                 yield recall
@@ -206,23 +215,26 @@ class Line:
             for pump in pumps:
                 loop.after(self._chance.randint(1000, 2 * instants.SECOND), pump.cancel)
 
-    async def _next(self, replica: "Replica", arrived: "asyncio.Queue[Recall | None]") -> Recall | None:
+    async def _next(
+        self, replica: "Replica", arrived: "asyncio.Queue[Recall | Recount | None]", pumps: "list[asyncio.Task[None]]"
+    ) -> Recall | Recount | None:
         """The next recall; `None` where the stream is broken, which is noticed when a keep-alive is missing at last."""
         while True:
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
                     return await arrived.get()
             except TimeoutError:
-                if not (replica.process.alive and self._world.network.reaches(self._pod, replica.name)):
+                pumping = replica.process.alive and any(not pump.done() for pump in pumps)
+                if not (pumping and self._world.network.reaches(self._pod, replica.name)):
                     return None
 
-    async def _pump(self, replica: "Replica", epoch: Epoch, arrived: "asyncio.Queue[Recall | None]") -> None:
+    async def _pump(self, replica: "Replica", epoch: Epoch, arrived: "asyncio.Queue[Recall | Recount | None]") -> None:
         network = self._world.network
         async for recall in replica.hub.recalls(epoch):
             if not self._process.alive:
                 return
 
-            def arrive(recall: Recall = recall) -> None:
+            def arrive(recall: Recall | Recount = recall) -> None:
                 arrived.put_nowait(recall)
 
             network.send(replica.name, self._pod, recall, arrive, lambda: arrived.put_nowait(None))

@@ -16,6 +16,7 @@ from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest, LeaseReturn, Outcome
 from llmgov.ledger.purse import Purse, _Pocket
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseState
+from llmgov_hub.configuration import Configuration
 from llmgov_hub.events import Events
 from llmgov_hub.leases import Leases
 from llmgov_hub.recalls import Recalls
@@ -83,7 +84,7 @@ def expiry_returns_money(replace: Replace) -> None:
 
 @_bug("crashes")
 def request_known_by_the_senders_number_alone(replace: Replace) -> None:
-    """A lease is identified by the number that its sender chose, without the epoch: numbers begin anew after a start."""
+    """A lease is identified by the number that its sender chose, without the epoch; after a start they repeat."""
 
     def lease_id(request: LeaseRequest, index: int) -> str:
         return f"{request.epoch.holder}:1/{request.request}/{index}"
@@ -149,15 +150,20 @@ def return_counted_as_often_as_told(replace: Replace) -> None:
     replace(Book, "put_return", lambda self, lease, serial: None)
 
 
-@_bug("crashes")
-def inventory_frees_what_was_spent_from(replace: Replace) -> None:
-    """A new epoch's inventory frees leases that it names, because no settlement of them has arrived yet."""
+@_bug("expiry")
+def inventory_frees_what_is_in_use(replace: Replace) -> None:
+    """An inventory frees every lease of its holder that it does not name, also those that were lent since."""
     take = returns.take_inventory
 
-    def all_of_it(book: Book, message: Inventory, now: Instant) -> int:
-        return take(book, msgspec.structs.replace(message, leases=()), now)
+    def everything(book: Book, message: Inventory, now: Instant) -> int:
+        row = book.epochs.get(message.epoch.holder)
+        if row is None or row.number != message.epoch.number:
+            return 0
+        later = msgspec.structs.replace(message, epoch=Epoch(row.holder, row.number + 1))
+        book.epochs[row.holder] = msgspec.structs.replace(row, number=row.number + 1)
+        return take(book, later, now)
 
-    replace(returns, "take_inventory", all_of_it)
+    replace(returns, "take_inventory", everything)
 
 
 @_bug("calm")
@@ -323,18 +329,21 @@ def nobody_is_asked_for_idle_money(replace: Replace) -> None:
 
 @_bug("changes")
 def old_limit_goes_on(replace: Replace) -> None:
-    """A replica goes on lending by the limits that it knows, until it hears of others."""
+    """A replica goes on lending by the limits that it read when it started."""
     decide = Leases._decide
 
     async def stale(self: Leases, request: LeaseRequest, final: bool) -> Any:
-        edition = await self._store.edition()
-        before, self._edition = self._edition, edition
+        before, self._edition = self._edition, await self._store.edition()
         try:
             return await decide(self, request, final)
         finally:
             self._edition = before
 
+    async def follow(self: Configuration, look_seconds: float = 0) -> None:
+        """Nobody looks again."""
+
     replace(Leases, "_decide", stale)
+    replace(Configuration, "follow", follow)
 
 
 @_bug("calm")

@@ -55,6 +55,7 @@ class Replica:
                 self.ready = True
             except StoreError:
                 await asyncio.sleep(0.5)
+        self._world.loop.spawn(self.process, self.hub.recovery.run(LOOK_SECONDS), "recovery")
         await self.hub.configuration.follow(LOOK_SECONDS)
 
     def kill(self) -> None:

@@ -26,6 +26,8 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "replicas": ("replicas", "messages", "database"),
     "lost": ("lost", "kills", "messages"),
     "expiry": ("messages", "pauses", "restarts"),
+    "failover": ("failover", "restarts", "messages"),
+    "contention": ("messages",),
     "storm": (
         "messages", "partitions", "kills", "restarts", "power", "disk", "clocks", "pauses", "changes", "approvals",
         "replicas", "database", "lost",
@@ -122,6 +124,7 @@ class Shape:
     slow_rate: float
     disk_rate: float
     changes: int
+    losing: bool
 
     @property
     def duration(self) -> Duration:
@@ -150,15 +153,15 @@ def draw(seed: int) -> Shape:
         begin=begin,
         calendar=calendar,
         accounts=_accounts(chance, kind, calendar, largest),
-        pods=chance.choice([1, 2, 2, 3, 4]),
-        replicas=chance.choice([2, 3]) if "replicas" in faults else chance.choice([1, 1, 2]),
+        pods=chance.choice([3, 4] if kind == "contention" else [1, 2, 2, 3, 4]),
+        replicas=chance.choice([2, 3]) if faults & {"replicas", "changes"} else chance.choice([1, 1, 2]),
         requests=chance.choice([12, 20, 30, 45]),
         storm=storm,
         calm=chance.choice([0, 40, 60]) * instants.SECOND,
         largest=largest,
         overruns=chance.random() < 0.15,
         strict=chance.random() < 0.2,
-        tick=1.0 if storm < 3 * instants.MINUTE else 10.0,
+        tick=1.0 if storm < 3 * instants.MINUTE and kind != "expiry" else 10.0,
         segment_bytes=segment_bytes,
         lease_life=20 * instants.SECOND if kind == "expiry" else 10 * instants.MINUTE,
         kill_rate=chance.choice([0.002, 0.01]) if "kills" in faults else 0.0,
@@ -166,11 +169,15 @@ def draw(seed: int) -> Shape:
         repeat_rate=chance.choice([0.05, 0.25]) if "messages" in faults else 0.0,
         slow_rate=chance.choice([0.02, 0.2]) if "messages" in faults else 0.0,
         disk_rate=0.03 if "disk" in faults and segment_bytes > 4000 else 0.0,  # see "What is not simulated"
-        changes=chance.randint(1, 4) if "changes" in faults else 0,
+        losing=chance.random() < 0.5,
+        changes=chance.randint(2, 6) if "changes" in faults else 0,
     )
 
 
 def _accounts(chance: random.Random, kind: str, calendar: Calendar, largest: MicroUsd) -> dict[str, Account]:
+    if kind == "contention":
+        alone = account(Target(TargetKind.ORGANIZATION), largest * chance.choice([2, 3, 4]), calendar)
+        return {alone.key: alone}
     targets = [Target(TargetKind.ORGANIZATION)]
     others = (
         Target(TargetKind.TEAM, "payments"),

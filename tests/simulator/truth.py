@@ -6,7 +6,7 @@ Kept by the simulator as things happen, by sums of its own. Nothing here reads t
 import collections
 import dataclasses
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from llmgov.instants import Instant
 from llmgov.ledger.messages import Charged, LeaseGrant
@@ -83,6 +83,7 @@ class Truth:
         self.history: dict[WindowId, list[tuple[Instant, MicroUsd]]] = collections.defaultdict(list)
         self.overrun: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self.limits = Limits()
+        self.forgetful = False
         self.lost_pods: set[str] = set()
         self.torn_pods: set[str] = set()
 
@@ -147,6 +148,13 @@ class Truth:
             paid = min(part.held, rest[part.key])
             rest[part.key] -= paid
             yield part.lease, paid
+
+    def forget(self, kept: Collection[str]) -> None:
+        """The database has lost commits, of which some were answered: from now on the ledger may know less than was
+        spent, and no promise about limits holds (docs/simulator.md)."""
+        self.forgetful = True
+        for attempt in self.attempts.values():
+            attempt.torn |= attempt.id not in kept or attempt.state is not State.ENDED
 
     def most_exposed(self, window: WindowId, since: Instant) -> MicroUsd:
         """The most that attempts held or had spent of a window at any moment since then."""

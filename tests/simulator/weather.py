@@ -28,6 +28,7 @@ class Weather:
             "replicas": self._replica,
             "database": self._away,
             "lost": self._lose,
+            "failover": self._fail_over,
         }
         self._kinds = [work for fault, work in kinds.items() if fault in faults]
 
@@ -92,6 +93,12 @@ class Weather:
         world.database.away = False
         world.trouble()
         world.note("database", "back")
+
+    async def _fail_over(self) -> None:
+        world = self._world
+        if not world.truth.forgetful:
+            await world.database.fail_over(losing=world.shape.losing)
+            world.trouble()
 
     async def _lose(self) -> None:
         world = self._world
