@@ -29,6 +29,7 @@ from llmgov.ledger.rows import (
     Window,
 )
 from llmgov.ledger.store import StoreError
+from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 from llmgov_store.working import WorkingSet
 
@@ -113,6 +114,10 @@ class MemoryStore:
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
         self._open()
         return self._working.spent(scope, start, end)
+
+    async def spent_each(self, wanted: Sequence[tuple[str, Span]]) -> list[MicroUsd]:
+        self._open()
+        return [self._working.spent(scope, *span) for scope, span in wanted]
 
     async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
         self._open()

@@ -24,6 +24,7 @@ from llmgov.ledger.rows import (
     Window,
 )
 from llmgov.ledger.store import StoreError
+from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 from llmgov_store import (
     postgres_clock,
@@ -98,10 +99,13 @@ class PostgresReader:
         )
 
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
-        (found,) = (
-            await self._read(lambda connection: postgres_loading.spent(connection, [(scope, start, end)]))
-        ).values()
+        (found,) = await self.spent_each([(scope, Span(start, end))])
         return found
+
+    async def spent_each(self, wanted: Sequence[tuple[str, Span]]) -> list[MicroUsd]:
+        sums = [(scope, *span) for scope, span in wanted]
+        found = await self._read(lambda connection: postgres_loading.spent(connection, sums))
+        return [found[each] for each in sums]
 
     async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
         found = await self._read(

@@ -43,6 +43,8 @@ _SETTINGS: Final = {
     "timezone": "UTC",
     # Compiling a plan takes longer than any statement of ours runs.
     "jit": "off",
+    # Rows are found by their keys: on disks of today, and in memory, that is quicker than reading a table whole.
+    "random_page_cost": "1.1",
 }
 
 Connection: TypeAlias = asyncpg.Connection

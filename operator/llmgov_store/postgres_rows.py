@@ -39,6 +39,7 @@ class Table(Generic[R]):
     def __init__(self, name: str, row: type[R], key: Sequence[str]) -> None:
         self._row = row
         self._columns = _columns(row)
+        self._reads = [(index, column.read) for index, column in enumerate(self._columns) if column.read is not None]
         self._key = [row.__struct_fields__.index(column) for column in key if column in row.__struct_fields__]
         names = [f'"{column.name}"' for column in self._columns]
         self.columns = ", ".join(f"{name}.{column}" for column in names)
@@ -88,12 +89,11 @@ class Table(Generic[R]):
 
     def row(self, record: Sequence[Any]) -> R:
         """The row of a record of `columns`."""
-        return self._row(
-            *(
-                value if value is None or column.read is None else column.read(value)
-                for column, value in zip(self._columns, record, strict=True)
-            )
-        )
+        values = list(record)
+        for index, read in self._reads:
+            if values[index] is not None:
+                values[index] = read(values[index])
+        return self._row(*values)
 
 
 def _written(column: _Column, values: Sequence[Any]) -> Sequence[Any]:

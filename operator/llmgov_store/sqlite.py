@@ -29,6 +29,7 @@ from llmgov.ledger.rows import (
     Window,
 )
 from llmgov.ledger.store import StoreError
+from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 from llmgov_store import sqlite_schema, sqlite_tables, sqlite_threads
 
@@ -69,6 +70,11 @@ class SqliteReader:
 
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
         return await self._reader.run(lambda connection: sqlite_tables.spent(connection, scope, start, end))
+
+    async def spent_each(self, wanted: Sequence[tuple[str, Span]]) -> list[MicroUsd]:
+        return await self._reader.run(
+            lambda connection: [sqlite_tables.spent(connection, scope, *span) for scope, span in wanted]
+        )
 
     async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
         found = await self._reader.run(

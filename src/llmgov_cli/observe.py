@@ -72,13 +72,15 @@ async def observe(reader: store.Reader, run: state.Run, now: Instant) -> Observe
 
 async def _windows(reader: store.Reader, now: Instant) -> list[rows.Window]:
     """Every account's window: of one that nobody lent from yet, with what its target spent in that time before."""
-    found = {window.account: window for window in await reader.windows(now)}
-    for row in await reader.accounts():
-        if row.key not in found and _is_one(row):
-            span = windows.current(row.account.period, row.account.time_zone, now)
-            spent = await reader.spent(row.scope, *span)
-            found[row.key] = rows.Window(row.key, row.scope, *span, row.account.nano_usd, spent)
-    return list(found.values())
+    found = await reader.windows(now)
+    open_ = {window.account for window in found}
+    others = [row for row in await reader.accounts() if row.key not in open_ and _is_one(row)]
+    spans = [windows.current(row.account.period, row.account.time_zone, now) for row in others]
+    spent = await reader.spent_each([(row.scope, span) for row, span in zip(others, spans, strict=True)])
+    return found + [
+        rows.Window(row.key, row.scope, *span, row.account.nano_usd, cost)
+        for row, span, cost in zip(others, spans, spent, strict=True)
+    ]
 
 
 def _is_one(row: rows.AccountRow) -> bool:

@@ -25,6 +25,7 @@ from llmgov.ledger.rows import (
     ViolationRow,
     Window,
 )
+from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 
 T = TypeVar("T")
@@ -50,6 +51,10 @@ class Reader(Protocol):
 
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
         """What attempts begun in `[start, end)` cost `scope`."""
+        ...
+
+    async def spent_each(self, wanted: Sequence[tuple[str, Span]]) -> list[MicroUsd]:
+        """The same for many scopes and times at once, in their order."""
         ...
 
     async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:

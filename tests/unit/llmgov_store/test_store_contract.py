@@ -172,6 +172,19 @@ async def test_a_window_that_does_not_exist_comes_with_what_its_scope_spent(stor
 
 
 @on_every_store
+async def test_what_many_scopes_spent_comes_in_the_order_asked_for(store: Store) -> None:
+    def spend(book: Book) -> None:
+        for index, scope in enumerate(("team/b", "team/a", "team/a")):
+            book.put_attempt(Attempt(f"a/{index}"))
+            book.put.spends.append(Spend(f"a/{index}", scope, SPAN.start + index, 10**index))
+
+    await store.transact(Lock(), spend)
+    wanted = [("team/b", SPAN), ("team/none", SPAN), ("team/a", SPAN), ("team/a", Span(SPAN.start, SPAN.start + 2))]
+    assert await store.spent_each([*wanted, wanted[0]]) == [1, 0, 110, 10, 1]
+    assert await store.spent_each([]) == []
+
+
+@on_every_store
 async def test_a_lease_brings_its_window_and_account(store: Store) -> None:
     await store.transact(Lock(), everything)
     book = await look(store, Lock(leases=(LEASE.id,)))
