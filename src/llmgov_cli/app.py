@@ -124,8 +124,15 @@ def policy_test(paths: Paths) -> None:
 
 @app.command()
 def explain(
-    request: Annotated[pathlib.Path, typer.Argument(help="A request as JSON; see docs/policy-test.md.")],
-    folder: Annotated[pathlib.Path, typer.Option("--dir", help="The folder of YAML that governs it.")] = pathlib.Path(),
+    request: Annotated[
+        pathlib.Path, typer.Argument(help="A request as JSON (docs/policy-test.md); -: standard input.")
+    ],
+    folder: Annotated[
+        Optional[pathlib.Path],  # noqa: UP045
+        typer.Option(
+            "--dir", help="The folder of YAML that governs it; default: the one being served.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Say which policies applied to a request, in which order, and why."""
     from llmgov_cli import explain as implementation

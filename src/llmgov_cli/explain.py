@@ -1,33 +1,38 @@
 """`llmgov explain REQUEST.json`: which policies applied to a request, in which order, what came of each, and why.
 
 The file is a situation as in cases.yaml (`request`, `principal`, `time`, `spent`, …; docs/policy-test.md), or just a
-body as the provider's API takes it: then it is sent by default/default. Without a time it happens now.
+body as the provider's API takes it: then it is sent by default/default. Without a time it happens now. `-` stands for
+standard input.
 """
 
 import datetime
 import json
 import pathlib
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 import msgspec
 
-from llmgov import instants, money
-from llmgov.policy.decision import Decision
+from llmgov import compiler, instants, money
+from llmgov.policy.decision import Evaluation
 from llmgov.wire.events import Operation
-from llmgov_cli import assembly, cases, errors, prices, shapes, tables, till, whatif
+from llmgov_cli import assembly, bystanders, cases, errors, prices, shapes, tables, till, whatif
+from llmgov_cli.local import lock, state
+
+_STDIN = pathlib.Path("-")
 
 
-def run(request: pathlib.Path, folder: pathlib.Path, out: TextIO) -> int:
-    """Print the decision about the request under the YAML in `folder`.
+def run(request: pathlib.Path, folder: pathlib.Path | None, out: TextIO) -> int:
+    """Print the decision about the request under the YAML in `folder`; `None` means the folder that is being served.
 
     Returns 0 whatever is decided, 1 where the folder has errors and would not be put in force.
 
     Raises:
-        errors.CommandError: the request's file cannot be read as one.
+        errors.CommandError: the request's file cannot be read as one, or no folder is served.
     """
     situation = read(request)
-    checked = assembly.compile_files([folder], prices.prices(), [situation.principal.namespace])
+    checked = assembly.compile_files([folder or _served()], prices.prices(), [situation.principal.namespace])
     if checked.errors:
         out.writelines(f"{finding}\n" for finding in checked.errors)
         return 1
@@ -35,8 +40,23 @@ def run(request: pathlib.Path, folder: pathlib.Path, out: TextIO) -> int:
         outcome = whatif.decide(checked.compiled, situation)
     except (till.UnknownBudgetError, ValueError) as error:
         raise errors.CommandError(f"{request}: {error}") from error
-    out.write("\n".join(_sections(situation, outcome)))
+    out.write("\n".join(_sections(situation, outcome, checked.compiled)))
     return 0
+
+
+def _served() -> pathlib.Path:
+    """The folder that `llmgov local` serves, as its newest state folder here says.
+
+    Raises:
+        errors.CommandError: none is served.
+    """
+    try:
+        kept = state.find(None)
+        if lock.served(kept):
+            return pathlib.Path(state.read_run(kept).folder)
+    except errors.CommandError:
+        pass
+    raise errors.CommandError("no `llmgov local` serves a folder from here; name the folder of YAML with --dir")
 
 
 def read(file: pathlib.Path) -> cases.Situation:
@@ -46,8 +66,12 @@ def read(file: pathlib.Path) -> cases.Situation:
         errors.CommandError: it cannot be read, or is neither a situation nor a body.
     """
     try:
-        document = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
+        document = json.loads(sys.stdin.buffer.read() if file == _STDIN else file.read_bytes())
+    except FileNotFoundError as error:
+        raise errors.CommandError(f"{file}: no such file") from error
+    except OSError as error:
+        raise errors.CommandError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise errors.CommandError(f"{file}: cannot be read as JSON: {error}") from error
     if isinstance(document, dict) and "request" not in document and "model" in document:
         document = {"request": {"operation": _operation(document).value, "body": document}}
@@ -71,14 +95,15 @@ def _operation(body: dict[str, Any]) -> Operation:
     return Operation.MESSAGES if str(body["model"]).startswith("claude") else Operation.CHAT_COMPLETIONS
 
 
-def _sections(situation: cases.Situation, outcome: whatif.Outcome) -> Iterator[str]:
+def _sections(situation: cases.Situation, outcome: whatif.Outcome, compiled: compiler.Compiled) -> Iterator[str]:
     yield "".join(f"{line}\n" for line in _summary(situation, outcome))
     if outcome.decision is not None:
-        yield _policies(outcome.decision)
+        others = bystanders.of(compiled, outcome.decision, situation.principal.namespace)
+        yield _policies([*outcome.decision.evaluations, *others])
         if outcome.violations:
             yield _violations(outcome)
     if outcome.accounts:
-        yield _accounts(outcome)
+        yield f"{_accounts(outcome)}\n{_ASSUMED}"
 
 
 def _summary(situation: cases.Situation, outcome: whatif.Outcome) -> Iterator[str]:
@@ -105,10 +130,13 @@ def _model(situation: cases.Situation, outcome: whatif.Outcome) -> str:
     return f"{situation.request.operation.value} {kind}/{name}"
 
 
-def _policies(decision: Decision) -> str:
+_ASSUMED = "SPENT is what the request's file says under `spent`, else nothing: the ledger was not asked.\n"
+
+
+def _policies(evaluations: Sequence[Evaluation]) -> str:
     rows = [
         [str(order), each.policy, each.kind, "yes" if each.applied else "no", each.outcome]
-        for order, each in enumerate(decision.evaluations, start=1)
+        for order, each in enumerate(bystanders.joined(evaluations), start=1)
     ]
     return tables.render(["order", "policy", "kind", "applies", "outcome"], rows)
 

@@ -142,8 +142,8 @@ def _outcome(
     accounts: tuple[till.Standing, ...] = (),
     wait: Duration | None = None,
 ) -> Outcome:
-    """The outcome, with the body that would be sent: none where the request is refused."""
-    body = b"" if refusal is not None else splice.apply(request.body, edits)
+    """The outcome, with the body that would be sent: none where the request is refused, or has none itself."""
+    body = b"" if refusal is not None or not request.body else splice.apply(request.body, edits)
     return Outcome(_action(decision, refusal, clamp), body, decision, refusal, clamp, held, accounts, wait)
 
 

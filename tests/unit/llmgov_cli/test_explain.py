@@ -1,5 +1,7 @@
 """`llmgov explain`: the decision, the policies in order, the accounts."""
 
+import asyncio
+import datetime
 import io
 import json
 import pathlib
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from llmgov_cli import errors, explain
+from llmgov_cli.local import lock, state
 from tests.support import folders
 
 TIME = "2026-03-31T10:00:00Z"
@@ -38,6 +41,8 @@ def test_policies_come_in_order_of_priority_and_those_that_do_not_apply_last(tmp
         ["3", "llm-governance/tickets", "contentFilter", "yes"],
         ["4", "llm-governance/trying", "contentFilter", "yes"],
         ["5", "llm-governance/output", "costLimit", "no"],
+        ["6", "batch/one", "rateLimit", "no"],
+        ["7", "llm-governance/secret", "contentFilter", "yes"],
     ]
     assert rows(out, "VIOLATION OF") == [
         ["llm-governance/tickets", "redact", "pattern:ticket", "messages[0].content", "no"],
@@ -141,3 +146,108 @@ def test_a_folder_with_errors_explains_nothing(tmp_path: pathlib.Path) -> None:
     assert code == 1
     assert "bad.yaml:" in out
     assert "Decision" not in out
+
+
+def _reasons(out: str) -> dict[str, tuple[str, str]]:
+    return {row[1]: (row[3], row[4]) for row in rows(out, "ORDER")}
+
+
+OTHERS = """
+apiVersion: llmgov.dev/v1alpha1
+kind: Team
+metadata: {name: risk}
+spec: {namespaces: {names: [batch]}}
+---
+apiVersion: llmgov.dev/v1alpha1
+kind: LLMPolicy
+metadata: {name: of-a-team, namespace: llm-governance}
+spec: {appliesTo: {teams: [risk]}, modelAccess: {allow: ["*"]}}
+---
+apiVersion: llmgov.dev/v1alpha1
+kind: LLMPolicy
+metadata: {name: of-names, namespace: llm-governance}
+spec: {appliesTo: {namespaces: {names: [batch]}}, modelAccess: {allow: ["*"]}}
+---
+apiVersion: llmgov.dev/v1alpha1
+kind: LLMPolicy
+metadata: {name: of-a-user, namespace: llm-governance}
+spec: {appliesTo: {users: [ann]}, modelAccess: {allow: ["*"]}}
+"""
+
+
+def test_every_policy_that_does_not_apply_says_why(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "others.yaml").write_text(OTHERS)
+    _, out = run(tmp_path, {"request": {"model": "test-model", "prompt": "x", "maxTokens": 9}, "time": TIME})
+    said = _reasons(out)
+    assert said["payments/slow"] == ("no", "namespace: it is for payments alone")
+    assert said["llm-governance/of-names"] == ("no", "namespaces: it is for namespaces batch")
+    assert said["llm-governance/of-a-team"] == ("no", "teams: it is for teams risk, that is for namespaces batch")
+    assert said["llm-governance/of-a-user"][0] == "no"
+    assert "users" in said["llm-governance/of-a-user"][1]
+
+
+def test_a_policy_whose_turn_did_not_come_says_so(tmp_path: pathlib.Path) -> None:
+    _, out = run(tmp_path, {"request": {"model": "x-forbidden", "prompt": "x"}, "time": TIME})
+    assert "Decision:  deny\n" in out
+    assert _reasons(out)["llm-governance/tickets"] == ("no", "not asked: the request was refused before")
+
+
+def test_what_a_list_of_models_costs_nothing_for_is_not_asked(tmp_path: pathlib.Path) -> None:
+    body = {"request": {"operation": "openai.models", "model": "test-model"}, "time": TIME}
+    _, out = run(tmp_path, body)
+    assert "Decision:  allow\n" in out
+    said = _reasons(out)
+    assert said["llm-governance/secret"] == ("yes", "looks at the answer alone")
+
+
+def test_a_policy_that_clamps_has_one_line(tmp_path: pathlib.Path) -> None:
+    request = {"request": {"model": "test-model", "prompt": "x"}, "principal": {"serviceAccount": "brief"}}
+    _, out = run(tmp_path, request | {"time": TIME})
+    assert "Decision:  clamp\n" in out
+    assert len([row for row in rows(out, "ORDER") if row[1] == "llm-governance/output"]) == 1
+
+
+def test_what_is_spent_is_said_to_be_assumed(tmp_path: pathlib.Path) -> None:
+    _, out = run(tmp_path, {"request": {"model": "test-model", "prompt": "x", "maxTokens": 9}, "time": TIME})
+    assert out.endswith(
+        "\nSPENT is what the request's file says under `spent`, else nothing: the ledger was not asked.\n"
+    )
+
+
+def test_a_request_comes_from_standard_input(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.write(tmp_path)
+    body = b'{"model": "test-model", "input": "x"}'
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(body)))
+    out = io.StringIO()
+    assert explain.run(pathlib.Path("-"), tmp_path, out) == 0
+    assert "responses openai/test-model" in out.getvalue()
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.CommandError, match=r"nofile\.json: no such file$"):
+        explain.run(tmp_path / "nofile.json", tmp_path, io.StringIO())
+
+
+def test_without_a_folder_the_one_that_is_served_counts(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "served").mkdir()
+    folders.write(tmp_path / "served")
+    request = tmp_path / "request.json"
+    request.write_text('{"model": "test-model", "input": "x"}')
+    with pytest.raises(errors.CommandError, match="name the folder of YAML with --dir"):
+        explain.run(request, None, io.StringIO())
+    kept = state.fresh(datetime.datetime.now(datetime.UTC))
+    (kept / "ledger.db").touch()
+    state.write_run(kept, state.Run(1, "served", 0, {}, {}, (), (), state.Facts()))
+    with pytest.raises(errors.CommandError, match="name the folder of YAML with --dir"):
+        explain.run(request, None, io.StringIO())
+
+    async def served() -> str:
+        async with lock.held(kept):
+            out = io.StringIO()
+            assert await asyncio.to_thread(explain.run, request, None, out) == 0
+            return out.getvalue()
+
+    assert "Decision:  allow\n" in asyncio.run(served())
