@@ -9,7 +9,7 @@ import contextlib
 import pathlib
 from collections.abc import Iterator
 
-from llmgov.audit import checkpoint, events, record, retention, sealing, tally
+from llmgov.audit import checkpoint, events, record, retention, sealing, tally, verify
 from llmgov.audit.facts import names_user
 from llmgov.ledger import balances
 from llmgov.ledger.rows import Attempt, AuditRow
@@ -87,6 +87,11 @@ class State:
     def unbalanced(self) -> list[str]:
         """A sentence for each balance that attempts and leases do not add up to: grants are decided by them."""
         return list(balances.differences(self._runner.run(self._store.balances())))
+
+    def kept(self) -> verify.Kept:
+        """What the store lists beside the records."""
+        approvals = self._runner.run(self._store.approvals())
+        return verify.Kept(tuple(approvals), tuple(self._runner.run(self._store.violations(0, _ALWAYS))))
 
     def _rows(self) -> Iterator[AuditRow]:
         for writer in self._runner.run(self._store.writers()):

@@ -7,9 +7,32 @@ remove, insert or reorder what a checkpoint covers unseen, and even with it not 
 import collections
 from collections.abc import Iterable, Iterator, Mapping
 
-from llmgov.audit import boxes, canonical, checkpoint, events, follow, record, retention, sealing, signing, tally
-from llmgov.audit.findings import Findings, Report
+import msgspec
+
+from llmgov.audit import (
+    approvals,
+    boxes,
+    canonical,
+    checkpoint,
+    events,
+    follow,
+    record,
+    retention,
+    sealing,
+    signing,
+    tally,
+    violations,
+)
+from llmgov.audit.findings import Findings, Outcome, Report
+from llmgov.ledger.rows import ApprovalRow, ViolationRow
 from llmgov.money import format_amount
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a store keeps beside the records, which must say the same; an export brings none of it."""
+
+    approvals: tuple[ApprovalRow, ...]
+    violations: tuple[ViolationRow, ...]
 
 
 class Verifier:
@@ -31,6 +54,9 @@ class Verifier:
         self._findings = Findings()
         self._boxes = boxes.Boxes(self._findings, keys or {})
         self._tally = tally.Tally()
+        self._approvals = approvals.Approvals(self._findings)
+        self._violations = violations.Violations(self._findings)
+        self._removed_until = 0
         self._records = 0
         self._removed: dict[str, dict[int, str]] = {}
         self._anchored = self._accept_anchor(anchor)
@@ -45,6 +71,8 @@ class Verifier:
             self._at(one.writer).add_record(one)
             self._boxes.add(one)
             self._tally.add(one)
+            self._approvals.add(one)
+            self._violations.add(one)
         except (record.RecordError, canonical.CanonicalError) as error:
             text = f"record {one.seq} of {one.writer} is none: {error}"
             self._findings.tampered("RecordUnreadable", one.writer, one.seq, text)
@@ -65,8 +93,10 @@ class Verifier:
         """`place`, where this store's checkpoints are kept outside of it, holds none."""
         self._findings.truncated("AnchorMissing", "", 0, f"checkpoints were signed, and {place} knows of none")
 
-    def report(self, ledger: tally.Sums | None = None, unbalanced: Iterable[str] = ()) -> Report:
-        """The result, once everything was read; `ledger` are its sums, where they are at hand.
+    def report(
+        self, ledger: tally.Sums | None = None, unbalanced: Iterable[str] = (), kept: Kept | None = None
+    ) -> Report:
+        """The result, once everything was read; `ledger` are its sums and `kept` its lists, where they are at hand.
 
         `unbalanced` has a sentence for each of the ledger's balances that its own rows do not add up to.
         """
@@ -79,6 +109,11 @@ class Verifier:
                 "NothingSigned", "", 0, "no checkpoint of a pinned key is there: nothing is proved"
             )
         sums = self._tally.sums()
+        self._approvals.finish(self._removed_until)
+        if kept is not None:
+            incomplete = bool(self._removed) or self._findings.outcome(1) is Outcome.TRUNCATED
+            self._violations.compare(kept.violations, incomplete=incomplete)
+            self._approvals.compare(kept.approvals, self._removed_until)
         reconciled = None if ledger is None else self._reconcile(ledger, sums, unbalanced)
         erased = self._boxes.finish()
         removed = sum(map(len, self._removed.values()))
@@ -121,6 +156,7 @@ class Verifier:
             return
         self._removed.setdefault(one.writer, {}).update(enumerate(one.hashes, one.first))
         self._tally.bury(one)
+        self._removed_until = max(self._removed_until, one.at)
 
     def _at(self, writer: str) -> follow.Follower:
         if writer not in self._followers:

@@ -13,7 +13,8 @@ import pytest
 from llmgov import instants
 from llmgov.audit import checkpoint, record, signing
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.rows import AccountRow, Attempt, AuditRow, LeaseRow, Spend, SubjectKeyRow, Window
+from llmgov.ledger.rows import AccountRow, Attempt, AuditRow, LeaseRow, Spend, SubjectKeyRow, ViolationRow, Window
+from llmgov.policy.decision import Action
 from llmgov.snapshot import Target, TargetKind
 from llmgov_cli import audit, audit_keys, errors
 from llmgov_store.sqlite import SqliteStore
@@ -21,6 +22,7 @@ from tests.support import ledgers
 from tests.unit.llmgov.audit import history as h
 
 ACCOUNT = "c|organization|Month|UTC"
+LISTED = ("pod:1/3", 0, h.START, "shop/pii", Action.DENY, "pattern:ssn", "", False, "shop", "web", "joe", "gpt-4o")
 
 
 def _store(folder: pathlib.Path, history: h.History) -> None:
@@ -34,6 +36,7 @@ def _store(folder: pathlib.Path, history: h.History) -> None:
             book.put_attempt(Attempt(intent.id, intent, h.settlement(number, cost)))
             book.put.spends.extend(Spend(intent.id, scope, intent.at, cost) for scope in intent.subject.path)
         _put_account(book)
+        book.put.violations.append(ViolationRow(*LISTED))
         for name, key in h.KEYS.items():
             book.put_key(SubjectKeyRow(key.id, f"user/{name}", key.secret))
 
@@ -101,6 +104,12 @@ def test_an_untouched_folder_is_ok(folder: pathlib.Path) -> None:
         ("DELETE FROM records WHERE writer = 'hub-0' AND seq > 4", 4, "records 5 to 5 of hub-0 are signed for"),
         ("DELETE FROM checkpoints", 4, "NothingSigned"),
         ("UPDATE checkpoints SET data = CAST('x' AS BLOB) WHERE position = 2", 3, "EntryUnreadable: checkpoint 2"),
+        ("DELETE FROM violations", 3, "ViolationsDiffer: deny pattern:ssn of shop/pii in shop: the store has 0, the"),
+        (
+            "UPDATE violations SET action = 'flag'",
+            3,
+            "ViolationsDiffer: deny pattern:ssn of shop/pii in shop: the store",
+        ),
         ("DELETE FROM attempts WHERE id = 'pod:1/1'", 3, "settled attempts: the ledger has 2, the records say 3"),
     ],
 )
@@ -150,7 +159,7 @@ def test_a_changed_cost_names_its_record(folder: pathlib.Path) -> None:
 
 def test_an_empty_folder_is_empty(tmp_path: pathlib.Path) -> None:
     _store(tmp_path, h.History())
-    for table in ("leases", "windows", "spends", "attempts"):
+    for table in ("leases", "windows", "spends", "attempts", "violations"):
         _sql(tmp_path, f"DELETE FROM {table}")  # noqa: S608 - names from here
     assert _verify(state=tmp_path) == (5, "EMPTY: there is no record\n")
 
