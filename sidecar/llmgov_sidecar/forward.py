@@ -256,7 +256,8 @@ class _Stream:
         assert self._filter is not None
         assert self._filter.refusal is not None
         if self._filter.unread:
-            self._ends.unread(self._filter.unread, self._guard)
+            self._unread = self._filter.unread
+            self._ends.unread(self._unread, self._guard)
         route = self._request.route
         event = shapes.render_in_stream(route.format, route.operation, self._filter.refusal, self._passage.request_id)
         self._exchange.write(last + event)

@@ -79,6 +79,7 @@ def _mock(lines: str) -> Ask:
 
 
 _CUT = _mock("fault cut; say one two three four five")
+_MALFORMED_ANSWER = _mock("fault malformed; say one two three four five")
 _ERROR_EVENT = _mock("fault error-event; say one two three four five")
 
 
@@ -156,6 +157,7 @@ SCENARIOS = (
     Scenario("no connection to the provider", Reason.UPSTREAM, "broken/plain", calls.EVERY, floor=1),
     Scenario("the provider resets", Reason.UPSTREAM, "plain", calls.GENERATING, _mock("fault reset"), floor=1),
     Scenario("the provider redirects", Reason.UPSTREAM, "plain", calls.GENERATING, _mock("fault redirect")),
+    Scenario("an answer that a filter cannot read", Reason.UPSTREAM, "answer", calls.GENERATING, _MALFORMED_ANSWER),
     Scenario(
         "the provider breaks off a stream",
         Reason.UPSTREAM,

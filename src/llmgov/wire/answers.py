@@ -107,7 +107,7 @@ class Texts:
 
 def unread(body: bytes) -> Answer:
     """An answer that is no JSON object, or one that parsers disagree about."""
-    return Answer(body, lenient.unreadable(body), None, unread="it is no JSON object that can be read in one way only")
+    return Answer(body, lenient.unreadable(body), None, unread="it is no valid JSON object")
 
 
 def error(body: bytes, *, strict: bool) -> Answer:

@@ -73,4 +73,4 @@ def _with_words(frame: Frame, words: bytes) -> Frame:
     return msgspec.structs.replace(frame, full=(*frame.full, Text("", text, TextRole.PROTECTED)))
 
 
-_UNREAD = "an event of its stream is no JSON object that can be read in one way only"
+_UNREAD = "an event of its stream is no valid JSON object"
