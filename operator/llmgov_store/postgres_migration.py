@@ -85,5 +85,5 @@ def _translated(error: sqlalchemy.exc.DBAPIError) -> StoreError:
     cause = error.orig.__cause__ if error.orig is not None else None
     translated = postgres_connection.translation(cause or error, _MIGRATING)
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):
-        return StoreError(f"{translated}; docs/postgresql.md says what the role needs")
+        return StoreError(f"{translated}; docs/ledger.md says what the role needs")
     return translated

@@ -168,7 +168,7 @@ def test_a_store_that_is_open_refuses_a_schema_that_changed_when_it_connects_aga
 def test_a_role_that_may_not_migrate_is_told_so() -> None:
     async def check() -> None:
         async with postgres.database(migrated=False) as database:
-            with pytest.raises(StoreError, match=r"permission denied for database .*; docs/postgresql.md says"):
+            with pytest.raises(StoreError, match=r"permission denied for database .*; docs/ledger.md says"):
                 await postgres_migration.migrate(database.hub)
 
     asyncio.run(check())

@@ -1,7 +1,7 @@
 """Roles with least rights: the hub's role writes and never rewrites the audit; a reader's role reads no secrets.
 
 The roles are made where they are missing and this migration's role may make them. They are groups without a login: an
-administrator makes the logins members of them (docs/postgresql.md). Rights go away with the revision, roles stay, since
+administrator makes the logins members of them (docs/ledger.md). Rights go away with the revision, roles stay, since
 they belong to all databases of the server.
 """
 
