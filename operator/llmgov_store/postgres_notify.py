@@ -137,8 +137,9 @@ class PostgresBus:
             yield await _within(seconds, asked) or ()
         finally:
             del self._asks[number]
-            self._withdrawn.append(number)
-            self._wake.set()
+            if asked.cancelled() or not asked.done() or asked.result():  # else nobody was asked, or it was not said yet
+                self._withdrawn.append(number)
+                self._wake.set()
 
     def answer(self, message: Recalled) -> None:
         wanted = Recall(message.epoch, message.key)

@@ -3,8 +3,8 @@
 A notification says only "look", and to whom: what there is to see is in the tables. These are unlogged, so that a
 recall waits for no disk: all they say is known to the replicas, which say it again when the tables were emptied.
 
-Whoever deletes rows that another may be writing skips those that are locked, instead of waiting: so no two of these
-statements, each a transaction of its own, can wait for each other. What was skipped is found by `sweep`.
+Whoever deletes or answers rows that another may be writing skips those that are locked, instead of waiting: so no two
+of these statements, each a transaction of its own, can wait for each other. What was skipped is found by `sweep`.
 """
 
 import datetime
@@ -174,12 +174,13 @@ async def answer(connection: Connection, amounts: Mapping[RecallId, MicroUsd]) -
     """Sidecars have answered: tell who asked."""
     columns = zip(*amounts, strict=True)
     await connection.fetch(
-        "WITH answered AS ("
-        " UPDATE hub_recalls AS r SET amount = given.amount"
+        "WITH open AS ("
+        " SELECT r.ctid AS place, given.amount"
         "  FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])"
-        "   AS given (asker, number, holder, epoch, amount)"
-        "  WHERE (r.asker, r.number, r.holder, r.epoch) = (given.asker, given.number, given.holder, given.epoch)"
-        "   AND r.amount IS NULL RETURNING r.asker)"
+        "   AS given (asker, number, holder, epoch, amount) JOIN hub_recalls AS r USING (asker, number, holder, epoch)"
+        "  WHERE r.amount IS NULL FOR UPDATE OF r SKIP LOCKED),"
+        " answered AS ("
+        "  UPDATE hub_recalls AS r SET amount = open.amount FROM open WHERE r.ctid = open.place RETURNING r.asker)"
         " SELECT pg_notify($6, asker) FROM (SELECT DISTINCT asker FROM answered) AS askers",
         *columns,
         list(amounts.values()),

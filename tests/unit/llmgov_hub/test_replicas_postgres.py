@@ -111,6 +111,13 @@ async def accounted_for(store: Store, spent: int) -> None:
     assert window.spent == spent
 
 
+def test_a_lost_notification_and_the_way_back_fit_into_the_bound() -> None:
+    times = Times()
+    assert (times.look, times.look_while_asking, times.beat, times.dead) == (0.5, 0.1, 2.0, 6.0)
+    assert (DEFAULT_WAIT_SECONDS, DEFAULT_WAIT_ELSEWHERE_SECONDS) == (0.5, 1.0)
+    assert times.reconnect + times.look + times.look_while_asking < DEFAULT_WAIT_ELSEWHERE_SECONDS
+
+
 @with_replicas(3, wait=PATIENT)
 async def test_of_four_hundred_at_once_exactly_as_many_pass_as_the_limit_pays(given: Cluster) -> None:
     chance = random.Random(1)
