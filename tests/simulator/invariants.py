@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.simulator.world import World
 
 CALM: Duration = 20 * instants.SECOND
-"""So long after the last fault everybody has found everybody again: calls are given up after 5 s and repeated within 5 s
-more; a broken stream is noticed after 10 s and begun anew within 5 s more."""
+"""So long after the last fault everybody has found everybody again: calls are given up after 5 s and repeated within
+5 s more; a broken stream is noticed after 10 s and begun anew within 5 s more."""
 
 LONGEST_WAIT: Duration = 10 * instants.SECOND + instants.SECOND
 """The sidecar's own bound on waiting for money, and a second for a busy loop."""
@@ -59,6 +59,7 @@ class Waiting:
         if refusal.why is Why.FENCED:
             self._check_fenced()
         elif refusal.key:
+            self._invariants.refusals += 1
             self._check_refused(refusal)
 
     def _check_fenced(self) -> None:
@@ -77,6 +78,7 @@ class Waiting:
         start, _ = self._world.shape.calendar.window(refusal.window_end - 1)
         window = (refusal.key, start)
         idle = self._invariants.idle(window, self.since)
+        self._invariants.refusals_checked += idle is not None
         if idle is not None and idle >= self.wish.least:
             self._world.fail(
                 f"{self._pod.name}: request {self._request.number} needs {self.wish.least} and is refused though "
@@ -90,6 +92,8 @@ class Invariants:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.newest: dict[str, int] = collections.defaultdict(int)
+        self.refusals = 0
+        self.refusals_checked = 0
         self._waits: list[Waiting] = []
         self._committed: set[str] = set()
         self._granted: dict[str, Instant] = {}
@@ -123,13 +127,18 @@ class Invariants:
         key, start = window
         if truth.forgetful:
             return None
-        if truth.limits.changed_at > since - CALM or truth.limits.began(key) > start:
+        if truth.limits.changed_at > since - CALM or truth.limits.began(key) > max(start, self.world.shape.begin):
             return None
         unreachable = truth.lost_pods | truth.torn_pods
         for id_, lent in truth.leases.items():
             if (lent.key, lent.start) == window and id_.partition(":")[0] in unreachable:
                 return None
-        return truth.limits.ceiling(key, start) - truth.most_exposed(window, since) - truth.overrun[window]
+        return (
+            truth.limits.ceiling(key, start)
+            - truth.most_exposed(window, since)
+            - truth.overrun[window]
+            - truth.doubt[window]
+        )
 
     def registered(self, epoch: Epoch) -> None:
         """An epoch was given out."""

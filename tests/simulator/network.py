@@ -88,7 +88,7 @@ class Network:
         if self._world.stormy and self._world.shape.slow_rate and (late or self._chance.random() < self._slow):
             self._world.trouble()
             return self._chance.choice([instants.SECOND, 20 * instants.SECOND, 3 * instants.MINUTE]) + self._latency()
-        return self._chance.randint(200, 8000)
+        return self._chance.randint(100, 3000)
 
     @property
     def _slow(self) -> float:
@@ -192,11 +192,14 @@ class Line:
         replica = self._route()
         arrived: asyncio.Queue[Recall | Recount | None] = asyncio.Queue()
         pumps: list[asyncio.Task[None]] = []
+        listening = True
 
         def broken() -> None:
             arrived.put_nowait(None)
 
         def begin() -> None:
+            if pumps or not listening:
+                return  # a connection is opened once, and not by whoever has given it up
             if replica.process.alive:
                 pump = loop.spawn(replica.process, self._pump(replica, epoch, arrived), "recalls")
                 replica.streams.append(Stream(self._process, pump, broken))
@@ -212,6 +215,7 @@ class Line:
                     raise ConnectionResetError("the stream of recalls broke")
                 yield recall
         finally:
+            listening = False
             for pump in pumps:
                 loop.after(self._chance.randint(1000, 2 * instants.SECOND), pump.cancel)
 

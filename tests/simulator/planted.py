@@ -103,7 +103,7 @@ def attempt_known_by_its_sequence_alone(replace: Replace) -> None:
     replace(records.Sequence, "__init__", init)
 
 
-@_bug("crashes")
+@_bug("failover")
 def fencing_ignored(replace: Replace) -> None:
     """An epoch that a newer one has fenced is lent to all the same."""
 
@@ -144,7 +144,7 @@ def spent_from_before_it_is_on_the_disk(replace: Replace) -> None:
     replace(leasing, "_must_sync", lambda command: False)
 
 
-@_bug("network")
+@_bug("contention")
 def return_counted_as_often_as_told(replace: Replace) -> None:
     """A return that arrives again gives back once more."""
     replace(Book, "put_return", lambda self, lease, serial: None)
@@ -166,7 +166,7 @@ def inventory_frees_what_is_in_use(replace: Replace) -> None:
     replace(returns, "take_inventory", everything)
 
 
-@_bug("calm")
+@_bug("contention")
 def recall_gives_back_what_is_held(replace: Replace) -> None:
     """Recalled money includes what attempts in flight hold."""
     on_recall = Purse.on_recall
@@ -217,15 +217,16 @@ def approval_not_waited_for(replace: Replace) -> None:
 @_bug("lost")
 def lost_pods_money_is_freed(replace: Replace) -> None:
     """What a lost pod has outstanding is lent to others, since 'it cannot spend any more'."""
+    lose = returns.lose
 
-    def lose(book: Book, holder: str, now: Instant) -> int:
+    def free(book: Book, holder: str, now: Instant) -> int:
+        lost = lose(book, holder, now)
         for lease in list(book.leases.values()):
             rest = lease.returned + lease.outstanding
-            after = msgspec.structs.replace(lease, returned=rest, state=LeaseState.LOST)
-            moves.change_lease(book, after, now)
-        return 0
+            moves.change_lease(book, msgspec.structs.replace(lease, returned=rest), now)
+        return lost
 
-    replace(returns, "lose", lose)
+    replace(returns, "lose", free)
 
 
 @_bug("power")
@@ -268,17 +269,6 @@ def attempt_without_an_end_is_free(replace: Replace) -> None:
     replace(replay, "_unknown", free)
 
 
-@_bug("crashes")
-def restart_returns_what_was_spent(replace: Replace) -> None:
-    """A restart gives leases back whole, whatever attempts took from them."""
-    close = replay._Spool.close
-
-    def whole(self: Any, lease: Any, epoch: Epoch, torn: bool) -> LeaseReturn:
-        return msgspec.structs.replace(close(self, lease, epoch, torn), amount=lease.amount)
-
-    replace(replay._Spool, "close", whole)
-
-
 @_bug("approvals")
 def threshold_crossed(replace: Replace) -> None:
     """Leases go up to the limit, past thresholds that nobody opened."""
@@ -291,7 +281,7 @@ def ended_lease_still_held_from(replace: Replace) -> None:
     replace(_Pocket, "usable", lambda self, now: max(0, self.free))
 
 
-@_bug("clocks")
+@_bug("rollover")
 def deadline_read_by_the_wrong_clock(replace: Replace) -> None:
     """A lease's deadline is compared with the sidecar's own clock, as if that were the ledger's."""
     put = Purse._put
@@ -317,7 +307,7 @@ def repeated_request_lent_again(replace: Replace) -> None:
     replace(grants, "grant", forgetful)
 
 
-@_bug("calm")
+@_bug("rollover")
 def nobody_is_asked_for_idle_money(replace: Replace) -> None:
     """The hub says no while money lies idle with other sidecars."""
 

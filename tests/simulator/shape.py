@@ -175,7 +175,7 @@ def draw(seed: int) -> Shape:
 
 
 def _accounts(chance: random.Random, kind: str, calendar: Calendar, largest: MicroUsd) -> dict[str, Account]:
-    if kind == "contention":
+    if kind == "contention" or (kind == "lost" and chance.random() < 0.7):
         alone = account(Target(TargetKind.ORGANIZATION), largest * chance.choice([2, 3, 4]), calendar)
         return {alone.key: alone}
     targets = [Target(TargetKind.ORGANIZATION)]

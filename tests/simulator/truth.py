@@ -81,6 +81,7 @@ class Truth:
         self._held: dict[str, Attempt] = {}
         self.exposed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self.history: dict[WindowId, list[tuple[Instant, MicroUsd]]] = collections.defaultdict(list)
+        self.doubt: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self.overrun: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self.limits = Limits()
         self.forgetful = False
@@ -125,6 +126,8 @@ class Truth:
                 self._expose(attempt, now, -1)
                 attempt.state = State.CUT
                 self._expose(attempt, now, 1)
+                for window in self.windows(attempt):
+                    self.doubt[window] += attempt.hold - attempt.worst
 
     def ended(self, attempt: Attempt, now: Instant) -> None:
         """Its end is on the pod's record."""

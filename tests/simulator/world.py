@@ -36,6 +36,8 @@ class Result(NamedTuple):
     trace: Trace
     attempts: int
     steps: int
+    refusals: int
+    refusals_checked: int
 
 
 class World:
@@ -261,4 +263,8 @@ def run(seed: int, *, keep: int | None = 2000) -> Result:
         finally:
             world.loop.failed = lambda _: None
             world.loop.close()
-    return Result(seed, shape.kind, world.violation, trace, len(world.truth.attempts), world.loop.steps)
+    invariants = world.invariants
+    return Result(
+        seed, shape.kind, world.violation, trace, len(world.truth.attempts), world.loop.steps, invariants.refusals,
+        invariants.refusals_checked,
+    )  # fmt: skip
