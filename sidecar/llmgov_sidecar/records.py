@@ -1,7 +1,8 @@
 """What is put on record of requests: events for the spool, metrics and one log line, without any content.
 
 Refusals come in floods (a loop that retries). Of each kind so many a second are recorded singly; the rest is counted
-and recorded as one event with that count, so that no flood fills the spool.
+and recorded as one event with that count, so that no flood fills the spool. Where compliance asks for a log of all
+requests (`logAllRequests`) that bound is a high one, and the log says of each request what applied to it.
 """
 
 import asyncio
@@ -22,6 +23,9 @@ from llmgov_sidecar.tally import NO_OPERATION, Ended, Tally
 
 SINGLY = 20
 """Refusals of one kind that are recorded one by one in a second."""
+
+SINGLY_LOGGED = 1_000
+"""The same where all requests are to be logged."""
 
 KINDS = 256
 """Kinds of refusals that are told apart in a second; beyond them all count as one."""
@@ -52,13 +56,17 @@ class Records:
         self._log = log
         self._second = 0
         self._kinds: dict[tuple[str, ...], int] = {}
+        self._written: dict[tuple[str, ...], int] = {}
         self._floods: dict[tuple[str, ...], Refused] = {}
         self._lost = 0
         self._tally = Tally(metrics)
 
     def refused(self, passage: Passage, refused: RefusedError, status: int) -> None:
         """A request that was not dispatched."""
-        self._refused(passage.request_id, passage.subject(), refused.refusal, status, refused.violations, refused.asks)
+        singly = SINGLY_LOGGED if passage.decision is not None and passage.decision.log_request else SINGLY
+        self._refused(
+            passage.request_id, passage.subject(), refused.refusal, status, refused.violations, refused.asks, singly
+        )
 
     def faulted(self, request_id: str, subject: Subject, refusal: Refusal, status: int) -> None:
         """A message that never became a request."""
@@ -101,6 +109,7 @@ class Records:
     def ended(self, passage: Passage, decision: str) -> None:
         """The request's line in the log, and its metrics."""
         subject, exchange, now = passage.subject(), passage.exchange, self._clock()
+        decided = passage.decision
         ended = Ended(
             passage.request_id,
             passage.operation or NO_OPERATION,
@@ -113,6 +122,7 @@ class Records:
             passage.cost,
             passage.attempts,
             exchange.gone,
+            decided.policies if decided is not None and decided.log_request else (),
         )
         self._tally.ended(ended, exchange.bytes_out)
         self._log.note(now, "request", ended)
@@ -126,11 +136,12 @@ class Records:
     def flush(self) -> None:
         """Put what was only counted on record."""
         for kind, event in self._floods.items():
-            extra = self._kinds.get(kind, 0) - SINGLY
+            extra = self._kinds.get(kind, 0) - self._written.get(kind, 0)
             if extra > 0:
                 self._note(msgspec.structs.replace(event, id=self._ids(), at=self._clock(), count=extra))
         self._floods.clear()
         self._kinds.clear()
+        self._written.clear()
         if self._lost:
             self._log.warning("records lost: the spool is full", count=self._lost)
             self._lost = 0
@@ -143,10 +154,11 @@ class Records:
         status: int,
         violations: tuple[Violation, ...] = (),
         asks: ApprovalRequest | None = None,
+        singly: int = SINGLY,
     ) -> None:
         digest = asks.digest if asks else None
         kind = (refusal.reason.value, refusal.policy or "", subject.model, subject.user or "", digest or "")
-        if self._is_flood(kind):
+        if self._counted(kind) > singly:
             return
         event = Refused(
             id=self._ids(),
@@ -162,15 +174,18 @@ class Records:
             approval_summary=asks.summary if asks else None,
         )
         self._note(event)
-        self._floods.setdefault(self._kind(kind), event)
+        counted = self._kind(kind)
+        self._written[counted] = self._written.get(counted, 0) + 1
+        self._floods.setdefault(counted, event)
 
     def _kind(self, kind: tuple[str, ...]) -> tuple[str, ...]:
         return kind if kind in self._kinds or len(self._kinds) < KINDS else ()
 
-    def _is_flood(self, kind: tuple[str, ...]) -> bool:
+    def _counted(self, kind: tuple[str, ...]) -> int:
+        """How many there were of a kind in this second, with this one."""
         kind = self._kind(kind)
         seen = self._kinds[kind] = self._kinds.get(kind, 0) + 1
-        return seen > SINGLY
+        return seen
 
     def _note(self, event: Refused | Violated) -> None:
         try:

@@ -20,7 +20,7 @@ NO_OPERATION: Final = "none"
 
 class Ended(msgspec.Struct, frozen=True, omit_defaults=True):
     """A request that was answered, as its line in the log says it; `operation` is `none` where it never said what it
-    asks for."""
+    asks for. `policies` are those that applied, where compliance asks for a log of all requests."""
 
     request_id: str
     operation: str
@@ -33,6 +33,7 @@ class Ended(msgspec.Struct, frozen=True, omit_defaults=True):
     cost_microusd: int
     attempts: int
     client_left: bool = False
+    policies: tuple[str, ...] = ()
 
 
 class _Looked(msgspec.Struct):

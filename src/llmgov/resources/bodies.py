@@ -201,7 +201,8 @@ class Compliance(Model):
     export_format: Literal["JSON"] = "JSON"
     """The format of exports: lines of JSON."""
     log_all_requests: bool | None = None
-    """Whether allowed requests are recorded one by one, too."""
+    """Whether the log names the policies of each request, and 1,000 refusals of a kind (else 20) a second are recorded
+    one by one before the rest is only counted."""
     notify: tuple[Audience, ...] | None = _NOTIFY
     """Who is told of an approval that is asked for."""
 

@@ -582,6 +582,40 @@ def test_a_flood_of_refusals_is_counted_and_not_written_one_by_one() -> None:
     harness.run(main())
 
 
+LOG_ALL = Policy("root/log", 1, Compliance(log_all_requests=True))
+
+
+@pytest.mark.parametrize("logged", [True, False], ids=["asked for", "not asked for"])
+def test_a_log_of_all_requests_says_what_applied_to_each(logged: bool) -> None:
+    async def main() -> None:
+        policies = [Policy("root/m", 2, ModelAccess(allow=("openai/*",))), *([LOG_ALL] if logged else [])]
+        async with world.world(harness.says(harness.whole(world.chat_answer())), policies) as made:
+            client = await made.client()
+            await client.ask(world.CHAT, world.chat())
+            await client.close()
+            await made.sidecar.stop()
+            lines = [json.loads(line) for line in made.log.getvalue().splitlines()]
+            (line,) = (line for line in lines if line["event"] == "request")
+            assert line["workload"] == "shop/web"
+            assert line.get("policies") == (["root/m", "root/log"] if logged else None)
+
+    harness.run(main())
+
+
+def test_a_log_of_all_requests_has_each_refusal_on_record() -> None:
+    async def main() -> None:
+        async with world.world(harness.says(), [Policy("root/m", 1, ModelAccess(deny=("*",))), LOG_ALL]) as made:
+            client = await made.client()
+            for _ in range(100):
+                assert (await client.ask(world.CHAT, world.chat())).status == 403
+            await made.on_record()
+            refused = [event for event in made.events if isinstance(event, Refused)]
+            assert [event.count for event in refused] == [1] * 100
+            await client.close()
+
+    harness.run(main())
+
+
 def test_metrics_say_what_happened() -> None:
     async def main() -> None:
         policies = [content(OnDetect.BLOCK, Direction.REQUEST), Policy("root/cost", 1, CostLimit(max_output_tokens=50))]
