@@ -14,6 +14,7 @@ from llmgov.ledger.book import Book, Lock, Put
 from llmgov.ledger.store import StoreError
 from llmgov_store import postgres_loading, postgres_locks, postgres_tables
 from llmgov_store.postgres_connection import Connection
+from llmgov_store.postgres_hints import Hints
 from llmgov_store.postgres_locks import Names
 from llmgov_store.working import WorkingSet
 
@@ -57,14 +58,14 @@ class Job:
             self.future.set_exception(error)
 
 
-async def run(connection: Connection, jobs: Sequence[Job], database: str) -> bool:
+async def run(connection: Connection, jobs: Sequence[Job], database: str, hints: Hints) -> bool:
     """Begin a transaction, run `jobs` in it and leave it open; whether anything was written.
 
     It begins anew with more locks where rows, or what was put, name what was not locked. `database` is the server's
-    name for its life.
+    name for its life; `hints` spare a second try.
     """
     locks = [job.lock for job in jobs]
-    held = postgres_locks.merged(job.names for job in jobs)
+    held = postgres_locks.merged([*(job.names for job in jobs), *map(hints.names, locks)])
     for _ in range(_ROUNDS):
         await connection.execute(_begin_with(held))
         working = await postgres_loading.load(connection, locks)
@@ -75,6 +76,7 @@ async def run(connection: Connection, jobs: Sequence[Job], database: str) -> boo
             wanted = postgres_locks.merged([held, postgres_locks.written(put)])
             if wanted == held:
                 await postgres_tables.write(connection, put)
+                hints.learn(put, {row.account: row.scope for row in working.rows.windows.values()})
                 return put != Put()
         await connection.execute("ROLLBACK")
         held = wanted

@@ -19,6 +19,7 @@ from llmgov.ledger.store import StoreError
 from llmgov_store import postgres_batch, postgres_connection, postgres_locks
 from llmgov_store.postgres_batch import Job
 from llmgov_store.postgres_connection import Connection
+from llmgov_store.postgres_hints import Hints
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ class Lane:
         self._connect = connect
         self._connection: Connection | None = None
         self._database = ""
+        self._hints = Hints()
         self._id = uuid.uuid4()
         self._number = 0
         self._waiting: collections.deque[Job | _Single] = collections.deque()
@@ -153,7 +155,7 @@ class Lane:
 
     async def _run_batch(self, jobs: Sequence[Job]) -> None:
         try:
-            await self._commit(lambda connection: postgres_batch.run(connection, jobs, self._database))
+            await self._commit(lambda connection: postgres_batch.run(connection, jobs, self._database, self._hints))
         except _BLAMED as error:
             if len(jobs) == 1:
                 jobs[0].fail(_blamed(error))

@@ -51,13 +51,13 @@ def stated(lock: Lock) -> Names:
 
 def _stated(lock: Lock) -> Iterator[str]:
     for window in lock.windows:
-        yield _scope(window.scope)
+        yield of_scope(window.scope)
         yield _account(window.account)
     yield from (_holder(_of_lease(lease)) for lease in lock.leases)
     yield from (_holder(_of_lease(lease)) for lease, _ in lock.returns)
     yield from (_holder(_of_event(id_)) for id_ in (*lock.attempts, *lock.events))
     yield from map(_holder, (*lock.holders, *lock.leases_of))
-    yield from (name for intent in lock.intents for name in _of_intent(intent))
+    yield from (name for intent in lock.intents for name in of_intent(intent))
     yield from (f"approval/{id_}" for id_ in lock.approvals)
     yield from (f"kind/{kind.value}" for kind in lock.approval_kinds)
     yield from (f"subject/{subject}" for subject in lock.subjects)
@@ -77,8 +77,8 @@ def _found(lock: Lock, working: WorkingSet) -> Iterator[str]:
     intents = [*lock.intents, *(intent for intent in stored if intent is not None)]
     leases = [*lock.leases, *(part.lease for intent in intents for part in intent.charged)]
     for intent in intents:
-        yield from _of_intent(intent)
-        yield from (_scope(rows.accounts[part.key].scope) for part in intent.charged if part.key in rows.accounts)
+        yield from of_intent(intent)
+        yield from (of_scope(rows.accounts[part.key].scope) for part in intent.charged if part.key in rows.accounts)
     for lease in (*(rows.leases[id_] for id_ in leases if id_ in rows.leases), *_held(lock, working)):
         yield from _of_window(working, lease.account, lease.window_start)
     for window in lock.windows:
@@ -102,8 +102,9 @@ def _approvals(lock: Lock, working: WorkingSet) -> Iterator[ApprovalRow]:
         yield from (row for row in rows.values() if row.kind in lock.approval_kinds)
 
 
-def _of_intent(intent: Intent) -> Iterator[str]:
-    yield from map(_scope, intent.subject.path)
+def of_intent(intent: Intent) -> Iterator[str]:
+    """The names that an attempt's intent states."""
+    yield from map(of_scope, intent.subject.path)
     yield from (_account(part.key) for part in intent.charged)
 
 
@@ -111,7 +112,7 @@ def _of_window(working: WorkingSet, account: str, start: int) -> Iterator[str]:
     """A window keeps the scope that it was opened with, whatever its account's is now."""
     window = working.rows.windows.get((account, start))
     if window is not None:
-        yield _scope(window.scope)
+        yield of_scope(window.scope)
 
 
 def _of_approval(working: WorkingSet, approval: ApprovalRow) -> Iterator[str]:
@@ -127,7 +128,7 @@ def _of_approval(working: WorkingSet, approval: ApprovalRow) -> Iterator[str]:
 def _of_ended(working: WorkingSet) -> Iterator[str]:
     """Such a lock is its batch's only one: all that was loaded may be removed."""
     for window in working.rows.windows.values():
-        yield _scope(window.scope)
+        yield of_scope(window.scope)
         yield _account(window.account)
     yield from map(_holder, working.rows.epochs)
 
@@ -137,7 +138,8 @@ def written(put: Put) -> Names:
     return {} if put.ledger_epoch is None else {LEDGER_EPOCH: True}
 
 
-def _scope(scope: str) -> str:
+def of_scope(scope: str) -> str:
+    """A scope's name."""
     return f"scope/{scope}"
 
 

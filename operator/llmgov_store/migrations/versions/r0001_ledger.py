@@ -1,7 +1,8 @@
 """The ledger's tables. Sums of money cannot become negative, whatever a defect elsewhere tries: the checks stop it.
 
 Keys are compared byte by byte (`COLLATE "C"`), as every other store orders them. Tables whose rows change often leave
-room in their pages, so that a change of a sum writes no index.
+room in their pages, so that a change of a sum writes no index. Spends name attempts without a foreign key: it would
+double what writing them takes, and docs/ledger.md has the query.
 """
 
 from alembic import op
@@ -73,7 +74,7 @@ _TABLES = {
         time bigint GENERATED ALWAYS AS (coalesce(counted, (intent ->> 'at')::bigint)) STORED
     """,
     "spends": """
-        attempt text COLLATE "C" NOT NULL REFERENCES attempts (id),
+        attempt text COLLATE "C" NOT NULL,
         scope text COLLATE "C" NOT NULL,
         at bigint NOT NULL,
         cost bigint NOT NULL CHECK (cost >= 0),
