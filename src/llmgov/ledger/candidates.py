@@ -73,10 +73,9 @@ def _base(account: Account, key: str) -> str:
 
 
 def is_full(book: Book, need: Need, definitions: Definitions, now: Instant, max_users: int) -> bool:
-    """Whether the need is a user's first in a window that has `max_users` already."""
+    """Whether the need is a user's first in a window that has `max_users` already: of others nobody was counted."""
     wanted = lock(need, definitions, now)
-    known = (wanted.account, wanted.span.start) in book.windows
-    return not known and bool(wanted.base) and book.users.get((wanted.base, wanted.span.start), 0) >= max_users
+    return bool(wanted.base) and book.users.get((wanted.base, wanted.span.start), 0) >= max_users
 
 
 def look_up(book: Book, need: Need, definitions: Definitions, now: Instant) -> Candidate:
