@@ -22,6 +22,9 @@ from llmgov_store.postgres_recalls import RecallId
 
 T = TypeVar("T")
 
+MAX_NAME = 253
+"""Characters of a replica's name: those of a pod's. It is all that a notification carries, of at most 8,000 bytes."""
+
 _MOST: MicroUsd = 2**63 - 1
 """What a column can hold; what a sidecar claims to have returned decides about no money."""
 
@@ -78,6 +81,9 @@ class PostgresBus:
 
     It works while `run` does. `report` is told of every connection that broke; `others` is how many other replicas
     lived when it last beat, `None` while it has no connection.
+
+    Raises:
+        ValueError: a name that is empty, longer than a pod's may be, or not printable.
     """
 
     def __init__(
@@ -88,6 +94,8 @@ class PostgresBus:
         times: Times | None = None,
         report: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
+        if not (1 <= len(name) <= MAX_NAME and name.isprintable()):
+            raise ValueError(f"no name for a replica: {name!r}")
         self._name = name
         self._connect = connect
         self._times = times or Times()

@@ -221,6 +221,42 @@ async def test_under_load_no_two_statements_wait_for_each_other(given: World) ->
     await given.empties("hub_recalls")
 
 
+@in_a_world
+async def test_a_notification_carries_the_name_of_who_is_to_look_and_nothing_else(given: World) -> None:
+    asker, other = await given.member(), await given.member()
+    heard: set[tuple[str, str]] = set()
+    listener = await postgres_connection.connect(given.owner)
+    for channel in (postgres_recalls.WAKE, postgres_recalls.CONFIGURATION):
+        await listener.add_listener(channel, lambda _connection, _pid, name, payload: heard.add((name, payload)))
+    other.bus.connect(POD)
+    await is_asked(asker, other)
+    asker.bus.announce()
+    await until(lambda: len(heard) >= 3)
+    assert heard == {("llmgov_hub", "hub-0"), ("llmgov_hub", "hub-1"), ("llmgov_configuration", "")}
+    await listener.close()
+
+
+@pytest.mark.parametrize("name", ["", "x" * 254, "a\x00b", "line\nbreak"])
+def test_a_name_that_no_pod_can_have_is_refused(name: str) -> None:
+    async def connect() -> postgres_connection.Connection:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match="no name for a replica"):
+        PostgresBus(name, connect)
+
+
+@in_a_world
+async def test_the_longest_name_works(given: World) -> None:
+    asker = await given.member()
+    longest = PostgresBus("x" * 253, given.exchange.connect, times=Times(beat=0.05))
+    other = Heard(longest)
+    task = asyncio.ensure_future(longest.run())  # noqa: TID251 - cancelled below
+    longest.connect(POD)
+    await is_asked(asker, other)
+    task.cancel()
+    await asyncio.wait([task])
+
+
 def test_a_replica_works_with_no_more_rights_than_its_role_has() -> None:
     """The tables are the owner's; the hub's role may change rows, and a reader's not even see them."""
 
