@@ -130,7 +130,7 @@ SCENARIOS = (
     Scenario("a model without a known price, under a Budget", Reason.DENIED, "priced", calls.METERED, _UNKNOWN),
     Scenario("approval of a sensitive model", Reason.APPROVAL, "sensitive", calls.METERED),
     Scenario("approval of a high cost", Reason.APPROVAL, "high-cost", calls.METERED),
-    Scenario("approval at a Budget's threshold", Reason.APPROVAL, "threshold", calls.METERED),
+    Scenario("approval at a Budget's threshold", Reason.APPROVAL, "threshold", calls.GENERATING),
     Scenario("no configuration yet", Reason.UNAVAILABLE, "plain", calls.EVERY, place=Place.NEW, floor=5),
     Scenario(
         "restarted without the hub: the provider's key is missing",

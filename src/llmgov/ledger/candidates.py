@@ -47,8 +47,12 @@ class Candidate:
 
     @property
     def approvable(self) -> bool:
-        """Whether approvals could let the attempt in hand pass: what they open must pay for it."""
-        return self.ceiling.approvable and self.utmost.amount - self.window.used >= self.need.least
+        """Whether approvals could let the attempt in hand pass: what they open must pay for it.
+
+        What is only lent may come back until it is sent again, and does not count.
+        """
+        room = self.utmost.amount - self.window.spent - self.window.unknown
+        return self.ceiling.approvable and room >= self.need.least
 
     @property
     def stops_at(self) -> int:

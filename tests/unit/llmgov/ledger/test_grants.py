@@ -338,6 +338,13 @@ class TestWhomAnApprovalCannotHelp:
         reply = refused(ask(book(), request(need(account, 34_500))))
         assert (reply.why, reply.approval, reply.remaining) == (Why.EXHAUSTED, None, 1_000)
 
+    def test_what_is_only_lent_does_not_make_it_exhausted(self) -> None:
+        """Other attempts hold it now; once approved, and sent again, they may have given it back."""
+        account = ledgers.account(thresholds=THREE_STEPS)
+        lent = window(account, leased=account.limit)
+        reply = refused(ask(book(lent), request(need(account, USD))))
+        assert (reply.why, reply.threshold) == (Why.APPROVAL, 50)
+
     @pytest.mark.parametrize("first", [0, 1], ids=["the other one first", "the other one last"])
     @pytest.mark.parametrize(
         ("state", "spent", "why", "key"),
