@@ -165,6 +165,10 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
             for job in jobs:
                 job.fail(_translated(error))
+        except BaseException:
+            for job in jobs:
+                job.future.cancel()
+            raise
         else:
             for job in jobs:
                 job.finish()

@@ -34,9 +34,10 @@ class Table(Generic[R]):
 
     `key` are the columns of its identity, by which rows are written in order: two transactions that write the same
     rows then wait for each other and never in a circle. A table of one row has a column that no row has for that.
+    With `changed_only` a row that is put as it is is not written again.
     """
 
-    def __init__(self, name: str, row: type[R], key: Sequence[str]) -> None:
+    def __init__(self, name: str, row: type[R], key: Sequence[str], *, changed_only: bool = False) -> None:
         self._row = row
         self._columns = _columns(row)
         self._reads = [(index, column.read) for index, column in enumerate(self._columns) if column.read is not None]
@@ -54,6 +55,10 @@ class Table(Generic[R]):
         self._select = f"SELECT {self.columns} FROM {name} "  # noqa: S608 - names from code
         self._insert = insert
         self._upsert = f"{insert} ON CONFLICT ({keys}) DO UPDATE SET {updates}"
+        if changed_only:
+            self._upsert += (
+                f" WHERE ({self.columns}) IS DISTINCT FROM ({self.columns.replace(f'{name}.', 'excluded.')})"
+            )
         self._keep = f"{insert} ON CONFLICT DO NOTHING"
 
     async def put(self, connection: Connection, rows: Iterable[R]) -> None:

@@ -13,7 +13,7 @@ from llmgov_store import postgres_text
 from llmgov_store.postgres_connection import Connection
 from llmgov_store.postgres_rows import Table
 
-ACCOUNTS = Table("accounts", rows.AccountRow, ["key"])
+ACCOUNTS = Table("accounts", rows.AccountRow, ["key"], changed_only=True)
 WINDOWS = Table("windows", rows.Window, ["account", "start"])
 LEASES = Table("leases", rows.LeaseRow, ["id"])
 EPOCHS = Table("epochs", rows.EpochRow, ["holder"])
@@ -29,8 +29,9 @@ CORRECTIONS = Table("corrections", rows.Correction, ["id"])
 LEDGER_EPOCH = Table("ledger_epoch", rows.LedgerEpoch, ["only_row"])
 
 _PUBLISH = (
-    "WITH ended AS (DELETE FROM published WHERE key <> ALL ($1::text[]))"
-    " INSERT INTO published SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+    "WITH wanted AS (SELECT unnest($1::text[]) AS key),"
+    " ended AS (DELETE FROM published WHERE NOT EXISTS (SELECT FROM wanted WHERE wanted.key = published.key))"
+    " INSERT INTO published SELECT key FROM wanted ON CONFLICT DO NOTHING"
 )
 _RETURNS = "INSERT INTO returns (lease, serial) SELECT * FROM unnest($1::text[], $2::bigint[])"
 _EVENTS = "INSERT INTO events (id) SELECT unnest($1::text[])"
