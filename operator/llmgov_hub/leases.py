@@ -6,12 +6,13 @@ overspent nor refused early.
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from llmgov.instants import Instant
 from llmgov.ledger import epochs, grants, recovery, returns
-from llmgov.ledger.book import Book
+from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.candidates import MAX_USERS
 from llmgov.ledger.definitions import Definitions, InForce
 from llmgov.ledger.messages import (
@@ -30,6 +31,8 @@ from llmgov.ledger.store import Store, StoreError
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account
 from llmgov_hub.recalls import Recalls
+
+T = TypeVar("T")
 
 MAX_ROUNDS = 3
 """How often idle money is asked for on behalf of one request and account: others may take what came back."""
@@ -98,7 +101,7 @@ class Leases:
             ValueError: the request contradicts itself.
         """
         reply = await self._try(request)
-        for _ in request.needs:
+        for _ in grants.lock(request, self._definitions, self._clock()).windows:
             if not _is_short(reply):
                 break
             key = reply.key
@@ -109,24 +112,24 @@ class Leases:
         return reply if isinstance(reply, LeaseGrant) else await self._try(request, final=True)
 
     async def _try(self, request: LeaseRequest, *, final: bool = False) -> LeaseGrant | LeaseRefusal:
+        now = self._clock()
+        return await self._decide(
+            lambda definitions: grants.lock(request, definitions, now),
+            lambda book, definitions: grants.grant(
+                book, request, definitions, now, final=final, max_users=self._max_users
+            ),
+        )
+
+    async def _decide(self, lock: Callable[[Definitions], Lock], step: Callable[[Book, Definitions], T]) -> T:
+        """Run a step by the definitions that are in force when its transaction commits."""
         for _ in range(MAX_LOOKS):
-            reply = await self._decide(request, final)
-            if reply is not None:
-                return reply
-            await self.look_again()
+            definitions, edition = self._definitions, self._edition
+            checked = functools.partial(_by, edition, definitions, step)
+            try:
+                return await self._store.transact(dataclasses.replace(lock(definitions), edition=True), checked)
+            except _OutdatedError:
+                await self.look_again()
         raise StoreError("the configuration in force changes faster than it can be read")
-
-    async def _decide(self, request: LeaseRequest, final: bool) -> LeaseGrant | LeaseRefusal | None:
-        """The ledger's answer; `None` where other definitions are in force than those known here."""
-        now, definitions, edition = self._clock(), self._definitions, self._edition
-
-        def step(book: Book) -> LeaseGrant | LeaseRefusal | None:
-            if book.edition != edition:
-                return None
-            return grants.grant(book, request, definitions, now, final=final, max_users=self._max_users)
-
-        lock = dataclasses.replace(grants.lock(request, definitions, now), edition=True)
-        return await self._store.transact(lock, step)
 
     async def _try_with_others(self, request: LeaseRequest, key: str) -> LeaseGrant | LeaseRefusal:
         """Try again, after asking others for idle money of `key` for as long as that brings something."""
@@ -142,8 +145,10 @@ class Leases:
 
     async def _borrowers(self, request: LeaseRequest, key: str) -> list[Epoch]:
         lock = grants.lock(request, self._definitions, self._clock())
-        start = next(window.span.start for window in lock.windows if window.account == key)
-        found = await self._store.borrowers(key, start)
+        starts = [window.span.start for window in lock.windows if window.account == key]
+        if not starts:  # since it refused, it was published that it does not cover the request
+            return []
+        found = await self._store.borrowers(key, starts[0])
         return [epoch for epoch in found if epoch != request.epoch]
 
     async def give_back(self, message: LeaseReturn) -> None:
@@ -167,9 +172,11 @@ class Leases:
         Raises:
             BadInputError: nothing was taken up.
         """
-        now, definitions = self._clock(), self._definitions
-        lock = recovery.lock(message, definitions)
-        await self._store.transact(lock, lambda book: recovery.report(book, message, definitions, now))
+        now = self._clock()
+        await self._decide(
+            lambda definitions: recovery.lock(message, definitions),
+            lambda book, definitions: recovery.report(book, message, definitions, now),
+        )
 
     async def lose(self, holder: str) -> MicroUsd:
         """A pod is gone for good: charge what it still had as unknown; how much that is."""
@@ -183,6 +190,17 @@ class Leases:
     async def recalled(self, message: Recalled) -> None:
         """A sidecar's answer to a recall, after its returns were taken."""
         self._recalls.answered(message)
+
+
+class _OutdatedError(Exception):
+    """Other definitions are in force than those known here: nothing may be decided by these."""
+
+
+def _by(edition: int | None, definitions: Definitions, step: Callable[[Book, Definitions], T], book: Book) -> T:
+    """Run a step, unless its definitions are of another edition than what is in force in its transaction."""
+    if book.edition != edition:
+        raise _OutdatedError
+    return step(book, definitions)
 
 
 def _is_short(reply: LeaseGrant | LeaseRefusal) -> TypeGuard[LeaseRefusal]:

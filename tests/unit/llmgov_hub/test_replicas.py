@@ -5,12 +5,13 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+import msgspec
 import pytest
 
 from llmgov.ledger import balances, commands
 from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Need, Recall, Recalled
 from llmgov.ledger.store import Store, StoreError
-from llmgov.snapshot import Account, OrganizationPart
+from llmgov.snapshot import Account, OrganizationPart, Target, TargetKind
 from llmgov_hub.bus import Bus, Member
 from llmgov_hub.hub import Hub
 from llmgov_hub.memory_bus import MemoryBus, MemoryExchange
@@ -329,6 +330,66 @@ class Overtaken(MemoryStore):
         if lock.edition and self.overtake:
             await self.overtake.pop(0)()
         return await super().transact(lock, step)
+
+
+ORGANIZATION = ledgers.account(Target(TargetKind.ORGANIZATION))
+
+
+def of_the_team_alone(epoch: Epoch) -> LeaseRequest:
+    """A request of a sidecar that has not heard of the organization's account."""
+    return msgspec.structs.replace(request(epoch, USD), accounts=(ACCOUNT.key,), least=USD)
+
+
+@in_virtual_time
+async def test_idle_money_is_asked_for_in_every_account_that_covers_a_request_also_one_that_it_does_not_name() -> None:
+    store = MemoryStore()
+    hubs, _ = replicas(store, 2)
+    await publish(hubs[0], ACCOUNT, ORGANIZATION)
+    rich, poor = await hubs[0].register("rich"), await hubs[1].register("poor")
+    needs = tuple(Need(account.key, account, 5 * USD, 5 * USD) for account in (ACCOUNT, ORGANIZATION))
+    assert isinstance(await hubs[0].lease(LeaseRequest(rich, 1, needs, ledgers.PATH)), LeaseGrant)
+
+    async def give_back() -> None:
+        async for recall in hubs[0].recalls(rich):
+            index = [ACCOUNT.key, ORGANIZATION.key].index(recall.key)
+            await hubs[0].give_back(LeaseReturn(rich, f"{rich}/1/{index}", 1, 5 * USD, final=True))
+            await hubs[0].recalled(Recalled(rich, recall.key, 5 * USD))
+
+    async with asyncio.TaskGroup() as group:
+        answering = group.create_task(give_back())
+        await asyncio.sleep(0)
+        assert isinstance(await hubs[1].lease(of_the_team_alone(poor)), LeaseGrant)
+        answering.cancel()
+
+
+@in_virtual_time
+async def test_an_account_that_stops_covering_a_request_while_it_is_short_of_it_refuses_no_longer() -> None:
+    store = Delayed()
+    hubs, _ = replicas(store, 2)
+    await publish(hubs[0], ACCOUNT, ORGANIZATION)
+    rich, poor = await hubs[0].register("rich"), await hubs[1].register("poor")
+    needs = (Need(ORGANIZATION.key, ORGANIZATION, 5 * USD, 5 * USD),)
+    assert isinstance(await hubs[0].lease(LeaseRequest(rich, 1, needs, ledgers.PATH)), LeaseGrant)
+
+    async def forget_the_organization() -> None:
+        await publish(hubs[0], ACCOUNT)
+        await hubs[1].configuration.resume()
+
+    await hubs[1].configuration.resume()
+    store.then = [lambda: asyncio.sleep(0), forget_the_organization]
+    assert isinstance(await hubs[1].lease(of_the_team_alone(poor)), LeaseGrant)
+
+
+class Delayed(MemoryStore):
+    """A store in which other work is done between a transaction and its answer."""
+
+    then: list[Callable[[], Awaitable[None]]] = []  # noqa: RUF012 - each test gives its own
+
+    async def transact(self, lock, step):  # type: ignore[no-untyped-def]
+        reply = await super().transact(lock, step)
+        if lock.edition and self.then:
+            await self.then.pop(0)()
+        return reply
 
 
 @contextlib.asynccontextmanager
