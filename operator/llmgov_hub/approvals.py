@@ -59,5 +59,6 @@ class Approvals:
         return Directory(
             approvals=approvals.for_directory(rows, now),
             denials=approvals.denials(rows, now),
+            askings=approvals.next_askings(rows, now),
             stopped=tuple(sorted(approvals.stopped_models(rows))),
         )

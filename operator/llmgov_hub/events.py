@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from llmgov.audit import facts
 from llmgov.instants import Instant
-from llmgov.ledger import recording
+from llmgov.ledger import approvals, recording
 from llmgov.ledger.book import Book
 from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import Event, Settlement, Subject, Violated
@@ -70,10 +70,11 @@ class Events:
 
     async def _put(self, events: Sequence[Event]) -> None:
         now = self._clock()
+        asked = approvals.askings(await self._store.approvals()) if recording.needs_askings(events) else {}
 
         def step(book: Book) -> None:
             for event in events:
                 if recording.record(book, event, now):
                     self._recorder.append(book, event, now)
 
-        await self._store.transact(self._recorder.lock(recording.lock(events, now), events), step)
+        await self._store.transact(self._recorder.lock(recording.lock(events, now, asked), events), step)

@@ -6,6 +6,7 @@ only says what the attempt may cost.
 
 import msgspec
 
+from llmgov import snapshot
 from llmgov.ledger import billing, ceilings, telling
 from llmgov.ledger.commands import Held
 from llmgov.ledger.messages import Charged, LeaseRefusal, Why
@@ -130,6 +131,7 @@ def _out_of_money(refusal: LeaseRefusal, decision: Decision) -> RefusedError:
 
 
 def _used_up(approval: Approval, asks: ApprovalRequest) -> RefusedError:
-    told = refusals.approval_used(asks.policy, approval.id)
+    anew = snapshot.approval_id(asks.digest, snapshot.asking(approval.id) + 1)
+    told = refusals.approval_used(asks.policy, anew)
     violation = Violation(asks.policy, Action.REQUIRE_APPROVAL, "approval_used", told.message)
     return RefusedError(told, (violation,), asks)

@@ -141,9 +141,12 @@ def test_an_approval_given_from_outside_lets_the_same_request_pass_once(
             except openai.PermissionDeniedError:
                 time.sleep(0.05)
         assert answer == "You said: Say hello"
-        with pytest.raises(openai.PermissionDeniedError, match=f"`llmgov approvals approve {pending['id']}`"):
+        anew = f"{pending['id']}-2"
+        with pytest.raises(openai.PermissionDeniedError, match=f"`llmgov approvals approve {anew}`"):
             _ask(client, "gpt-4o")
-        denial = ("approvals", "deny", pending["id"], "--reason", "too dear", "--state", local.state_folder)
+        pasted = localmode.command("approvals", "approve", pending["id"], "--state", local.state_folder)
+        assert "is used already" in pasted.stderr, "an old command grants nothing a second time"
+        denial = ("approvals", "deny", anew, "--reason", "too dear", "--state", local.state_folder)
         until = time.monotonic() + 5
         while (denied := localmode.command(*denial)).returncode and time.monotonic() < until:
             time.sleep(0.05)
@@ -153,7 +156,7 @@ def test_an_approval_given_from_outside_lets_the_same_request_pass_once(
             with pytest.raises(openai.PermissionDeniedError) as caught:
                 _ask(client, "gpt-4o")
             told = str(caught.value)
-        assert f"{pending['id']} was denied: too dear" in told
+        assert f"{anew} was denied: too dear" in told
         again = localmode.command("approvals", "approve", pending["id"], "--state", local.state_folder)
         assert again.returncode == 2
         assert again.stderr.startswith("llmgov: ")

@@ -4,6 +4,8 @@ An approval is known by what it covers, so that what is asked for twice is one r
 used once, in the transaction that lends for it (`llmgov.ledger.grants`).
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from llmgov import instants
@@ -11,7 +13,7 @@ from llmgov.instants import Duration, Instant
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Refused, Settlement
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, OutboxEntry
-from llmgov.snapshot import Approval, Audience, Denial, approval_id
+from llmgov.snapshot import Approval, Audience, Denial, approval_id, asking
 
 PENDING_LIFE: Duration = 7 * instants.DAY
 """How long a request's approval may wait for a decision; then it can be asked for again."""
@@ -27,6 +29,9 @@ MAX_DENIALS = 1000
 
 MAX_REASON = 200
 """Characters of a denial's reason that an application is shown."""
+
+
+_WHERE = "; `llmgov approvals list` shows what waits"
 
 
 class ApprovalError(Exception):
@@ -46,21 +51,22 @@ def ask(book: Book, row: ApprovalRow) -> None:
 def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
     """Ask for what a refused request needs, unless that is asked for, granted or denied already.
 
-    The row of this digest must be in the book where it exists (`request_id`). Who decides is told where an earlier
-    approval was used up: most often its attempt failed at the provider, and this is the application's retry.
+    The latest row of this digest must be in the book where there is one (`askings`); what is over stays, and it is
+    asked for anew under another id. Who decides is told where an earlier approval was used up: most often its attempt
+    failed at the provider, and this is the application's retry.
     """
     if event.approval_digest is None:
         return
-    id_ = approval_id(event.approval_digest)
-    known = book.approvals.get(id_)
-    if known is not None and known.state is not ApprovalState.USED and now < known.expires:
+    asked = [row for row in book.approvals.values() if _is_of(row, event.approval_digest)]
+    known = max(asked, key=_asking, default=None)
+    if known is not None and not _is_over(known, now):
         return
-    summary = event.approval_summary or event.message
+    summary = f"{event.approval_summary or event.message}; request {event.request_id}"
     if known is not None and known.state is ApprovalState.USED and known.decided is not None:
         summary += f"; approved before, at {instants.to_rfc3339(known.decided)}, for an attempt that was made since"
     who = event.subject.user or f"{event.subject.namespace}/{event.subject.service_account}"
     row = ApprovalRow(
-        id=id_,
+        id=approval_id(event.approval_digest, 1 if known is None else _asking(known) + 1),
         kind=ApprovalKind.REQUEST,
         policy=event.policy or "",
         summary=summary,
@@ -70,6 +76,38 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
         requested_by=who,
     )
     ask(book, row)
+
+
+def askings(rows: Iterable[ApprovalRow]) -> dict[str, int]:
+    """As which asking each request's digest was asked for last."""
+    found: dict[str, int] = {}
+    for row in rows:
+        if row.kind is ApprovalKind.REQUEST:
+            found[row.digest] = max(found.get(row.digest, 1), _asking(row))
+    return found
+
+
+def next_askings(rows: list[ApprovalRow], now: Instant) -> dict[str, int]:
+    """As which asking sidecars name the approval of a digest now, where that is not the first: of the latest ones."""
+    latest: dict[str, ApprovalRow] = {}
+    for row in sorted((row for row in rows if row.kind is ApprovalKind.REQUEST), key=_asking):
+        latest[row.digest] = row
+    numbers = [(row, _asking(row) + _is_over(row, now)) for row in latest.values()]
+    told = sorted((pair for pair in numbers if pair[1] > 1), key=lambda pair: (-pair[0].created, pair[0].id))
+    return {row.digest: number for row, number in told[:MAX_DENIALS]}
+
+
+def _is_of(row: ApprovalRow, digest: str) -> bool:
+    return row.kind is ApprovalKind.REQUEST and row.digest == digest
+
+
+def _asking(row: ApprovalRow) -> int:
+    return asking(row.id)
+
+
+def _is_over(row: ApprovalRow, now: Instant) -> bool:
+    """Whether what it covers has to be asked for anew."""
+    return row.state is ApprovalState.USED or now >= row.expires
 
 
 def stop_model(book: Book, model: str, settlement: Settlement, now: Instant) -> None:
@@ -95,9 +133,9 @@ def decide(book: Book, id_: str, actor: str, now: Instant, *, approve: bool, rea
     if row is None:
         raise ApprovalError(f"there is no approval {id_}")
     if row.state is not ApprovalState.PENDING:
-        raise ApprovalError(f"approval {id_} is {row.state.value} already")
+        raise ApprovalError(f"approval {id_} is {row.state.value} already{_WHERE}")
     if now >= row.expires:
-        raise ApprovalError(f"approval {id_} expired at {instants.to_rfc3339(row.expires)}")
+        raise ApprovalError(f"approval {id_} expired at {instants.to_rfc3339(row.expires)}{_WHERE}")
     expires = now + APPROVED_LIFE if approve and row.kind is ApprovalKind.REQUEST else row.expires
     decided = msgspec.structs.replace(
         row,

@@ -1,6 +1,6 @@
 """What the ledger makes of each event that a sidecar reports, once: charges, violations, notices, pending approvals."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from llmgov import instants
@@ -16,17 +16,26 @@ NOTICE_PERIOD: Duration = instants.HOUR
 """Of one policy's violations of one kind in one namespace, an audience hears once in this time."""
 
 
-def lock(events: Sequence[Event], now: Instant) -> Lock:
-    """What `record` needs of the store for all of `events`; `now` is the ledger's clock, as for `record`."""
-    digests = (event.approval_digest for event in events if isinstance(event, Refused) and event.approval_digest)
+def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | None = None) -> Lock:
+    """What `record` needs of the store for all of `events`; `now` is the ledger's clock, as for `record`.
+
+    `askings` (`approvals.askings`) are needed where `needs_askings`: with an approval its next asking is locked, too.
+    """
+    digests = [event.approval_digest for event in events if isinstance(event, Refused) and event.approval_digest]
+    numbers = {digest: (askings or {}).get(digest, 1) for digest in digests}
     stops = any(isinstance(event, Settlement) and _stops(event) for event in events)
     return Lock(
         attempts=_distinct(event.id for event in events if isinstance(event, Intent | Settlement)),
         intents=timing.not_ahead((event for event in events if isinstance(event, Intent)), now),
         events=_distinct(event.id for event in events if isinstance(event, Refused | Violated)),
-        approvals=_distinct(map(approval_id, digests)),
+        approvals=_distinct(approval_id(digest, numbers[digest] + more) for digest in digests for more in (0, 1)),
         approval_kinds=(ApprovalKind.OVERRUN,) if stops else (),
     )
+
+
+def needs_askings(events: Sequence[Event]) -> bool:
+    """Whether some event asks for an approval."""
+    return any(isinstance(event, Refused) and event.approval_digest for event in events)
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:

@@ -60,12 +60,13 @@ def check(
         held = _open(directory, mark, now)
         reason, sentence = why
         if rule.acts and asks is None:
-            asks = ApprovalRequest(mark, rule.id, _summary(principal, plan, sentence))
+            size = _size(request, worst_case)
+            asks = ApprovalRequest(mark, rule.id, _summary(principal, plan, size, sentence))
         if held is not None:
             verdict.passed(rule, f"approved ({held.id})")
             approval = held if rule.acts else approval
             continue
-        refusal = _refusal(rule, sentence, mark, _denial(directory, mark, now))
+        refusal = _refusal(rule, sentence, mark, directory, now)
         verdict.refuse(rule, reason, refusal, Action.REQUIRE_APPROVAL)
     return Outcome(verdict, approval, asks)
 
@@ -120,13 +121,24 @@ def _denial(directory: Directory, mark: str, now: Instant) -> Denial | None:
     return next((denial for denial in directory.denials if denial.digest == mark and now < denial.expires), None)
 
 
-def _refusal(rule: Rule[Compliance], why: str, mark: str, denial: Denial | None) -> Refusal:
+def _refusal(rule: Rule[Compliance], why: str, mark: str, directory: Directory, now: Instant) -> Refusal:
     """Nothing is pending for a rule in dry run, so there is no approval to name."""
+    denial = _denial(directory, mark, now)
     if denial is not None:
         return refusals.approval_denied(rule.id, why, denial)
-    return refusals.approval_required(rule.id, why, approval_id(mark) if rule.acts else None)
+    asked = approval_id(mark, directory.askings.get(mark, 1))
+    return refusals.approval_required(rule.id, why, asked if rule.acts else None)
 
 
-def _summary(principal: Principal, plan: Plan, sentence: str) -> str:
+def _size(request: Request, worst_case: MicroUsd | None) -> str:
+    """What an approver weighs: the most that it may cost, and how long an answer it asks for."""
+    cost = "cost not known" if worst_case is None else f"up to {money.show(worst_case)}"
+    asked = request.output_limit.value if request.output_limit is not None else None
+    if not request.cost.produces_output:
+        return cost
+    return f"{cost}, {'no output maximum set' if asked is None else f'at most {asked} output tokens'}"
+
+
+def _summary(principal: Principal, plan: Plan, size: str, sentence: str) -> str:
     who = f"{principal.user} in {principal.workload.name}" if principal.user else principal.workload.name
-    return f"{who} wants {plan.kind}/{plan.model}: {sentence}"
+    return f"{who} wants {plan.kind}/{plan.model} ({size}): {sentence}"

@@ -72,19 +72,28 @@ class Denial(Struct, frozen=True):
     reason: str = ""
 
 
-def approval_id(covers: str) -> str:
+def approval_id(covers: str, asking: int = 1) -> str:
     """The name by which people decide an approval, the same for the same digest (or threshold, or model).
 
-    So a sidecar names in its refusal what the hub makes of it later.
+    So a sidecar names in its refusal what the hub makes of it later. What was used up or expired is asked for anew as
+    the next `asking`: whoever decides by an old name decides nothing new.
     """
-    return f"apr-{hashlib.sha256(covers.encode()).hexdigest()[:12]}"
+    first = f"apr-{hashlib.sha256(covers.encode()).hexdigest()[:12]}"
+    return first if asking == 1 else f"{first}-{asking}"
+
+
+def asking(approval: str) -> int:
+    """Which asking an approval's id is of."""
+    number = approval.removeprefix("apr-").partition("-")[2]
+    return int(number) if number.isdecimal() else 1
 
 
 class Directory(Struct, frozen=True):
     """The document beside the snapshot: users' roles, hashes of platform keys, open approvals and the latest denials.
 
     `keys` maps the SHA-256 (hex) of a platform key to the user it names; `roles` maps users to role names. `stopped`
-    are models (`provider/model`) that cost more than was held for them and wait for an acknowledgement.
+    are models (`provider/model`) that cost more than was held for them and wait for an acknowledgement. `askings` says
+    of digests whose approval was used up or expired as which asking (`approval_id`) they are asked for now.
     """
 
     roles: dict[str, tuple[str, ...]] = {}
@@ -92,6 +101,7 @@ class Directory(Struct, frozen=True):
     approvals: tuple[Approval, ...] = ()
     stopped: tuple[str, ...] = ()
     denials: tuple[Denial, ...] = ()
+    askings: dict[str, int] = {}
 
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")

@@ -7,9 +7,12 @@ import pathlib
 
 import pytest
 
+from llmgov import snapshot
 from llmgov.ledger import approvals as rules
 from llmgov.ledger.book import Book, Lock
+from llmgov.ledger.messages import Refused
 from llmgov_cli import approvals
+from llmgov_hub import hub
 from llmgov_store.sqlite import SqliteStore
 from tests.support import ledgers
 
@@ -48,3 +51,31 @@ def test_a_decision_is_told_without_the_model_s_escape_sequence(folder: pathlib.
     out = io.StringIO()
     assert approvals.decide(row["id"], folder, "", out, grant=True) == 0
     assert out.getvalue().startswith(f"{row['id']} approved: openai/gpt-4o\\x1b[31m has cost more")
+
+
+def test_a_list_tells_two_requests_apart_and_why_one_was_denied(folder: pathlib.Path) -> None:
+    asked = [
+        Refused(
+            f"pod-1:1/{number}", ledgers.NOW, f"req-{number}", ledgers.subject(user="jane"), "approval_required",
+            "ns/risk", "no", (), 403,
+            approval_digest=f"digest{number}", approval_summary="jane wants openai/o3 (up to $1)",
+        )
+        for number in (1, 2)
+    ]  # fmt: skip
+
+    async def fill() -> None:
+        store = SqliteStore.open(folder / "ledger.db")
+        await hub.Hub(store, lambda: ledgers.NOW, writer="hub").deliver(asked)
+        await store.close()
+
+    asyncio.run(fill())
+    approvals.decide(snapshot.approval_id("digest1"), folder, "too dear\nfor May", io.StringIO(), grant=False)
+    rows = {row["id"]: row for row in json.loads(_list(folder, "json"))}
+    first, second = (rows[snapshot.approval_id(f"digest{number}")] for number in (1, 2))
+    assert first["summary"] == "jane wants openai/o3 (up to $1); request req-1"
+    assert second["summary"] == "jane wants openai/o3 (up to $1); request req-2"
+    assert (first["reason"], second["reason"]) == ("too dear\nfor May", "")
+    assert (first["requestedBy"], first["created"]) == ("jane", "2026-11-24T08:00:00Z")
+    for output in ("", "wide"):
+        (line,) = [line for line in _list(folder, output).splitlines() if "req-1" in line]
+        assert "too dear" in line

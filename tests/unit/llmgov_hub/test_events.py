@@ -103,7 +103,7 @@ async def test_a_requests_approval_is_asked_for_granted_and_used_once(store: Sto
     await services.deliver([refused("a/1", "digest"), refused("a/2", "digest")])
     (pending,) = await services.approvals.list()
     assert (pending.kind, pending.state, pending.digest) == (ApprovalKind.REQUEST, ApprovalState.PENDING, "digest")
-    assert (pending.requested_by, pending.summary) == ("jane", "gpt-4o for $3")
+    assert (pending.requested_by, pending.summary) == ("jane", "gpt-4o for $3; request req")
     assert (await services.approvals.directory()).approvals == ()
 
     await services.approvals.approve(pending.id, "root", "fine")
@@ -116,11 +116,25 @@ async def test_a_requests_approval_is_asked_for_granted_and_used_once(store: Sto
     assert (await services.approvals.directory()).approvals == ()
     again = await services.lease(LeaseRequest(ledgers.epoch(), 2, (), (), pending.id))
     assert not isinstance(again, LeaseGrant)
-    await services.deliver([refused("a/3", "digest")])
-    (anew,) = await services.approvals.list()
-    assert anew.state is ApprovalState.PENDING
+    await services.deliver([refused("a/3", "digest"), refused("a/4", "digest")])
+    assert [row.state for row in await services.approvals.list() if row.id == pending.id] == [ApprovalState.USED]
+    with pytest.raises(ApprovalError, match="is used already; `llmgov approvals list` shows what waits"):
+        await services.approvals.approve(pending.id, "root")
+    (anew,) = [row for row in await services.approvals.list() if row.id != pending.id]
+    assert (anew.id, anew.state) == (approval_id("digest", 2), ApprovalState.PENDING)
+    assert (await services.approvals.directory()).askings == {"digest": 2}
     before = f"approved before, at {instants.to_rfc3339(NOW)}, for an attempt that was made since"
-    assert anew.summary == f"gpt-4o for $3; {before}", "who decides again knows why"
+    assert anew.summary == f"gpt-4o for $3; request req; {before}", "who decides again knows why"
+    for number in (2, 3, 4):
+        id_ = approval_id("digest", number)
+        await services.approvals.approve(id_, "root")
+        lent = await services.lease(LeaseRequest(ledgers.epoch(), 10 + number, (), (), id_))
+        assert isinstance(lent, LeaseGrant)
+        assert (await services.approvals.directory()).askings == {"digest": number + 1}
+        await services.deliver([refused(f"a/{10 + number}", "digest")])
+    states = {row.id: row.state.value for row in await services.approvals.list()}
+    assert sorted(states.values()) == ["pending", "used", "used", "used", "used"]
+    assert states[approval_id("digest", 5)] == "pending"
 
 
 @on_every_store
@@ -137,7 +151,25 @@ async def test_an_approval_is_decided_once(store: Store) -> None:
     assert (await services.approvals.list())[0].state is ApprovalState.DENIED
     late = hub(store, NOW + approvals.PENDING_LIFE)
     await late.deliver([refused("a/9", "digest")])
-    assert (await late.approvals.list())[0].state is ApprovalState.PENDING
+    latest, denied = await late.approvals.list()
+    assert (latest.state, denied.state) == (ApprovalState.PENDING, ApprovalState.DENIED)
+    assert latest.id == approval_id("digest", 2) != denied.id
+
+
+@on_every_store
+async def test_as_which_asking_is_told_of_the_latest_digests(store: Store) -> None:
+    times = itertools.count(NOW)
+    services = Hub(store, lambda: next(times), entropy=counting())
+    await services.deliver([refused(f"a/{number}", f"digest{number}") for number in range(3)])
+    assert (await services.approvals.directory()).askings == {}
+    for number in (0, 2):
+        await services.approvals.approve(approval_id(f"digest{number}"), "root")
+        await services.lease(LeaseRequest(ledgers.epoch(), number + 1, (), (), approval_id(f"digest{number}")))
+    assert (await services.approvals.directory()).askings == {"digest0": 2, "digest2": 2}
+    await services.deliver([refused("a/7", "digest2")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(approvals, "MAX_DENIALS", 1)
+        assert (await services.approvals.directory()).askings == {"digest2": 2}
 
 
 @on_every_store

@@ -59,8 +59,9 @@ def test_the_approved_request_passes_once(model: str, accounts: Sequence[Account
             assert len(made.provider.seen) == 1
             intent = await made.only(Intent)
             assert intent.approval == approval
-            (row,) = await made.hub.approvals.list()
-            assert row.state is ApprovalState.PENDING, "what was used is asked for anew"
+            anew, row = sorted(await made.hub.approvals.list(), key=lambda row: row.state is ApprovalState.USED)
+            assert (row.id, row.state) == (approval, ApprovalState.USED)
+            assert (anew.id, anew.state) == (f"{approval}-2", ApprovalState.PENDING), "what was used is asked for anew"
             await client.close()
 
     harness.run(main())
@@ -81,11 +82,10 @@ def test_an_attempt_that_the_provider_answered_with_an_error_has_used_it_and_the
             assert [reply.status for reply in replies] == [503, 403]
             message = json.loads(replies[1].body)["error"]["message"]
             assert "was used already: it covers one attempt, whether that succeeds or not" in message
-            assert message.endswith(f"ask an approver to run `llmgov approvals approve {id_}`, then send it again")
+            assert message.endswith(f"ask an approver to run `llmgov approvals approve {id_}-2`, then send it again")
             assert (await made.only(Settlement)).cost == 0
-            (row,) = await made.hub.approvals.list()
-            assert row.state is ApprovalState.PENDING
-            assert "; approved before, at " in row.summary
+            (row,) = [row for row in await made.hub.approvals.list() if row.state is ApprovalState.PENDING]
+            assert (row.id, "; approved before, at " in row.summary) == (f"{id_}-2", True)
             await client.close()
 
     harness.run(main())

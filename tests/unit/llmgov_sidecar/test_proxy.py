@@ -558,10 +558,12 @@ def test_an_approval_that_was_used_already_is_asked_for_anew_at_once() -> None:
             assert (await client.ask(world.CHAT, world.chat())).status == 200
             stale = await client.ask(world.CHAT, world.chat())
             assert (stale.status, stale.header("x-llmgov-policy")) == (403, "root/risk")
-            assert f"`llmgov approvals approve {pending.id}`" in json.loads(stale.body)["error"]["message"]
+            assert f"`llmgov approvals approve {pending.id}-2`" in json.loads(stale.body)["error"]["message"]
             await made.on_record()
-            (anew,) = await made.hub.approvals.list()
-            assert (anew.id, anew.state, anew.used_by) == (pending.id, ApprovalState.PENDING, "")
+            rows = {row.id: row for row in await made.hub.approvals.list()}
+            anew = rows.pop(f"{pending.id}-2")
+            assert (anew.state, anew.used_by) == (ApprovalState.PENDING, "")
+            assert rows[pending.id].state is ApprovalState.USED
             await client.close()
 
     harness.run(main())

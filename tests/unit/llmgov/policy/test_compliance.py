@@ -23,8 +23,30 @@ def test_a_sensitive_model_needs_approval() -> None:
         "llmgov: policy ns/risk requires approval: openai/o3 is a sensitive model; ask an approver to run"
         f" `llmgov approvals approve {approval_id(found.approval_request.digest)}`, then send it again"
     )
-    assert found.approval_request.summary == "shop/checkout wants openai/o3: openai/o3 is a sensitive model"
+    assert found.approval_request.summary == (
+        "shop/checkout wants openai/o3 (up to $0.80001, no output maximum set): openai/o3 is a sensitive model"
+    )
     assert [v.action for v in found.violations] == [Action.REQUIRE_APPROVAL]
+
+
+def test_an_approver_is_told_what_tells_two_requests_apart() -> None:
+    configured = configure(policy(SENSITIVE))
+    asked = [decide(configured, request(model="o3", asked=most)).approval_request for most in (100, 200)]
+    told = [each.summary.partition(" (")[2].partition(")")[0] for each in asked if each is not None]
+    assert told == ["up to $0.00081, at most 100 output tokens", "up to $0.00161, at most 200 output tokens"]
+    unknown = decide(configure(policy(DEAR)), request(model="gpt-9", asked=3)).approval_request
+    assert unknown is not None
+    assert "wants openai/gpt-9 (cost not known, at most 3 output tokens): what the request" in unknown.summary
+
+
+def test_what_was_used_is_named_as_its_next_asking() -> None:
+    wanted = request(model="o3")
+    first = decide(configure(policy(SENSITIVE)), wanted)
+    assert first.approval_request is not None
+    mark = first.approval_request.digest
+    again = decide(configure(policy(SENSITIVE), directory=Directory(askings={mark: 3})), wanted)
+    assert again.refusal is not None
+    assert f"`llmgov approvals approve {approval_id(mark)}-3`" in again.refusal.message
 
 
 def test_a_dear_request_needs_approval_and_a_cheap_one_does_not() -> None:
