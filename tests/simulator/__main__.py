@@ -5,10 +5,7 @@ import concurrent.futures
 import sys
 import time
 
-from tests.simulator import world
-
-LAST = 60
-"""How many events around a violation are shown."""
+from tests.simulator import planted, report, world
 
 
 def main(arguments: list[str]) -> int:
@@ -18,49 +15,45 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, help="run this one alone, and print its whole trace")
+    parser.add_argument("--bug", default="", choices=["", *planted.BUGS], help="with this bug planted")
+    parser.add_argument("--digests", action="store_true", help="print what identifies each seed's trace")
     given = parser.parse_args(arguments)
     if given.seed is not None:
-        return _show(given.seed)
-    return _run(range(given.first, given.first + given.seeds), given.jobs)
+        return _show(given.seed, given.bug)
+    seeds = range(given.first, given.first + given.seeds)
+    return _digests(seeds) if given.digests else _run(seeds, given.jobs)
 
 
-def _show(seed: int) -> int:
-    result = world.run(seed, keep=None)
+def _show(seed: int, bug: str) -> int:
+    with planted.planted(bug):
+        result = world.run(seed, keep=None)
     print(result.trace.text())
-    print(_ending(result))
+    print(report.ending(result))
     return 0 if result.violation is None else 1
+
+
+def _digests(seeds: range) -> int:
+    for seed in seeds:
+        print(seed, world.run(seed, keep=None).trace.digest())
+    return 0
 
 
 def _run(seeds: range, jobs: int) -> int:
     began, failed, attempts, steps = time.monotonic(), 0, 0, 0
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        for result in pool.map(_result, seeds, chunksize=10):
-            attempts, steps = attempts + result[2], steps + result[3]
-            if result[1] is not None:
+        for text, attempted, stepped in pool.map(_result, seeds, chunksize=10):
+            attempts, steps = attempts + attempted, steps + stepped
+            if text is not None:
                 failed += 1
-                print(result[1], end="\n\n")
+                print(text, end="\n\n")
     seconds = time.monotonic() - began
     print(f"{len(seeds)} seeds, {attempts} attempts, {steps} steps, {failed} violations, {seconds:.1f} s")
     return 0 if not failed else 1
 
 
-def _result(seed: int) -> tuple[int, str | None, int, int]:
+def _result(seed: int) -> tuple[str | None, int, int]:
     result = world.run(seed)
-    return seed, None if result.violation is None else report(result), result.attempts, result.steps
-
-
-def report(result: world.Result) -> str:
-    """What was found, the events that led to it, and how to see it again."""
-    return f"{result.trace.text(LAST)}\n{_ending(result)}"
-
-
-def _ending(result: world.Result) -> str:
-    if result.violation is None:
-        return f"seed {result.seed} ({result.kind}): every invariant held; trace {result.trace.digest()[:16]}"
-    return (
-        f"seed {result.seed} ({result.kind}): {result.violation}\n"
-        f"replay with: python -m tests.simulator --seed {result.seed}"
-    )
+    return None if result.violation is None else report.found(result), result.attempts, result.steps
 
 
 if __name__ == "__main__":

@@ -73,16 +73,20 @@ class Waiting:
         return self._calm and self._world.calm
 
     def _check_refused(self, refusal: LeaseRefusal) -> None:
-        if not self._stayed_calm or not self._invariants.uncontended(self, refusal.key):
+        """Some account of the path had too little that was idle within reach, whichever the refusal names."""
+        keys = self.wish.keys
+        if not self._stayed_calm or not all(self._invariants.uncontended(self, key) for key in keys):
             return
         start, _ = self._world.shape.calendar.window(refusal.window_end - 1)
-        window = (refusal.key, start)
-        idle = self._invariants.idle(window, self.since)
-        self._invariants.refusals_checked += idle is not None
-        if idle is not None and idle >= self.wish.least:
+        found = [self._invariants.idle((key, start), self.since) for key in keys]
+        idle = [amount for amount in found if amount is not None]
+        if len(idle) < len(keys):
+            return
+        self._invariants.refusals_checked += 1
+        if min(idle) >= self.wish.least:
             self._world.fail(
                 f"{self._pod.name}: request {self._request.number} needs {self.wish.least} and is refused though "
-                f"{idle} of {refusal.key} is idle within reach"
+                f"{min(idle)} of each account is idle within reach"
             )
 
 
@@ -129,10 +133,14 @@ class Invariants:
             return None
         if truth.limits.changed_at > since - CALM or truth.limits.began(key) > max(start, self.world.shape.begin):
             return None
+        tick = round(self.world.shape.tick * instants.SECOND)
+        now = self.world.database.clock()
         unreachable = truth.lost_pods | truth.torn_pods
         for id_, lent in truth.leases.items():
-            if (lent.key, lent.start) == window and id_.partition(":")[0] in unreachable:
-                return None
+            if (lent.key, lent.start) == window:
+                ending = now - tick - 2 * instants.SECOND < lent.deadline < now + instants.SECOND
+                if ending or id_.partition(":")[0] in unreachable:
+                    return None
         return (
             truth.limits.ceiling(key, start)
             - truth.most_exposed(window, since)

@@ -13,7 +13,7 @@ import msgspec
 from llmgov.instants import SECOND, Instant
 from llmgov.ledger import approvals, candidates, ceilings, charging, epochs, grants, moves, replay, returns, settling
 from llmgov.ledger.book import Book
-from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest, LeaseReturn, Outcome
+from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest, Outcome
 from llmgov.ledger.purse import Purse, _Pocket
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseState
 from llmgov_hub.configuration import Configuration

@@ -81,6 +81,7 @@ def _problems(world: "World", found: Balances) -> Iterator[str]:
     for window in found.windows:
         yield from _window_problems(world, window, found)
     yield from _foreign(world, recorded)
+    yield from _lease_problems(world, found)
 
 
 def _attempt_problems(world: "World", attempt: Attempt, row: Recorded | None) -> Iterator[str]:
@@ -91,6 +92,17 @@ def _attempt_problems(world: "World", attempt: Attempt, row: Recorded | None) ->
         return
     if row.settlement.cost not in attempt.recordable:
         yield f"attempt {attempt.id} cost {sorted(attempt.recordable)}, and the ledger says {row.settlement.cost}"
+
+
+def _lease_problems(world: "World", found: Balances) -> Iterator[str]:
+    """Nothing came back of a lease that an attempt has spent from it."""
+    spent: collections.Counter[str] = collections.Counter()
+    for attempt in world.truth.attempts.values():
+        for lease, paid in shares(attempt.charged, attempt.surely):
+            spent[lease] += paid
+    for row in found.leases:
+        if row.returned + spent[row.id] > row.amount:
+            yield f"of lease {row.id} over {row.amount} came back {row.returned}, and {spent[row.id]} was spent"
 
 
 def _foreign(world: "World", recorded: dict[str, Recorded]) -> Iterator[str]:

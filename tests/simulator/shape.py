@@ -14,6 +14,9 @@ from llmgov.snapshot import Account, Period, Target, TargetKind, Threshold, Thre
 
 CENT: MicroUsd = 10_000
 
+SEEDS = 2000
+"""How many seeds a test run tries, from 0 on."""
+
 FAULTS: dict[str, tuple[str, ...]] = {
     "calm": (),
     "network": ("messages", "partitions"),
@@ -176,7 +179,7 @@ def draw(seed: int) -> Shape:
 
 def _accounts(chance: random.Random, kind: str, calendar: Calendar, largest: MicroUsd) -> dict[str, Account]:
     if kind == "contention" or (kind == "lost" and chance.random() < 0.7):
-        alone = account(Target(TargetKind.ORGANIZATION), largest * chance.choice([2, 3, 4]), calendar)
+        alone = account(Target(TargetKind.ORGANIZATION), largest * chance.choice([2, 4, 8]), calendar)
         return {alone.key: alone}
     targets = [Target(TargetKind.ORGANIZATION)]
     others = (

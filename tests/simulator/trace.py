@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from llmgov import instants
 from llmgov.instants import Instant
+from tests.simulator.describe import describe
 
 
 class Entry(NamedTuple):
@@ -18,9 +19,9 @@ class Entry(NamedTuple):
 
     def line(self) -> str:
         """In aligned columns."""
-        about = " ".join(map(str, self.about))
+        about = " ".join(map(describe, self.about))
         time = instants.to_datetime(self.at).strftime("%d %H:%M:%S.%f")
-        return f"{time}  {self.who:<10} {self.what:<18} {about}".rstrip()
+        return f"{time}  {self.who:<9}  {self.what:<15}  {about}".rstrip()
 
 
 class Trace:

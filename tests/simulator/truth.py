@@ -54,6 +54,12 @@ class Attempt:
         return min(self.told, self.hold) if known else self.hold
 
     @property
+    def surely(self) -> MicroUsd:
+        """What it has at least cost of what was granted to it."""
+        told = self.told if self.state is State.ENDED and not self.torn else self.cost
+        return min(told, self.hold)
+
+    @property
     def recordable(self) -> set[MicroUsd]:
         """What the ledger may say that it cost."""
         if self.state is State.ENDED and not self.torn:
@@ -121,6 +127,8 @@ class Truth:
         """The pod's process is dead: what it was about to dispatch never will be, what flies has no end."""
         for attempt in [attempt for attempt in self._held.values() if attempt.pod == pod]:
             self.dropped(attempt, now)
+            for window in self.windows(attempt):  # its intent may be on record, and then costs its hold
+                self.doubt[window] += attempt.hold
         for attempt in self.attempts.values():
             if attempt.pod == pod and attempt.state is State.FLYING:
                 self._expose(attempt, now, -1)

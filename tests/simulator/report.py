@@ -1,0 +1,21 @@
+"""What a run found, for people: the events that led to it, in columns, and how to see it again."""
+
+from tests.simulator.world import Result
+
+LAST = 60
+"""How many events before a violation are shown."""
+
+
+def found(result: Result) -> str:
+    """The violation, and the last events before it."""
+    return f"{result.trace.text(LAST)}\n{ending(result)}"
+
+
+def ending(result: Result) -> str:
+    """One line, and where something was found another one."""
+    if result.violation is None:
+        return f"seed {result.seed} ({result.kind}): every invariant held; trace {result.trace.digest()[:16]}"
+    return (
+        f"seed {result.seed} ({result.kind}): {result.violation}\n"
+        f"replay with: python -m tests.simulator --seed {result.seed}"
+    )

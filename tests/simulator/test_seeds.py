@@ -1,0 +1,47 @@
+"""The seeds of every test run, in chunks; and that a seed is a world, byte by byte, on every machine."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulator import report, shape, world
+
+CHUNK = 50
+
+
+@pytest.mark.parametrize("first", range(0, shape.SEEDS, CHUNK))
+def test_every_invariant_holds(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        result = world.run(seed)
+        if result.violation is not None:
+            pytest.fail(report.found(result), pytrace=False)
+
+
+def test_the_seeds_refuse_and_look_at_enough_refusals_to_mean_something() -> None:
+    results = [world.run(seed) for seed in range(4 * len(shape.KINDS))]
+    assert sum(result.attempts for result in results) > 400
+    assert sum(result.refusals for result in results) > 200
+    assert sum(result.refusals_checked for result in results) > 20
+
+
+SAMPLE = range(len(shape.KINDS))
+
+
+def test_a_seed_gives_the_same_trace_twice() -> None:
+    for seed in SAMPLE:
+        assert world.run(seed, keep=None).trace.text() == world.run(seed, keep=None).trace.text()
+
+
+def test_a_seed_gives_the_same_trace_in_every_process() -> None:
+    here = "".join(f"{seed} {world.run(seed, keep=None).trace.digest()}\n" for seed in SAMPLE)
+    for hash_seed in ("1", "4711"):
+        there = subprocess.run(
+            [sys.executable, "-m", "tests.simulator", "--digests", "--seeds", str(len(SAMPLE))],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert there.stdout == here
