@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import asyncpg
+import msgspec
 
 from llmgov.instants import Instant
 from llmgov.ledger.balances import Balances
@@ -37,9 +38,15 @@ from llmgov_store import (
 from llmgov_store.postgres_clock import DatabaseClock
 from llmgov_store.postgres_connection import Connection
 from llmgov_store.postgres_lane import Lane
+from llmgov_store.postgres_rows import Table
 from llmgov_store.postgres_text import escape, escaped, unescape
 
 T = TypeVar("T")
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+_WHOLE_SECONDS = 600
+"""How long reading one table from end to end may take: a check, that nobody waits for."""
 
 _READERS = 4
 """How many reads of one process run at a time."""
@@ -304,11 +311,16 @@ async def _destroy_key(connection: Connection, subject: str) -> bool:
 async def _balances(connection: Connection) -> Balances:
     """Everything that money is counted by, as of one moment."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(f"SET LOCAL statement_timeout = '{_WHOLE_SECONDS}s'")
         return Balances(
-            windows=tuple(await postgres_tables.WINDOWS.select(connection, "ORDER BY account, start")),
-            leases=tuple(await postgres_tables.LEASES.select(connection, "ORDER BY id")),
-            attempts=tuple(await postgres_tables.ATTEMPTS.select(connection, "ORDER BY id")),
-            spends=tuple(await postgres_tables.SPENDS.select(connection, "ORDER BY attempt, scope")),
-            accounts=tuple(await postgres_tables.ACCOUNTS.select(connection, "ORDER BY key")),
-            corrections=tuple(await postgres_tables.CORRECTIONS.select(connection, "ORDER BY id")),
+            windows=await _all(connection, postgres_tables.WINDOWS, "account, start"),
+            leases=await _all(connection, postgres_tables.LEASES, "id"),
+            attempts=await _all(connection, postgres_tables.ATTEMPTS, "id"),
+            spends=await _all(connection, postgres_tables.SPENDS, "attempt, scope"),
+            accounts=await _all(connection, postgres_tables.ACCOUNTS, "key"),
+            corrections=await _all(connection, postgres_tables.CORRECTIONS, "id"),
         )
+
+
+async def _all(connection: Connection, table: Table[R], order: str) -> tuple[R, ...]:
+    return tuple(await table.select(connection, f"ORDER BY {order}", seconds=_WHOLE_SECONDS))

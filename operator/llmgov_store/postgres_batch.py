@@ -33,11 +33,17 @@ class Job:
     reply: Any = None
     failure: Exception | None = None
 
+    @property
+    def weight(self) -> int:
+        """About how many rows it reads and writes."""
+        lock = self.lock
+        return 1 + len(lock.attempts) + len(lock.events) + len(lock.windows) + len(lock.leases)
+
     def run(self, working: WorkingSet) -> Put | None:
         """Run the step on `working`; what it put, `None` where it raised."""
         self.failure = None
-        book = working.load(self.lock)
         try:
+            book = working.load(self.lock)
             self.reply = self.step(book)
             working.apply(book.put)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the job

@@ -26,6 +26,10 @@ T = TypeVar("T")
 MAX_BATCH: Final = 256
 """How many transactions share one commit at most."""
 
+MAX_WEIGHT: Final = 1024
+"""How much a batch weighs at most (`Job.weight`), where one transaction alone does not weigh more: its steps run in
+some 100 ms then, while the event loop does nothing else and the server waits."""
+
 MAX_NAMES: Final = 1024
 """How many locks a batch takes at most, where one transaction alone does not need more: the server's table of locks
 has some 6,000 places for all connections by default."""
@@ -140,12 +144,14 @@ class Lane:
     def _next_batch(self) -> list[Job]:
         batch: list[Job] = []
         names: set[str] = set()
+        weight = 0
         while self._waiting and len(batch) < MAX_BATCH:
             job = self._waiting[0]
             if isinstance(job, _Single) or (batch and job.lock.ended is not None):
                 break
             names.update(job.names)
-            if batch and len(names) > MAX_NAMES:
+            weight += job.weight
+            if batch and (len(names) > MAX_NAMES or weight > MAX_WEIGHT):
                 break
             if job.lock.ended is not None:  # what may be removed is looked for, not named: nothing else beside it
                 return [self._waiting.popleft()]  # type: ignore[list-item]

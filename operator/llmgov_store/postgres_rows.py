@@ -81,9 +81,12 @@ class Table(Generic[R]):
     def _identity(self, values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(values[index] for index in self._key)
 
-    async def select(self, connection: Connection, condition: str, *values: Any) -> list[R]:
-        """The rows for which `condition` (what follows FROM) holds."""
-        return [self.row(record) for record in await connection.fetch(self._select + condition, *values)]
+    async def select(
+        self, connection: Connection, condition: str, *values: Any, seconds: float | None = None
+    ) -> list[R]:
+        """The rows for which `condition` (what follows FROM) holds; waited for as for any statement, or `seconds`."""
+        found = await connection.fetch(self._select + condition, *values, timeout=seconds)
+        return [self.row(record) for record in found]
 
     async def among(self, connection: Connection, column: str, values: Iterable[str]) -> list[R]:
         """The rows whose `column` is one of `values`; asks nothing where there are none."""

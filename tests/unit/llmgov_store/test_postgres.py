@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,8 +12,9 @@ from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.rows import AccountRow, Attempt, EpochRow, OutboxEntry, Spend, Window
 from llmgov.ledger.store import StoreError
 from llmgov.ledger.windows import Span
-from llmgov_store import postgres_connection, postgres_lane, postgres_locks
+from llmgov_store import postgres_batch, postgres_connection, postgres_lane, postgres_locks
 from llmgov_store.postgres import PostgresReader, PostgresStore
+from llmgov_store.postgres_batch import Job
 from tests.support import ledgers, machine, postgres
 from tests.support.ledgers import NOW
 from tests.support.postgres import Database
@@ -333,5 +335,52 @@ def test_a_corrected_spend_is_counted_once_by_a_window_that_opens_in_the_same_ba
             before, _, after = await asyncio.gather(look[0], store.transact(correct, respend), look[1])
             assert (before, after) == ({("new", NOW - 5): 70}, {("new", NOW - 5): 100})
             assert await store.spent("team/payments", 0, NOW + 1) == 100
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("bound", ["MAX_BATCH", "MAX_WEIGHT", "MAX_NAMES"])
+def test_a_batch_is_bounded_and_whoever_alone_exceeds_a_bound_is_served(
+    bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    run = postgres_batch.run
+
+    async def noted(connection: postgres_connection.Connection, jobs: list[Job], *rest: Any) -> bool:
+        sizes.append(len(jobs))
+        return await run(connection, jobs, *rest)
+
+    async def check() -> None:
+        async with opened() as (store, _):
+            monkeypatch.setattr(postgres_lane, bound, 4)
+            monkeypatch.setattr(postgres_batch, "run", noted)
+            names = [f"pod-{number}" for number in range(12)]
+            await asyncio.gather(*(store.transact(Lock(holders=(name,)), boot(name)) for name in names))
+            assert max(sizes) == 4
+            assert sum(sizes) == 12
+            assert await boots(store, *names) == dict.fromkeys(names, 1)
+
+    asyncio.run(check())
+
+
+def test_a_transaction_whose_rows_contradict_each_other_fails_alone() -> None:
+    """A window without its account, which only a hand can have made."""
+
+    async def check() -> None:
+        async with opened() as (store, database):
+            await store.transact(Lock(), open_window)
+            await postgres.execute(
+                database.owner,
+                "ALTER TABLE windows DROP CONSTRAINT windows_account_fkey",
+                "DELETE FROM accounts",
+            )
+            lock = Lock(windows=(WindowLock(ACCOUNT.key, "team/payments", Span(WINDOW.start, WINDOW.end)),))
+            failure, done = await asyncio.gather(
+                store.transact(lock, lambda book: book),
+                store.transact(Lock(holders=("pod",)), boot("pod")),
+                return_exceptions=True,
+            )
+            assert isinstance(failure, KeyError)
+            assert done is None
 
     asyncio.run(check())

@@ -156,9 +156,9 @@ class Listening:
         self._connection = connection
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
 
-    async def fetch(self, statement: str, *arguments: Any) -> Any:
+    async def fetch(self, statement: str, *arguments: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         self.asked.append((statement, arguments))
-        return await self._connection.fetch(statement, *arguments)
+        return await self._connection.fetch(statement, *arguments, timeout=timeout)
 
     async def close(self) -> None:
         await self._connection.close()
