@@ -63,4 +63,5 @@ def _row(row: rows.ApprovalRow) -> list[str]:
         tables.moment(row.expires),
         row.decided_by,
         row.reason,
+        row.reason,
     ]
