@@ -30,6 +30,14 @@ State = Annotated[
     Optional[pathlib.Path],  # noqa: UP045 (typer reads the annotation at run time)
     typer.Option("--state", help="Local mode's state folder; default: the newest one in .llmgov/.", show_default=False),
 ]
+Database = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar="URL",
+        help="A ledger in PostgreSQL, by a URL without a password; default: LLMGOV_DATABASE_URL, which may hold one.",
+        show_default=False,
+    ),
+]
 Since = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="TIME", help="From then on: RFC 3339, or how long ago such as 1h30m.", show_default=False),
@@ -154,6 +162,7 @@ def get(
         typer.Argument(metavar="[NAME]", help="Only the resource of this name.", show_default=False),
     ] = None,
     state: State = None,
+    database: Database = None,
     output: Output = "",
     policy: Annotated[
         Optional[str],  # noqa: UP045
@@ -171,36 +180,40 @@ def get(
 ) -> None:
     """Print resources with their status, as kubectl would, and what is on record about them."""
     from llmgov_cli import get as implementation
-    from llmgov_cli import lists, moments, observe
+    from llmgov_cli import lists, moments, observe, sources
 
+    where = sources.chosen(state, database)
     wanted = lists.Filter(policy, namespace, moments.parse("--since", since, observe.now(), 0), limit)
-    raise typer.Exit(implementation.run(what, state, output, sys.stdout, name=name, wanted=wanted))
+    raise typer.Exit(implementation.run(what, where, output, sys.stdout, name=name, wanted=wanted))
 
 
 @app.command()
 def spend(
     by: Annotated[str, typer.Option(help="team, user, model, namespace or day.")] = "model",
     state: State = None,
+    database: Database = None,
     output: Output = "",
     since: Since = None,
     until: Until = None,
 ) -> None:
     """Sum what was spent."""
-    from llmgov_cli import moments, observe
+    from llmgov_cli import moments, observe, sources
     from llmgov_cli import spend as implementation
 
+    where = sources.chosen(state, database)
     now = observe.now()
     start = moments.parse("--since", since, now, 0)
     end = moments.parse("--until", until, now, observe.ALL_TIME)
-    raise typer.Exit(implementation.run(by, state, output, sys.stdout, start=start, end=end))
+    raise typer.Exit(implementation.run(by, where, output, sys.stdout, start=start, end=end))
 
 
 @approvals.command("list")
-def approvals_list(state: State = None, output: Output = "") -> None:
+def approvals_list(state: State = None, database: Database = None, output: Output = "") -> None:
     """Print what waits, and what was decided."""
     from llmgov_cli import approvals as implementation
+    from llmgov_cli import sources
 
-    raise typer.Exit(implementation.show(state, output, sys.stdout))
+    raise typer.Exit(implementation.show(sources.chosen(state, database), output, sys.stdout))
 
 
 @approvals.command("approve")
@@ -208,11 +221,14 @@ def approvals_approve(
     approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")],
     reason: Reason = "",
     state: State = None,
+    database: Database = None,
 ) -> None:
     """Grant a pending approval."""
     from llmgov_cli import approvals as implementation
+    from llmgov_cli import sources
 
-    raise typer.Exit(implementation.decide(approval, state, reason, sys.stdout, grant=True))
+    where = sources.chosen(state, database)
+    raise typer.Exit(implementation.decide(approval, where, reason, sys.stdout, grant=True))
 
 
 @approvals.command("deny")
@@ -220,11 +236,14 @@ def approvals_deny(
     approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")],
     reason: Reason = "",
     state: State = None,
+    database: Database = None,
 ) -> None:
     """Refuse a pending approval."""
     from llmgov_cli import approvals as implementation
+    from llmgov_cli import sources
 
-    raise typer.Exit(implementation.decide(approval, state, reason, sys.stdout, grant=False))
+    where = sources.chosen(state, database)
+    raise typer.Exit(implementation.decide(approval, where, reason, sys.stdout, grant=False))
 
 
 Source = Annotated[

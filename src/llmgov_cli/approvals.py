@@ -1,31 +1,26 @@
-"""`llmgov approvals`: what waits for an administrator, and the decision, taken in the ledger of the state folder.
+"""`llmgov approvals`: what waits for an administrator, and the decision, taken in the ledger.
 
 A serving process sees a decision within half a second; nothing has to run for one to be taken.
 """
 
-import asyncio
 import getpass
-import pathlib
 from typing import TextIO
 
-from llmgov.ledger import approvals, rows, store
-from llmgov_cli import errors, observe, printable, tables
-from llmgov_cli.local import state
-
-WRITER = "cli"
-"""The audit chain of decisions taken on the command line: a serving hub's chain is its own."""
+from llmgov.ledger import approvals, rows
+from llmgov.ledger.store import Store
+from llmgov_cli import errors, printable, sources, tables
 
 _HEADINGS = ("Id", "State", "Kind", "Policy", "Summary", "Requested-By", "Created", "Expires", "Decided-By", "Reason")
 
 
-def show(explicit: pathlib.Path | None, output: str, out: TextIO) -> int:
+def show(where: sources.Where, output: str, out: TextIO) -> int:
     """Print all approvals, newest first.
 
     Raises:
-        CommandError: no state folder, or no such format.
+        CommandError: no ledger, or no such format.
     """
     tables.check_format(output)
-    found = observe.read(state.find(explicit), lambda reader: reader.approvals())
+    found = sources.read(sources.find(where), lambda ledger: ledger.rows.approvals())
     cells = [_row(each) for each in found]
     if output in ("", "wide"):
         out.write(tables.render(_HEADINGS, cells) if cells else "No approvals\n")
@@ -34,32 +29,26 @@ def show(explicit: pathlib.Path | None, output: str, out: TextIO) -> int:
     return 0
 
 
-def decide(approval: str, explicit: pathlib.Path | None, reason: str, out: TextIO, *, grant: bool) -> int:
+def decide(approval: str, where: sources.Where, reason: str, out: TextIO, *, grant: bool) -> int:
     """Approve or deny, as the user who runs the command; the decision is on record with its reason.
 
     Raises:
         CommandError: no such approval, or it cannot be decided any more.
     """
-    folder = state.find(explicit)
     try:
-        row = asyncio.run(_decide(folder, approval, reason, grant=grant))
-    except (approvals.ApprovalError, store.StoreError) as error:
+        row = sources.change(sources.find(where), lambda ledger: _decide(ledger, approval, reason, grant=grant))
+    except approvals.ApprovalError as error:
         raise errors.CommandError(str(error)) from error
     out.write(f"{row.id} {row.state.value}: {printable.line(row.summary)}\n")
     return 0
 
 
-async def _decide(folder: pathlib.Path, approval: str, reason: str, *, grant: bool) -> rows.ApprovalRow:
+async def _decide(ledger: sources.Ledger[Store], approval: str, reason: str, *, grant: bool) -> rows.ApprovalRow:
     from llmgov_hub import hub
-    from llmgov_store import sqlite
 
-    ledger = sqlite.SqliteStore.open(folder / "ledger.db")
-    try:
-        services = hub.Hub(ledger, observe.now, writer=WRITER).approvals
-        take = services.approve if grant else services.deny
-        return await take(approval, getpass.getuser(), reason)
-    finally:
-        await ledger.close()
+    services = hub.Hub(ledger.rows, ledger.clock, writer=sources.WRITER).approvals
+    take = services.approve if grant else services.deny
+    return await take(approval, getpass.getuser(), reason)
 
 
 def _row(row: rows.ApprovalRow) -> list[str]:

@@ -1,7 +1,5 @@
 """`llmgov get`: resources with their status as kubectl prints them, and the lists that are no resources (`lists`)."""
 
-import functools
-import pathlib
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -9,11 +7,12 @@ from typing import Any, TextIO
 import msgspec
 
 from llmgov import resources
-from llmgov.ledger import store
+from llmgov.ledger.store import Reader
+from llmgov.resources import base
 from llmgov.resources.base import Scope
 from llmgov.statuses import kinds
-from llmgov_cli import errors, lists, observe, show, tables
-from llmgov_cli.local import lock, state
+from llmgov_cli import errors, lists, observe, show, sources, tables
+from llmgov_cli.local import state
 
 _ALIASES = {
     "policies": "llmpolicies",
@@ -26,7 +25,7 @@ _ALIASES = {
 
 def run(
     what: str,
-    explicit: pathlib.Path | None,
+    where: sources.Where,
     output: str,
     out: TextIO,
     *,
@@ -38,17 +37,17 @@ def run(
     Returns 1 where there is no resource of that name.
 
     Raises:
-        CommandError: no such list, no state folder, no such format, or a filter that `what` does not take.
+        CommandError: no such list, no ledger, no such format, or a filter that `what` does not take.
     """
     tables.check_format(output)
     _check_filter(what, name, wanted)
     if what in lists.LISTS:
-        _print_list(what, state.find(explicit), output, wanted, out)
+        _print_list(what, sources.find(where), output, wanted, out)
         return 0
     kind = _kind(what)
-    folder = state.find(explicit)
-    serving = _truthful(folder, state.read_run(folder))
-    documents = observe.read(folder, lambda reader: _documents(reader, serving, kind))
+    source = sources.find(where)
+    _check_kind(kind, source)
+    serving, documents = sources.read(source, lambda ledger: _documents(ledger, source, kind))
     found = [each for each in documents if name in (None, _name(each), _full_name(each))]
     out.write(_table(found, kind, output) if output in ("", "wide") else _dump(found, output))
     _tell(kind, serving)
@@ -82,12 +81,22 @@ def _full_name(document: dict[str, Any]) -> str:
     return "/".join(filter(None, _order(document)))
 
 
-def _truthful(folder: pathlib.Path, run_: state.Run) -> state.Run:
-    """What the serving process said of itself, corrected where it is gone: nobody enforces anything then."""
-    if lock.served(folder):
+def _truthful(source: sources.Source, run_: state.Run) -> state.Run:
+    """What is in force, corrected where whoever served it is gone: nobody enforces anything then."""
+    ended = source.ended(run_)
+    if ended is None:
         return run_
-    print(f"llmgov: nobody serves {folder} now (process {run_.pid} ended)", file=sys.stderr)
+    print(f"llmgov: {ended}", file=sys.stderr)
     return msgspec.structs.replace(run_, enforcing={})
+
+
+def _check_kind(kind: type[resources.Resource], source: sources.Source) -> None:
+    if kind not in source.kinds:
+        known = ", ".join(each.naming.plural for each in source.kinds)
+        raise errors.CommandError(
+            f"get {kind.naming.plural}: a database has {known} and {', '.join(lists.LISTS)} only; other resources are"
+            f" where they were applied: `kubectl get {kind.naming.plural}.{base.GROUP} -A`"
+        )
 
 
 def _kind(what: str) -> type[resources.Resource]:
@@ -100,15 +109,19 @@ def _kind(what: str) -> type[resources.Resource]:
     raise errors.CommandError(f"get {what}: use one of {', '.join(known)}")
 
 
-async def _documents(reader: store.Reader, serving: state.Run, kind: type[resources.Resource]) -> list[dict[str, Any]]:
-    observed = await observe.observe(reader, serving, observe.now())
+async def _documents(
+    ledger: sources.Ledger[Reader], source: sources.Source, kind: type[resources.Resource]
+) -> tuple[state.Run, list[dict[str, Any]]]:
+    """What is in force, and the resources of a kind with their statuses."""
+    serving = _truthful(source, await source.serving(ledger))
+    observed = await observe.observe(ledger.rows, serving, ledger.clock())
     documents = []
     for raw in serving.resources:
         if resources.KINDS.get(raw["kind"]) is kind:
             parsed = resources.parse(raw)
             if isinstance(parsed, resources.Resource):
                 documents.append(raw | {"spec": _spec(parsed), "status": kinds.status(parsed, observed)})
-    return sorted(documents, key=_order)
+    return serving, sorted(documents, key=_order)
 
 
 def _spec(resource: resources.Resource) -> dict[str, Any]:
@@ -146,11 +159,10 @@ def _dump(documents: Sequence[dict[str, Any]], output: str) -> str:
     return tables.dump({"apiVersion": "v1", "kind": "List", "items": list(documents)}, output)
 
 
-def _print_list(what: str, folder: pathlib.Path, output: str, wanted: lists.Filter, out: TextIO) -> None:
+def _print_list(what: str, source: sources.Source, output: str, wanted: lists.Filter, out: TextIO) -> None:
     listing = lists.LISTS[what]
     headings = (*listing.headings, *listing.wide)
-    look = functools.partial(lists.Look, serving=lambda: state.read_run(folder), wanted=wanted)
-    rows = observe.read(folder, lambda reader: listing.gather(look(reader)))
+    rows = sources.read(source, lambda ledger: listing.gather(lists.Look(ledger, source, wanted)))
     if output in ("", "wide"):
         shown = len(headings if output else listing.headings)
         out.write(tables.render(headings[:shown], [row[:shown] for row in rows]) if rows else f"No {what}\n")

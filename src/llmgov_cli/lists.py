@@ -6,10 +6,10 @@ from typing import TypeAlias
 
 from llmgov import instants, money
 from llmgov.instants import Instant
-from llmgov.ledger import rows, store
+from llmgov.ledger import rows
+from llmgov.ledger.store import Reader
 from llmgov.statuses import kinds
-from llmgov_cli import observe, tables
-from llmgov_cli.local import state
+from llmgov_cli import observe, sources, tables
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,11 +32,16 @@ ALL = Filter()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Look:
-    """What a list is gathered from: the ledger, what the serving process said, and which violations are wanted."""
+    """What a list is gathered from: an open ledger, its source, and which violations are wanted."""
 
-    reader: store.Reader
-    serving: Callable[[], state.Run]
+    ledger: sources.Ledger[Reader]
+    source: sources.Source
     wanted: Filter
+
+    @property
+    def rows(self) -> Reader:
+        """The ledger's rows."""
+        return self.ledger.rows
 
 
 Rows: TypeAlias = list[list[tables.Cell]]
@@ -52,7 +57,8 @@ class Listing:
 
 
 async def _accounts(look: Look) -> Rows:
-    observed = await observe.observe(look.reader, look.serving(), observe.now())
+    serving = await look.source.serving(look.ledger)
+    observed = await observe.observe(look.rows, serving, look.ledger.clock())
     return [
         [
             account.source,
@@ -73,7 +79,7 @@ async def _accounts(look: Look) -> Rows:
 
 
 async def _violations(look: Look) -> Rows:
-    found = await look.reader.violations(look.wanted.since, observe.ALL_TIME)
+    found = await look.rows.violations(look.wanted.since, observe.ALL_TIME)
     wanted = [each for each in found if look.wanted.takes(each)]
     return [_violation(each) for each in wanted[-(look.wanted.limit or len(wanted)) :]]
 
@@ -97,14 +103,14 @@ def _violation(row: rows.ViolationRow) -> list[tables.Cell]:
 async def _outbox(look: Look) -> Rows:
     return [
         [instants.to_rfc3339(row.at), row.audience, row.about, row.fact, row.message, tables.moment(row.delivered)]
-        for row in await look.reader.outbox()
+        for row in await look.rows.outbox()
     ]
 
 
 async def _snapshots(look: Look) -> Rows:
     return [
         [part.part, part.version, instants.to_rfc3339(part.since), len(part.document)]
-        for part in await look.reader.parts(observe.now())
+        for part in await look.rows.parts(look.ledger.clock())
     ]
 
 

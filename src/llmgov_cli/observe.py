@@ -1,52 +1,17 @@
-"""One look at local mode's state folder, gathered for statuses and tables."""
+"""One look at a ledger, gathered for statuses and tables."""
 
-import asyncio
 import collections
-import contextlib
 import datetime
-import pathlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable
 
 from llmgov import instants, snapshot
 from llmgov.instants import Instant
 from llmgov.ledger import rows, store, windows
 from llmgov.statuses.observed import Observed
-from llmgov_cli import errors
 from llmgov_cli.local import state
-
-T = TypeVar("T")
 
 ALL_TIME: Instant = 2**62
 """An end that no instant in a ledger reaches."""
-
-
-def read(folder: pathlib.Path, gather: Callable[[store.Reader], Awaitable[T]]) -> T:
-    """Open the folder's ledger for reading, gather, and close it again.
-
-    Raises:
-        CommandError: the ledger cannot be opened or read.
-    """
-    return asyncio.run(_read(folder, gather))
-
-
-async def _read(folder: pathlib.Path, gather: Callable[[store.Reader], Awaitable[T]]) -> T:
-    from llmgov_store import sqlite
-
-    with _explained(folder):
-        reader = sqlite.SqliteReader.open(folder / "ledger.db")
-        try:
-            return await gather(reader)
-        finally:
-            await reader.close()
-
-
-@contextlib.contextmanager
-def _explained(folder: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    except store.StoreError as error:
-        raise errors.CommandError(f"{folder}/ledger.db: {error}") from error
 
 
 async def observe(reader: store.Reader, run: state.Run, now: Instant) -> Observed:

@@ -1,13 +1,11 @@
-"""`llmgov spend`: sums of what was spent, from the state folder's ledger."""
+"""`llmgov spend`: sums of what was spent, from the ledger."""
 
-import pathlib
 from typing import TextIO
 
 from llmgov import money
 from llmgov.instants import Instant
 from llmgov.ledger import reports
-from llmgov_cli import errors, observe, tables
-from llmgov_cli.local import state
+from llmgov_cli import errors, observe, sources, tables
 
 _HEADINGS = ("Attempts", "Spent", "Unknown", "Open", "Held")
 _FOOTER = (
@@ -18,7 +16,7 @@ _FOOTER = (
 
 def run(
     by: str,
-    explicit: pathlib.Path | None,
+    where: sources.Where,
     output: str,
     out: TextIO,
     *,
@@ -30,13 +28,13 @@ def run(
     A document has the lines and the total apart; counts are numbers, money a decimal string.
 
     Raises:
-        CommandError: no such report or format, the range is empty, or no state folder.
+        CommandError: no such report or format, the range is empty, or no ledger.
     """
     tables.check_format(output)
     wanted = _report(by)
     if start >= end:
         raise errors.CommandError("--since must be before --until")
-    attempts = observe.read(state.find(explicit), lambda reader: reader.attempts(start, end))
+    attempts = sources.read(sources.find(where), lambda ledger: ledger.rows.attempts(start, end))
     lines = reports.spend(attempts, wanted)
     headings, total = (by, *_HEADINGS), _row(reports.total(lines))
     rows = [_row(line) for line in lines]

@@ -1,0 +1,252 @@
+"""Where commands find a ledger: in local mode's state folder, or in the database that the replicas of a hub share.
+
+Each command is written once, over a `Source`. Whatever a database says of itself holds no password, and neither does
+the command line, which other users of a machine can see.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import pathlib
+import urllib.parse
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+
+from llmgov import resources
+from llmgov.instants import Instant
+from llmgov.ledger.store import Reader, Store, StoreError
+from llmgov_cli import errors, observe, published
+from llmgov_cli.hub import DATABASE_URL
+from llmgov_cli.local import lock, state
+
+if TYPE_CHECKING:
+    from llmgov_store.postgres import PostgresReader
+
+WRITER = "cli"
+"""The audit chain of what is decided on the command line: a hub's chain is its own."""
+
+T = TypeVar("T")
+Rows_co = TypeVar("Rows_co", bound=Reader, covariant=True)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ledger(Generic[Rows_co]):
+    """An open ledger: its rows, and the clock that its windows go by."""
+
+    rows: Rows_co
+    clock: Callable[[], Instant]
+
+
+class Source(Protocol):
+    """A ledger that can be opened, and what is known of the configuration in force beside it."""
+
+    @property
+    def kinds(self) -> Collection[type[resources.Resource]]:
+        """The kinds of resources that `serving` has."""
+        ...
+
+    def reader(self) -> AbstractAsyncContextManager[Ledger[Reader]]:
+        """Open it for reading.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        ...
+
+    def writer(self) -> AbstractAsyncContextManager[Ledger[Store]]:
+        """Open it for changes.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        ...
+
+    async def serving(self, ledger: Ledger[Reader]) -> state.Run:
+        """What is in force.
+
+        Raises:
+            CommandError: nothing is known of it.
+        """
+        ...
+
+    def ended(self, run: state.Run) -> str | None:
+        """A sentence, where whoever `serving` spoke for enforces nothing any more."""
+        ...
+
+    def explained(self, error: StoreError) -> str:
+        """An error of the ledger as a sentence that names the place."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Folder:
+    """A state folder of local mode."""
+
+    path: pathlib.Path
+
+    @property
+    def kinds(self) -> Collection[type[resources.Resource]]:
+        return tuple(resources.KINDS.values())
+
+    @contextlib.asynccontextmanager
+    async def reader(self) -> AsyncIterator[Ledger[Reader]]:
+        from llmgov_store import sqlite
+
+        rows = sqlite.SqliteReader.open(self.path / "ledger.db")
+        try:
+            yield Ledger(rows, observe.now)
+        finally:
+            await rows.close()
+
+    @contextlib.asynccontextmanager
+    async def writer(self) -> AsyncIterator[Ledger[Store]]:
+        from llmgov_store import sqlite
+
+        rows = sqlite.SqliteStore.open(self.path / "ledger.db")
+        try:
+            yield Ledger(rows, observe.now)
+        finally:
+            await rows.close()
+
+    async def serving(self, ledger: Ledger[Reader]) -> state.Run:  # noqa: ARG002 (the folder says it)
+        return state.read_run(self.path)
+
+    def ended(self, run: state.Run) -> str | None:
+        return None if lock.served(self.path) else f"nobody serves {self.path} now (process {run.pid} ended)"
+
+    def explained(self, error: StoreError) -> str:
+        return f"{self.path}/ledger.db: {error}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Database:
+    """A database of PostgreSQL; to read it takes the role of a report (docs/ledger.md), to change it the hub's."""
+
+    url: str = dataclasses.field(repr=False)
+
+    @property
+    def kinds(self) -> Collection[type[resources.Resource]]:
+        return published.KINDS
+
+    @contextlib.asynccontextmanager
+    async def reader(self) -> AsyncIterator[Ledger[Reader]]:
+        from llmgov_store import postgres
+
+        async with _closing(await postgres.PostgresReader.open(self.url)) as rows:
+            yield Ledger(rows, await rows.clock())
+
+    @contextlib.asynccontextmanager
+    async def writer(self) -> AsyncIterator[Ledger[Store]]:
+        from llmgov_store import postgres
+
+        async with _closing(await postgres.PostgresStore.open(self.url)) as rows:
+            yield Ledger(rows, await rows.clock())
+
+    async def serving(self, ledger: Ledger[Reader]) -> state.Run:
+        return published.run(await ledger.rows.accounts(), await ledger.rows.parts(ledger.clock()))
+
+    def ended(self, run: state.Run) -> str | None:  # noqa: ARG002 (a database knows of no process)
+        return None
+
+    def explained(self, error: StoreError) -> str:
+        return str(error)
+
+
+Where: TypeAlias = Source | pathlib.Path | None
+"""A source, a state folder that somebody named, or the newest one."""
+
+_Postgres = TypeVar("_Postgres", bound="PostgresReader")
+
+
+@contextlib.asynccontextmanager
+async def _closing(rows: _Postgres) -> AsyncIterator[_Postgres]:
+    try:
+        yield rows
+    finally:
+        await rows.close()
+
+
+def chosen(
+    folder: pathlib.Path | None, database: str | None, environment: Mapping[str, str] = os.environ
+) -> Database | pathlib.Path | None:
+    """What `--state` and `--database` name; without either what the environment does, else the newest state folder.
+
+    Raises:
+        CommandError: both are given, or the database's URL holds a password, which belongs into the environment.
+    """
+    if folder is not None and database is not None:
+        raise errors.CommandError("--state and --database name two ledgers; give one of them")
+    if database is not None:
+        _refuse_password(database)
+        return Database(database)
+    if folder is None and environment.get(DATABASE_URL):
+        return Database(environment[DATABASE_URL])
+    return folder
+
+
+def _refuse_password(url: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        named = any("password" in name for name, _ in urllib.parse.parse_qsl(parts.query))
+        holds = named or parts.password is not None
+    except ValueError:  # the store says what is wrong with it, without repeating it
+        holds = False
+    if holds:
+        raise errors.CommandError(
+            "--database: others on this machine can read a password in a command line; set"
+            f" {DATABASE_URL} to the whole URL instead, or PGPASSFILE or PGPASSWORD beside a URL without it"
+        )
+
+
+def find(where: Where) -> Source:
+    """The source.
+
+    Raises:
+        CommandError: there is no state folder.
+    """
+    return Folder(state.find(where)) if where is None or isinstance(where, pathlib.Path) else where
+
+
+def read(source: Source, gather: Callable[[Ledger[Reader]], Awaitable[T]]) -> T:
+    """Open the ledger for reading, gather, and close it again.
+
+    Raises:
+        CommandError: the ledger cannot be opened or read.
+    """
+
+    async def look() -> T:
+        async with source.reader() as ledger:
+            return await gather(ledger)
+
+    with explained(source):
+        return asyncio.run(look())
+
+
+def change(source: Source, act: Callable[[Ledger[Store]], Awaitable[T]]) -> T:
+    """Open the ledger, change it, and close it again.
+
+    Raises:
+        CommandError: the ledger cannot be opened or written.
+    """
+
+    async def do() -> T:
+        async with source.writer() as ledger:
+            return await act(ledger)
+
+    with explained(source):
+        return asyncio.run(do())
+
+
+@contextlib.contextmanager
+def explained(source: Source) -> Iterator[None]:
+    """Say what the ledger cannot do.
+
+    Raises:
+        CommandError: it could not.
+    """
+    try:
+        yield
+    except StoreError as error:
+        raise errors.CommandError(source.explained(error)) from error
