@@ -16,10 +16,14 @@ from llmgov.ledger.store import StoreError
 from llmgov_store import postgres_connection
 from llmgov_store.postgres import PostgresReader, PostgresStore
 from tests.support import ledger_traffic, machine, postgres
+from tests.support.ledgers import USD
 from tests.support.postgres import Database
 from tests.support.postgres_server import Server
 
 pytestmark = machine.requires("postgres of its own")
+
+PLENTY = 10_000 * USD
+"""A limit that many runs do not reach."""
 
 _KILL_ONE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -61,7 +65,7 @@ def test_killed_backends_lose_nothing_that_was_acknowledged() -> None:
     async def check(server: Server) -> None:
         async with postgres.database(server.url("postgres")) as database:
             async with beside(lambda: kill_a_backend(server, database)):
-                tally = await ledger_traffic.run(database.hub, range(24), rounds=8)
+                tally = await ledger_traffic.run(database.hub, range(16), rounds=5)
             assert tally.failures > 0
             await ledger_traffic.check(database.owner, tally)
 
@@ -91,9 +95,11 @@ async def fall_over_under_load(server: Server, sign: signal.Signals, times: int)
     async with postgres.database(server.url("postgres")) as database:
         while fallen < times:
             async with beside(fall):
-                whole += await ledger_traffic.run(database.hub, range(first, first + 24), rounds=6, name=f"hub{first}")
-            first += 24
-        await ledger_traffic.check(database.owner, whole)
+                whole += await ledger_traffic.run(
+                    database.hub, range(first, first + 16), rounds=4, name=f"hub{first}", limit=PLENTY
+                )
+            first += 16
+        await ledger_traffic.check(database.owner, whole, PLENTY)
     return fallen, whole
 
 
@@ -112,7 +118,7 @@ def test_a_checkpoint_is_stored_exactly_when_that_was_said() -> None:
             store = await PostgresStore.open(database.hub)
             said = {}
             async with beside(lambda: kill_a_backend(server, database)):
-                for number in range(300):
+                for number in range(200):
                     data = b"%d" % number
                     said[data] = await put(store, data)
             await store.close()

@@ -48,7 +48,7 @@ class Tally:
         return self
 
 
-def accounts(team: int) -> tuple[Account, ...]:
+def accounts(team: int, limit: int) -> tuple[Account, ...]:
     """The accounts on the path of a team's only workload, the organization's last; overlapping with other teams'."""
     targets = (
         Target(TargetKind.WORKLOAD, f"ns-{team}/app"),
@@ -57,22 +57,22 @@ def accounts(team: int) -> tuple[Account, ...]:
         Target(TargetKind.TEAM, "division"),
         Target(TargetKind.ORGANIZATION),
     )
-    return tuple(ledgers.account(target, limit=LIMIT) for target in targets)
+    return tuple(ledgers.account(target, limit=limit) for target in targets)
 
 
 def path(team: int) -> tuple[str, ...]:
     """The charging path of a team's workload."""
-    return tuple(str(account.target) for account in accounts(team))
+    return tuple(str(account.target) for account in accounts(team, LIMIT))
 
 
 class Client:
     """One sidecar of the team `number % TEAMS`."""
 
-    def __init__(self, hubs: Sequence[Hub], number: int) -> None:
+    def __init__(self, hubs: Sequence[Hub], number: int, limit: int) -> None:
         self._hubs = hubs
         self._random = random.Random(number)
         self._holder = f"pod-{number}"
-        self._accounts, self._path = accounts(number % TEAMS), path(number % TEAMS)
+        self._accounts, self._path = accounts(number % TEAMS, limit), path(number % TEAMS)
         self._sequence = 0
         self.tally = Tally()
 
@@ -120,7 +120,7 @@ class Client:
                 await asyncio.sleep(0.02)
 
 
-async def run(url: str, clients: range, rounds: int, replicas: int = 2, name: str = "hub") -> Tally:
+async def run(url: str, clients: range, rounds: int, replicas: int = 2, name: str = "hub", limit: int = LIMIT) -> Tally:
     """Let `clients` run over so many replicas, each with a store of its own; what all of them were acknowledged."""
     async with contextlib.AsyncExitStack() as ended:
         stores: list[Store] = []
@@ -129,7 +129,7 @@ async def run(url: str, clients: range, rounds: int, replicas: int = 2, name: st
             ended.push_async_callback(stores[-1].close)
         hubs = [Hub(store, lambda: NOW, writer=f"{name}-{index}") for index, store in enumerate(stores)]
         whole = Tally()
-        for tally in await asyncio.gather(*(Client(hubs, number).run(rounds) for number in clients)):
+        for tally in await asyncio.gather(*(Client(hubs, number, limit).run(rounds) for number in clients)):
             whole += tally
         return whole
 
@@ -151,7 +151,7 @@ def _run(*job: object) -> Tally:
     return asyncio.run(run(*job))  # type: ignore[arg-type]
 
 
-async def check(url: str, tally: Tally) -> None:
+async def check(url: str, tally: Tally, limit: int = LIMIT) -> None:
     """Everything that must hold once all clients are done, whatever happened meanwhile."""
     reader = await PostgresReader.open(url)
     try:
@@ -161,7 +161,7 @@ async def check(url: str, tally: Tally) -> None:
         assert settled == tally.costs
         assert set(tally.leases) <= {row.id for row in found.leases}
         for window in found.windows:
-            assert window.used <= LIMIT, window
+            assert window.used <= limit, window
         (organization,) = (window for window in found.windows if window.scope == "organization")
         assert organization.spent == sum(tally.costs.values())
         assert await deadlocks(url) == 0
