@@ -47,7 +47,7 @@ def _check_need(request: LeaseRequest, need: Need, field: str) -> None:
     if not 0 < account.nano_usd <= MAX_AMOUNT:
         raise BadInputError(Fault.RANGE, f"{field}.account.nano_usd", f"{account.nano_usd} is no rate")
     try:
-        windows.current(account.period, account.time_zone, 0)
+        windows.zone_named(account.time_zone)
     except ValueError as error:
         raise BadInputError(Fault.UNKNOWN, f"{field}.account.time_zone", str(error)) from error
 

@@ -33,7 +33,17 @@ def current(period: Period, time_zone: str, now: Instant) -> Span:
     Raises:
         ValueError: `time_zone` is no name of the IANA database.
     """
-    zone = _zone(time_zone)
+    recent = _recent.get((period, time_zone))
+    if recent is None or now not in recent:
+        recent = _recent[period, time_zone] = _window(period, zone_named(time_zone), now)
+    return recent
+
+
+_recent: dict[tuple[Period, str], Span] = {}
+"""The window that was asked for last, of each kind: windows tile time, so what lies in it is asked for by one look."""
+
+
+def _window(period: Period, zone: zoneinfo.ZoneInfo, now: Instant) -> Span:
     match period:
         case Period.HOUR:
             return _hour(zone, now)
@@ -51,7 +61,12 @@ def current(period: Period, time_zone: str, now: Instant) -> Span:
             assert_never(period)
 
 
-def _zone(name: str) -> zoneinfo.ZoneInfo:
+def zone_named(name: str) -> zoneinfo.ZoneInfo:
+    """A time zone.
+
+    Raises:
+        ValueError: `name` is none of the IANA database.
+    """
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, OSError) as error:

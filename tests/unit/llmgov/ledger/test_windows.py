@@ -212,3 +212,14 @@ def test_a_month_begins_when_the_wall_shows_its_first_day(zone: str, now: int) -
 def test_an_unknown_zone_is_named() -> None:
     with pytest.raises(ValueError, match="Europe/Atlantis"):
         windows.current(Period.DAY, "Europe/Atlantis", 0)
+
+
+@given(st.lists(MOMENTS, min_size=2, max_size=5), st.sampled_from(ZONES), st.sampled_from(Period))
+@settings(deadline=None)
+def test_what_was_asked_for_before_changes_no_answer(moments: list[int], zone: str, period: Period) -> None:
+    spans = [windows.current(period, zone, moment) for moment in moments]
+    windows._recent.clear()
+    assert windows.current(period, zone, moments[0]) == spans[0]
+    for moment, span in zip(reversed(moments), reversed(spans), strict=True):
+        assert moment in span
+        assert windows.current(period, zone, moment) == span
