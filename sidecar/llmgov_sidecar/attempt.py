@@ -45,7 +45,7 @@ class Attempt:
             await self._set_aside()
             self._step("held")
             body = self._edited()
-            head = self._passage.caller.upstream(target, self._passage.strip, len(body))
+            head = self._passage.caller.upstream(target, self._passage.strip, len(body), self._renamed())
             await entry.begin()
             connection = self._connection = await self._services.pool.connect(target.origin)
         except RefusedError as refused:
@@ -72,6 +72,13 @@ class Attempt:
             name = f"ProviderCredential {provider.id}" if provider else "any ProviderCredential"
             raise RefusedError(refusals.unavailable(f"the key of {name} is not at hand"))
         return target
+
+    def _renamed(self) -> str:
+        """What the provider calls the model of a request that names it in its path alone, by an alias; else nothing."""
+        request, decision = self._passage.request, self._decision
+        if request is None or request.body or decision.model == request.model:
+            return ""
+        return "" if decision.provider is not None and decision.provider.kind == "azure-openai" else decision.model
 
     async def _set_aside(self) -> None:
         hold = self._entry.hold = await funds.set_aside(self._services, self._passage, self._decision)

@@ -56,8 +56,15 @@ class Caller:
         self._active, self._identity = active, who if who.lasting else None
         return who
 
-    def upstream(self, target: Target, strip: tuple[str, ...], length: int) -> bytes:
-        """The head of the request to the provider, for a body of so many bytes."""
+    def upstream(self, target: Target, strip: tuple[str, ...], length: int, model: str = "") -> bytes:
+        """The head of the request to the provider, for a body of so many bytes.
+
+        `model` is what the provider calls the model that the path alone names, where the client called it otherwise.
+        """
+        if model:
+            path = route.naming(self.found.upstream_path, model)
+            lines = headers.upstream(self.method, target, path, self._headers, strip)
+            return headers.with_length(lines, self.method, length)
         if self._target is not target or self._strip != strip:
             path = self.found.upstream_path
             self._lines = headers.upstream(self.method, target, path, self._headers, strip)

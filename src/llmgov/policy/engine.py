@@ -61,7 +61,7 @@ def decide(
         costs, needs = _FREE, _UNASKED
     if draft.add(costs.verdict) or draft.add(needs.verdict):
         return draft.refused(asks=needs.asks)
-    return draft.admitted(admission, redactions, costs, needs, state, now)
+    return draft.admitted(request, admission, redactions, costs, needs, state, now)
 
 
 _FREE = cost.Outcome(Verdict())
@@ -120,6 +120,7 @@ class _Draft:
 
     def admitted(
         self,
+        request: Request,
         admission: rate.Admission,
         redactions: tuple[ReplaceText, ...],
         costs: cost.Outcome,
@@ -136,7 +137,7 @@ class _Draft:
             throttle_until=admission.at if waits else None,
             queued=admission.queued,
             max_wait=admission.max_wait,
-            edits=(*_alias(plan), *redactions, *costs.edits),
+            edits=(*_alias(plan, request), *redactions, *costs.edits),
             output=plan.output,
             clamp=costs.clamp,
             plan=costs.plan,
@@ -169,9 +170,12 @@ class _Draft:
         return violations, evaluations, rules.applied(evaluations)
 
 
-def _alias(plan: Plan) -> tuple[ReplaceText, ...]:
-    """What the client calls by an alias, the provider knows by its name; an Azure deployment is its own name."""
-    if plan.model == plan.asked or plan.kind == "azure-openai":
+def _alias(plan: Plan, request: Request) -> tuple[ReplaceText, ...]:
+    """What the client calls by an alias, the provider knows by its name; an Azure deployment is its own name.
+
+    A request without a body names its model in its path (`llmgov.wire.route.naming`).
+    """
+    if plan.model == plan.asked or plan.kind == "azure-openai" or not request.body:
         return ()
     return (ReplaceText("model", plan.model),)
 

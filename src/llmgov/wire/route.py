@@ -10,6 +10,7 @@ Anthropic's does not (`https://api.anthropic.com`), so that its paths begin with
 import functools
 import re
 from collections.abc import Iterable
+from urllib import parse
 
 from llmgov.wire import events
 from llmgov.wire.events import Format, Operation, Reason, Refusal, Route
@@ -68,6 +69,15 @@ def resolve(method: str, target: str, headers: Headers = ()) -> Route | Unrouted
     if for_openai is for_anthropic or _by_headers(headers) is Format.OPENAI:
         return for_openai
     return for_anthropic
+
+
+def naming(path: str, model: str) -> str:
+    """`path`, of a route that asks about one model, with `model` as that one; any other path as it is."""
+    bare, mark, query = path.partition("?")
+    before = bare.rpartition("/")[0]
+    if not before.endswith("/models"):
+        return path
+    return f"{before}/{parse.quote(model, safe=':')}{mark}{query}"
 
 
 @functools.lru_cache(maxsize=64)
