@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from llmgov.audit import chain
 from llmgov.instants import Instant
+from llmgov.ledger.candidates import MAX_USERS
 from llmgov.ledger.messages import (
     Epoch,
     Event,
@@ -50,13 +51,14 @@ class Hub:
         bus: Bus | None = None,
         recall_wait_seconds: float = DEFAULT_WAIT_SECONDS,
         recall_wait_elsewhere_seconds: float = DEFAULT_WAIT_ELSEWHERE_SECONDS,
+        max_users: int = MAX_USERS,
         retention_days: int = chain.DEFAULT_RETENTION_DAYS,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         recorder = Recorder(writer, retention_days=retention_days, entropy=entropy)
         bus = MemoryExchange().bus() if bus is None else bus
         recalls = Recalls(recall_wait_seconds, recall_wait_elsewhere_seconds, bus)
-        self.leases = Leases(store, recalls, clock)
+        self.leases = Leases(store, recalls, clock, max_users=max_users)
         self.recovery = Recovery(store, self.leases, recalls, recorder, clock)
         self.events = Events(store, recorder, clock)
         self.approvals = Approvals(store, recorder, clock)

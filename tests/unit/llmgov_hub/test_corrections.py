@@ -58,7 +58,13 @@ async def sums(store: Store) -> dict[str, tuple[int, int, int]]:
 
 async def check(store: Store) -> None:
     """Everything that adds the same money up says the same."""
-    assert list(balances.differences(await store.balances())) == []
+    given = await store.balances()
+    assert list(balances.differences(given)) == []
+    for window in given.windows:
+        billed = sum(
+            row.billed for row in given.leases if (row.account, row.window_start) == (window.account, window.start)
+        )
+        assert window.spent == await store.spent(window.scope, window.start, window.end) + billed
     attempts = await store.attempts(0, 2 * NOW)
     found = tally.Tally()
     for row in await store.records("hub"):
