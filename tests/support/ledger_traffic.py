@@ -19,7 +19,7 @@ from llmgov.snapshot import Account, Target, TargetKind
 from llmgov_hub.hub import Hub
 from llmgov_store import postgres_connection
 from llmgov_store.postgres import PostgresReader, PostgresStore
-from tests.support import ledgers
+from tests.support import ledger_queries, ledgers
 from tests.support.ledgers import CENT, NOW, USD
 
 T = TypeVar("T")
@@ -165,6 +165,7 @@ async def check(url: str, tally: Tally, limit: int = LIMIT) -> None:
         (organization,) = (window for window in found.windows if window.scope == "organization")
         assert organization.spent == sum(tally.costs.values())
         assert await deadlocks(url) == 0
+        assert await ledger_queries.findings(url) == [0] * len(ledger_queries.QUERIES)
     finally:
         await reader.close()
 

@@ -1,19 +1,13 @@
 """docs/ledger.md: its queries return nothing while all is well, and each shows what it is there for."""
 
 import asyncio
-import pathlib
-import re
 
 import pytest
 
-from llmgov_store import postgres_connection
 from tests.support import ledger_traffic, machine, postgres
-from tests.support.postgres import Database
+from tests.support.ledger_queries import QUERIES, findings
 
 pytestmark = machine.requires("postgres")
-
-PAGE = pathlib.Path(__file__).parents[3] / "docs" / "ledger.md"
-QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 DAMAGE = {
     "leased money that no lease has": "UPDATE windows SET leased = leased + 1",
@@ -29,15 +23,6 @@ DAMAGE = {
 """What is done by hand, in the order of the queries: each query shows its own."""
 
 
-async def findings(database: Database) -> list[int]:
-    """How many rows each query returns."""
-    connection = await postgres_connection.connect(database.owner)
-    try:
-        return [len(await connection.fetch(query)) for query in QUERIES]
-    finally:
-        await connection.close()
-
-
 def test_the_page_has_a_query_for_each_damage() -> None:
     assert len(QUERIES) == len(DAMAGE)
 
@@ -48,10 +33,10 @@ def test_the_queries_return_nothing_during_and_after_traffic() -> None:
             async with asyncio.TaskGroup() as group:
                 traffic = group.create_task(ledger_traffic.run(database.hub, range(8), rounds=6))
                 while not traffic.done():
-                    assert await findings(database) == [0] * len(QUERIES)
+                    assert await findings(database.owner) == [0] * len(QUERIES)
                     await asyncio.sleep(0.05)
             assert traffic.result().costs
-            assert await findings(database) == [0] * len(QUERIES)
+            assert await findings(database.owner) == [0] * len(QUERIES)
 
     asyncio.run(check())
 
@@ -62,6 +47,6 @@ def test_a_query_shows_what_it_is_there_for(what: str) -> None:
         async with postgres.database() as database:
             await ledger_traffic.run(database.hub, range(4), rounds=2)
             await postgres.execute(database.owner, DAMAGE[what])
-            assert (await findings(database))[list(DAMAGE).index(what)] > 0
+            assert (await findings(database.owner))[list(DAMAGE).index(what)] > 0
 
     asyncio.run(check())
