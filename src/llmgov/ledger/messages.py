@@ -169,11 +169,15 @@ class Holding(Struct, frozen=True):
 
 
 class Holdings(Struct, frozen=True, tag=True):
-    """The answer to a `Recount`: all leases that the epoch may still hold from or return."""
+    """The answer to a `Recount`: all leases that the epoch may still hold from or return.
+
+    Requests below `closed` have been answered: what they were lent and is not named was returned.
+    """
 
     epoch: Epoch
     ledger: str
     holdings: tuple[Holding, ...]
+    closed: int = 0
 
 
 class Recall(Struct, frozen=True, tag=True):

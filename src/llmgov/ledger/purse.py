@@ -236,7 +236,8 @@ class Purse:
         """Tell the ledger what is lent here, since it may have lost that."""
         if recount.epoch != self.epoch:
             return ()
-        return (Send(Holdings(self.epoch, recount.ledger, self.holdings())), *self._serve(now))
+        closed = min(self._asked, default=self._requests + 1)
+        return (Send(Holdings(self.epoch, recount.ledger, self.holdings(), closed)), *self._serve(now))
 
     def holdings(self) -> tuple[Holding, ...]:
         """All leases, and what became of their money so far."""

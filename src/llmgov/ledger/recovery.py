@@ -7,7 +7,7 @@ spent is never lessened by a report. Above a limit it counts all the same; then 
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import candidates, epochs, moves
+from llmgov.ledger import candidates, epochs, moves, returns
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.definitions import Definitions
 from llmgov.ledger.errors import BadInputError, Fault, require_amount
@@ -33,6 +33,7 @@ def lock(message: Holdings, definitions: Definitions) -> Lock:
         leases=tuple(one.lease.id for one in message.holdings),
         leases_of=(message.epoch.holder,),
         returns=tuple((one.lease.id, serial) for one in message.holdings for serial in range(1, one.serial + 1)),
+        events=tuple(returns.ended_unknown(one.lease.id) for one in message.holdings),
         holders=(message.epoch.holder,),
         ledger_epoch=True,
     )
@@ -41,8 +42,8 @@ def lock(message: Holdings, definitions: Definitions) -> Lock:
 def report(book: Book, message: Holdings, definitions: Definitions, now: Instant) -> None:
     """Take a report; repeating it changes nothing.
 
-    A lease of the same epoch that the ledger has as open and that is not named was returned for the last time, and the
-    ledger lost the return: its rest counts as unknown from then on.
+    A lease of the same epoch that the ledger has as open and that is not named, though its request has been answered,
+    was returned for the last time, and the ledger lost the return: its rest counts as unknown from then on.
 
     Raises:
         BadInputError: the report cannot be meant.
@@ -92,6 +93,8 @@ def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Defin
     lease, account = holding.lease, _account(holding, definitions)
     if account is None or lease.amount == 0:
         return  # what nobody defines limits nothing
+    if returns.ended_unknown(lease.id) in book.events:
+        return  # the report is older than the last return
     need = Need(lease.key, account, 0, 0)
     window = candidates.window_of(book, need, account, Span(lease.window_start, lease.window_end), now)
     row = LeaseRow(
@@ -113,7 +116,12 @@ def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Defin
 
 
 def _raise(book: Book, row: LeaseRow, holding: Holding, now: Instant) -> None:
-    """A lease that the ledger knows: what it lacks of the amount and of the holder's own returns."""
+    """A lease that the ledger knows: what it lacks of the amount and of the holder's own returns.
+
+    Of one that has been returned for the last time a report only arrives late.
+    """
+    if row.state is LeaseState.FINAL:
+        return
     amount = max(row.amount, holding.lease.amount)
     after = msgspec.structs.replace(
         row,
@@ -136,5 +144,12 @@ def _remember_returns(book: Book, holding: Holding) -> None:
 def _lose_unnamed(book: Book, message: Holdings, now: Instant) -> None:
     named = {holding.lease.id for holding in message.holdings}
     for row in list(book.leases.values()):
-        if row.epoch == message.epoch and row.state is LeaseState.OPEN and row.id not in named:
+        mine = row.epoch == message.epoch and row.state is LeaseState.OPEN
+        if mine and row.id not in named and _request(row) < message.closed:
             moves.change_lease(book, msgspec.structs.replace(row, state=LeaseState.LOST), now)
+
+
+def _request(row: LeaseRow) -> int:
+    """The number of the request that it was lent for."""
+    number = row.id.rsplit("/", 2)[-2]
+    return int(number) if number.isdecimal() else 0

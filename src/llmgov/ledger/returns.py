@@ -16,7 +16,15 @@ from llmgov.money import MicroUsd
 
 def return_lock(message: LeaseReturn) -> Lock:
     """What `give_back` needs of the store."""
-    return Lock(leases=(message.lease,), returns=((message.lease, message.serial),))
+    return Lock(
+        leases=(message.lease,), returns=((message.lease, message.serial),), events=(ended_unknown(message.lease),)
+    )
+
+
+def ended_unknown(lease: str) -> str:
+    """The mark of a lease that ended while the ledger, in a failover, had lost it: kept among the ids of its holder's
+    events, so that a report of it which arrives late does not bring it back."""
+    return f"{lease}/ended"
 
 
 def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
@@ -34,6 +42,7 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
     require_amount(message.amount, "amount")
     lease = book.leases.get(message.lease)
     if lease is None:
+        _mark_ended(book, message)
         return 0
     _check(lease, message)
     if (message.lease, message.serial) in book.returns:
@@ -47,6 +56,14 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
         state = LeaseState.FINAL
     moves.change_lease(book, msgspec.structs.replace(lease, returned=lease.returned + amount, state=state), now)
     return amount
+
+
+def _mark_ended(book: Book, message: LeaseReturn) -> None:
+    """What its holder accounts for to the end is over; what it cannot account for may still be spent."""
+    mark = ended_unknown(message.lease)
+    own = message.lease.startswith(f"{message.epoch.holder}:")
+    if own and message.final and not message.unaccounted and mark not in book.events:
+        book.put_event(mark)
 
 
 def _check(lease: LeaseRow, message: LeaseReturn) -> None:

@@ -25,7 +25,7 @@ def record(book: Book, half: Intent | Settlement, now: Instant) -> bool:
             if attempt.intent is not None:
                 return False
             (bounded,) = timing.not_ahead([half], now)
-            _bring_back(book, bounded)
+            _bring_back(book, bounded, now)
             attempt = msgspec.structs.replace(attempt, intent=half, counted=timing.counted(bounded, book.leases))
         case Settlement():
             if attempt.settlement is not None:
@@ -85,15 +85,19 @@ def _unheld(book: Book, attempt: Attempt, intent: Intent) -> list[WindowId]:
     ]
 
 
-def _bring_back(book: Book, intent: Intent) -> None:
-    """Make the leases anew that the ledger lost in a failover and that the intent held from, as far as it knows."""
+def _bring_back(book: Book, intent: Intent, now: Instant) -> None:
+    """Make the leases anew that the ledger lost in a failover and that the intent held from: as large as all that is
+    known to have been held from them, until their holder reports them."""
     for part in intent.charged:
-        if part.lease not in book.leases and part.held > 0:
+        lease = book.leases.get(part.lease)
+        if lease is None and part.held > 0:
             _bring_one_back(book, part, intent)
+        elif lease is not None and not lease.deadline:
+            moves.change_lease(book, msgspec.structs.replace(lease, amount=lease.amount + part.held), now)
 
 
 def _bring_one_back(book: Book, part: Charged, intent: Intent) -> None:
-    """A lease of at least this size; where its window is not there any more, the attempt counts for its path alone."""
+    """Where its window is not there any more, the attempt counts for its path alone."""
     holder, _, number = intent.id.rpartition("/")[0].rpartition(":")
     for window in list(book.windows.values()):
         if window.account == part.key and intent.at in window.span and number.isdecimal():

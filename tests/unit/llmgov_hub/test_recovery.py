@@ -9,7 +9,8 @@ import pytest
 
 from llmgov import instants
 from llmgov.audit import record
-from llmgov.ledger import balances, lives
+from llmgov.ledger import balances, lives, windows
+from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.commands import Held, Send
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import (
@@ -28,7 +29,7 @@ from llmgov.ledger.messages import (
     Why,
 )
 from llmgov.ledger.purse import Purse, Wish
-from llmgov.ledger.rows import LeaseRow, LeaseState
+from llmgov.ledger.rows import AccountRow, LeaseRow, LeaseState, Window
 from llmgov.ledger.store import Store
 from llmgov_hub.hub import Hub
 from llmgov_store.memory import MemoryStore
@@ -70,8 +71,8 @@ class World:
         assert isinstance(reply, LeaseGrant), reply
         return reply.leases[0]
 
-    async def report(self, *holdings: Holding, epoch: Epoch | None = None) -> None:
-        await self.hub.holdings(Holdings(epoch or ledgers.epoch(), LIFE, holdings))
+    async def report(self, *holdings: Holding, epoch: Epoch | None = None, closed: int = 100) -> None:
+        await self.hub.holdings(Holdings(epoch or ledgers.epoch(), LIFE, holdings, closed))
 
     async def why(self, number: int, amount: int = CENT, epoch: Epoch | None = None) -> Why | None:
         """Why nothing is lent; `None` where it is."""
@@ -168,6 +169,18 @@ def test_an_open_lease_that_its_holder_does_not_name_was_returned_or_spent_and_c
     asyncio.run(main())
 
 
+def test_what_is_still_on_its_way_to_the_holder_is_not_lost() -> None:
+    async def main() -> None:
+        world = World()
+        lease = await world.lent(USD)
+        world.fail_over(await world.keep())
+        await world.why(2)
+        await world.report(closed=1)
+        assert await world.sums() == (0, lease.amount, 0)
+
+    asyncio.run(main())
+
+
 def test_attempts_that_arrive_before_the_report_bring_their_lease_back() -> None:
     async def main() -> None:
         world = World()
@@ -189,6 +202,71 @@ def test_attempts_that_arrive_before_the_report_bring_their_lease_back() -> None
         assert list(balances.differences(await world.store.balances())) == []
 
     asyncio.run(main())
+
+
+def test_attempts_of_a_lease_that_came_back_add_up_until_it_is_reported() -> None:
+    async def main() -> None:
+        world = World()
+        await world.lent(CENT)
+        copied = await world.keep()
+        lost = await world.lent(USD, 2)
+        world.fail_over(copied)
+        before = (await world.sums())[1]
+        for number in (7, 8):
+            charged = (Charged(lost.id, ACCOUNT.key, 20 * CENT),)
+            await world.hub.deliver([ledgers.intent(f"pod-1:1/{number}", 20 * CENT, charged)])
+        assert (await world.sums())[1] == before + 40 * CENT
+        await world.hub.deliver([ledgers.settlement(f"pod-1:1/{number}", 20 * CENT) for number in (7, 8)])
+        assert (await world.sums())[:2] == (40 * CENT, before)
+        assert list(balances.differences(await world.store.balances())) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("attempts", [0, 1], ids=["the ledger does not know the lease", "attempts brought it back"])
+def test_a_report_that_arrives_after_the_last_return_lends_nothing_again(attempts: int) -> None:
+    """An older boot's report was delayed; a newer one has accounted for its leases from the spool meanwhile."""
+
+    async def main() -> None:
+        world = World()
+        copied = await world.keep()
+        lost = await world.lent(USD)
+        world.fail_over(copied)
+        await world.store.transact(Lock(), define)
+        for number in range(attempts):
+            charged = (Charged(lost.id, ACCOUNT.key, 20 * CENT),)
+            id_ = f"pod-1:1/{number}"
+            await world.hub.deliver([ledgers.intent(id_, 20 * CENT, charged), ledgers.settlement(id_, 20 * CENT)])
+        newer = await world.hub.register("pod-1")
+        rest = lost.amount - attempts * 20 * CENT
+        for _ in range(2):
+            await world.hub.give_back(LeaseReturn(newer, lost.id, 1, rest, final=True))
+        await world.report(holding(lost, spent=attempts * 20 * CENT))
+        assert (await world.sums())[1:] == (0, 0)
+        assert list(balances.differences(await world.store.balances())) == []
+
+    asyncio.run(main())
+
+
+def test_what_a_torn_spool_could_not_account_for_is_taken_up_from_a_late_report() -> None:
+    async def main() -> None:
+        world = World()
+        copied = await world.keep()
+        lost = await world.lent(USD)
+        world.fail_over(copied)
+        newer = await world.hub.register("pod-1")
+        await world.hub.give_back(LeaseReturn(newer, lost.id, -2, 0, final=True, unaccounted=True))
+        await world.report(holding(lost))
+        assert (await world.sums())[1] == lost.amount
+
+    asyncio.run(main())
+
+
+def define(book: Book) -> None:
+    """The ledger knows the account and its window, though not what was lent of it."""
+    window = windows.current(ACCOUNT.period, ACCOUNT.time_zone, NOW)
+    book.put_account(AccountRow(ACCOUNT.key, str(ACCOUNT.target), ACCOUNT))
+    book.put_window(Window(ACCOUNT.key, str(ACCOUNT.target), *window, 10**9, currency="USD"))
 
 
 def test_boots_after_it_are_numbered_above_all_that_may_have_been_lost() -> None:

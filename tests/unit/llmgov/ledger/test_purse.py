@@ -484,7 +484,15 @@ class TestARecount:
         made.on_recall(Recall(ledgers.epoch(), TEAM.key), NOW)
         (command,) = made.on_recount(Recount(ledgers.epoch(), "2:life"), NOW)
         told = Holding(lease("L", 20), spent=2, held=4, returned=14, serial=1, account=TEAM)
-        assert command == Send(Holdings(ledgers.epoch(), "2:life", (told,)))
+        assert command == Send(Holdings(ledgers.epoch(), "2:life", (told,), closed=2))
+
+    def test_says_which_requests_have_been_answered(self) -> None:
+        made = with_money(5)
+        made.hold(only_team("a", 9), NOW)
+        (command, *_) = made.on_recount(Recount(ledgers.epoch(), "2:life"), NOW)
+        assert isinstance(command, Send)
+        assert isinstance(command.message, Holdings)
+        assert command.message.closed == 2
 
     def test_counts_an_overrun_as_spent(self) -> None:
         made = purse()
