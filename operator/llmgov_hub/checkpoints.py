@@ -15,7 +15,11 @@ class Anchor(Protocol):
     """A place where whoever can write the database cannot write."""
 
     async def keep(self, checkpoints: Sequence[bytes]) -> None:
-        """Keep checkpoints, in order; durable when it returns."""
+        """Keep checkpoints, in order, some perhaps for a second time; durable when it returns.
+
+        Raises:
+            OSError: some may not be kept.
+        """
         ...
 
 
@@ -28,34 +32,39 @@ class Checkpoints:
         self._anchor = anchor
         self._clock = clock
         self._latest: dict[str, checkpoint.Checkpoint] | None = None
+        self._unanchored: list[bytes] = []
 
     async def sign(self) -> int:
         """Sign every record that no checkpoint covers yet; how many chains had any.
 
-        Stored before it is anchored: what is anchored and not stored would look like a cut end.
+        Stored before it is anchored: what is anchored and not stored would look like a cut end. What an earlier call,
+        or an earlier process, stored and perhaps did not anchor any more is anchored with it.
 
         Raises:
             StoreError: some chains wait for the next call.
+            OSError: some checkpoints wait for the next call to be anchored.
         """
-        latest = await self._known()
-        signed = []
+        latest, signed = await self._known(), 0
         for writer in await self._store.writers():
             made = await self._next(writer, latest.get(writer))
             if made is not None:
                 await self._put(made, latest)
-                signed.append(checkpoint.encode(made))
-        if signed:
-            await self._anchor.keep(signed)
-        return len(signed)
+                signed += 1
+        if self._unanchored:
+            await self._anchor.keep(self._unanchored)
+            self._unanchored.clear()
+        return signed
 
     async def _put(self, made: checkpoint.Checkpoint, latest: dict[str, checkpoint.Checkpoint]) -> None:
         """Store one. Where the caller is cancelled meanwhile it counts as stored, since the store finishes its work:
         signing the same records again under the same number would look like tampering."""
-        before = latest.get(made.writer)
+        before, data = latest.get(made.writer), checkpoint.encode(made)
         latest[made.writer] = made
+        self._unanchored.append(data)
         try:
-            await self._store.put_checkpoint(checkpoint.encode(made))
+            await self._store.put_checkpoint(data)
         except OSError:
+            self._unanchored.remove(data)
             if before is None:
                 del latest[made.writer]
             else:
@@ -66,6 +75,7 @@ class Checkpoints:
         if self._latest is None:
             stored = [checkpoint.decode(data) for data in await self._store.checkpoints()]
             self._latest = {each.writer: each for each in stored}
+            self._unanchored = [checkpoint.encode(each) for each in self._latest.values()]
         return self._latest
 
     async def _next(self, writer: str, previous: checkpoint.Checkpoint | None) -> checkpoint.Checkpoint | None:

@@ -4,6 +4,10 @@ import asyncio
 import os
 import pathlib
 from collections.abc import Sequence
+from typing import BinaryIO
+
+_LONGEST = 64 * 1024
+"""More bytes than a checkpoint has."""
 
 
 class FileAnchor:
@@ -17,7 +21,15 @@ class FileAnchor:
         await asyncio.to_thread(self._append, b"".join(each + b"\n" for each in checkpoints))
 
     def _append(self, lines: bytes) -> None:
-        with self._path.open("ab") as file:
+        with self._path.open("a+b") as file:
+            file.truncate(_whole(file))
             file.write(lines)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _whole(file: BinaryIO) -> int:
+    """Where the last whole line ends: a process that died may have left a part of one, which no reader counts."""
+    end = file.seek(0, os.SEEK_END)
+    start = file.seek(max(0, end - _LONGEST))
+    return start + file.read().rfind(b"\n") + 1

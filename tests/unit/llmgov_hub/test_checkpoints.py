@@ -51,7 +51,52 @@ def test_every_record_is_signed_once_also_after_a_restart() -> None:
         assert await restarted.sign() == 0
         stored = await store.checkpoints()
         assert sorted(_covered(stored)) == [("cli", 1, 1), ("hub", 1, 3), ("hub", 4, 5)]
-        assert kept.lines == stored
+        assert kept.lines == [stored[0], stored[0], *stored[1:]], "a process cannot know what its predecessor anchored"
+
+    asyncio.run(scenario())
+
+
+def test_what_was_stored_and_not_anchored_is_anchored_later() -> None:
+    class Failing(Kept):
+        """Out of reach, the first times."""
+
+        failures = 2
+
+        async def keep(self, checkpoints: Sequence[bytes]) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise OSError("no space")
+            await super().keep(checkpoints)
+
+    async def scenario() -> None:
+        store, kept = MemoryStore(), Failing()
+        await _write(store, "hub", 2)
+        first = Checkpoints(store, SIGNER, kept, lambda: 5)
+        with pytest.raises(OSError, match="no space"):
+            await first.sign()
+        await _write(store, "hub", 1)
+        with pytest.raises(OSError, match="no space"):
+            await first.sign()
+        assert await first.sign() == 0
+        assert kept.lines == await store.checkpoints()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_killed_process_stored_last_is_anchored_by_the_next() -> None:
+    class Killed(Kept):
+        """Never gets that far."""
+
+        async def keep(self, checkpoints: Sequence[bytes]) -> None:
+            raise KeyboardInterrupt
+
+    async def scenario() -> None:
+        store, kept = MemoryStore(), Kept()
+        await _write(store, "hub", 2)
+        with pytest.raises(KeyboardInterrupt):
+            await Checkpoints(store, SIGNER, Killed(), lambda: 5).sign()
+        assert await Checkpoints(store, SIGNER, kept, lambda: 6).sign() == 0
+        assert kept.lines == await store.checkpoints()
 
     asyncio.run(scenario())
 
