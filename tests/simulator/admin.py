@@ -78,10 +78,10 @@ class Admin:
         world.define(msgspec.structs.replace(old, limit=max(1, old.limit * percent // 100)))
 
     async def decide(self) -> None:
-        """Look at what waits for a decision, for ever."""
+        """Look at what waits for a decision, for ever; seldom once no more requests come."""
         world = self._world
         while True:
-            await asyncio.sleep(self._chance.uniform(1, 6))
+            await asyncio.sleep(self._chance.uniform(1, 6) if world.loop.now < world.shape.duration else 120)
             self.idle = False
             for row in await self.through(lambda hub: hub.approvals.list(), "list approvals"):
                 if row.state is ApprovalState.PENDING and self._chance.random() < 0.7:

@@ -14,7 +14,7 @@ from tests.simulator.network import Stream
 if TYPE_CHECKING:
     from tests.simulator.world import World
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 10.0
 """How often a replica looks for what nobody announced: seldom, since worlds last long and a look costs time."""
 
 
