@@ -131,6 +131,11 @@ class MemoryStore:
         self._open()
         return sorted(self._working.unfinished(holder), key=lambda row: row.id)
 
+    async def unaccounted(self) -> list[LeaseRow]:
+        self._open()
+        found = (row for row in self._rows.leases.values() if row.billed or _is_lost(row))
+        return sorted(found, key=lambda row: row.id)
+
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         self._open()
         timed = ((row.time, row) for row in self._rows.attempts.values())
@@ -210,3 +215,7 @@ class MemoryStore:
         self._open()
         found = [row for row in self._parts.values() if (row.part, row.version) == (part, version)]
         return max(found, key=lambda row: row.since, default=None)
+
+
+def _is_lost(row: LeaseRow) -> bool:
+    return row.state is LeaseState.LOST and row.outstanding > 0

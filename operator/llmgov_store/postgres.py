@@ -129,6 +129,9 @@ class PostgresReader:
     async def leases(self, holder: str) -> list[LeaseRow]:
         return await self._read(lambda connection: postgres_loading.unfinished(connection, [holder]))
 
+    async def unaccounted(self) -> list[LeaseRow]:
+        return await self._read(lambda connection: postgres_tables.LEASES.select(connection, _UNACCOUNTED))
+
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         return await self._read(
             lambda connection: postgres_tables.ATTEMPTS.select(
@@ -261,6 +264,8 @@ _WRITERS = """
     ) SELECT writer FROM found WHERE writer IS NOT NULL ORDER BY writer
 """
 """One look into the index for each writer, however many records there are."""
+
+_UNACCOUNTED = "WHERE billed > 0 OR (state = 'lost' AND amount - returned - spent > 0) ORDER BY id"
 
 _FORGET_LANES = "DELETE FROM lanes WHERE at < now() - interval '7 days'"
 """What processes left that were killed; whoever lives has connected or committed since."""

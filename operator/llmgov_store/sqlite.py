@@ -90,6 +90,11 @@ class SqliteReader:
     async def leases(self, holder: str) -> list[LeaseRow]:
         return await self._reader.run(lambda connection: sqlite_tables.unfinished(connection, holder))
 
+    async def unaccounted(self) -> list[LeaseRow]:
+        return await self._reader.run(
+            lambda connection: sqlite_tables.LEASES.select(connection, sqlite_tables.UNACCOUNTED)
+        )
+
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         return await self._reader.run(
             lambda connection: sqlite_tables.ATTEMPTS.select(connection, sqlite_tables.ATTEMPTS_WITHIN, start, end)

@@ -187,6 +187,10 @@ def unfinished(connection: sqlite3.Connection, holder: str) -> list[rows.LeaseRo
     return LEASES.select(connection, condition, holder)
 
 
+UNACCOUNTED = "WHERE billed > 0 OR (state = 'lost' AND amount - returned - spent > 0) ORDER BY id"
+"""Leases whose cost nobody reported."""
+
+
 def balances(connection: sqlite3.Connection) -> Balances:
     """Everything that money is counted by, in one read transaction."""
     connection.execute("BEGIN")

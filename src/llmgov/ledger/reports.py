@@ -31,7 +31,7 @@ class By(enum.Enum):
 class Line(msgspec.Struct, frozen=True):
     """One line: `cost` is what `attempts` cost, as corrected, of which `unknown` was charged without knowing the usage.
 
-    `open` are attempts that have not ended yet and the money `held` for them, which is in no sum of cost.
+    `corrected` is what corrections added to `cost`, or took from it. `open` are attempts that have not ended yet and the money `held` for them, which is in no sum of cost.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Line(msgspec.Struct, frozen=True):
     unknown: MicroUsd = 0
     open: int = 0
     held: MicroUsd = 0
+    corrected: MicroUsd = 0
 
     def __add__(self, other: "Line") -> "Line":
         """The two lines as one, under the first one's name."""
@@ -50,6 +51,7 @@ class Line(msgspec.Struct, frozen=True):
             self.unknown + other.unknown,
             self.open + other.open,
             self.held + other.held,
+            self.corrected + other.corrected,
         )
 
 
@@ -65,6 +67,12 @@ def spend(attempts: Iterable[Attempt], by: By) -> list[Line]:
     return sorted(lines.values(), key=lambda line: (-line.cost, line.name))
 
 
+def is_unknown(attempt: Attempt) -> bool:
+    """Whether it ended without anybody knowing its usage, was charged its hold, and nobody has corrected that."""
+    ended = attempt.settlement is not None and attempt.settlement.outcome in (Outcome.UNKNOWN, Outcome.ABANDONED)
+    return ended and attempt.corrected is None
+
+
 def total(lines: Iterable[Line]) -> Line:
     """All lines as one, called `total`."""
     return sum(lines, Line("total"))
@@ -74,9 +82,8 @@ def _line(attempt: Attempt, name: str) -> Line:
     assert attempt.intent is not None
     if attempt.settlement is None:
         return Line(name, open=1, held=attempt.intent.hold)
-    cost, outcome = attempt.cost, attempt.settlement.outcome
-    unknown = outcome in (Outcome.UNKNOWN, Outcome.ABANDONED) and attempt.corrected is None
-    return Line(name, attempts=1, cost=cost, unknown=cost if unknown else 0)
+    cost, unknown = attempt.cost, attempt.cost if is_unknown(attempt) else 0
+    return Line(name, attempts=1, cost=cost, unknown=unknown, corrected=cost - attempt.settlement.cost)
 
 
 def _name(attempt: Attempt, by: By) -> str:

@@ -65,6 +65,11 @@ class Reader(Protocol):
         """The leases of `holder` that have money outstanding, or may still be held from, by id."""
         ...
 
+    async def unaccounted(self) -> list[LeaseRow]:
+        """Leases whose cost nobody reported: lost ones with money outstanding, and those that an administrator billed,
+        by id."""
+        ...
+
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         """Attempts that count in `[start, end)` (`Attempt.time`), by that time and id; settled ones and others."""
         ...

@@ -242,6 +242,27 @@ async def test_a_holders_leases_are_those_with_money_or_still_open(store: Store)
 
 
 @on_every_store
+async def test_leases_are_unaccounted_for_that_are_lost_with_money_or_were_billed(store: Store) -> None:
+    states = [
+        ("open", LeaseState.OPEN, 0, 0, False),
+        ("final and outstanding", LeaseState.FINAL, 0, 0, False),
+        ("final and billed", LeaseState.FINAL, USD, 1, True),
+        ("lost and outstanding", LeaseState.LOST, 0, 0, True),
+        ("lost and spent", LeaseState.LOST, USD, 0, False),
+        ("lost, spent and billed", LeaseState.LOST, 2 * USD, 1, True),
+    ]
+
+    def lend(book: Book) -> None:
+        everything(book)
+        for id_, state, spent, billed, _ in states:
+            row = msgspec.structs.replace(LEASE, id=id_, state=state, spent=spent, returned=0, billed=billed)
+            book.put_lease(row)
+
+    await store.transact(Lock(), lend)
+    assert [row.id for row in await store.unaccounted()] == sorted(id_ for id_, *_, found in states if found)
+
+
+@on_every_store
 async def test_borrowers_are_epochs_with_open_leases_of_one_window(store: Store) -> None:
     def lend(book: Book) -> None:
         everything(book)
