@@ -36,6 +36,7 @@ from llmgov_store import (
     postgres_tables,
 )
 from llmgov_store.postgres_clock import DatabaseClock
+from llmgov_store.postgres_commits import Commits, Opened
 from llmgov_store.postgres_connection import Connection
 from llmgov_store.postgres_lane import Lane
 from llmgov_store.postgres_rows import Table
@@ -234,7 +235,7 @@ class PostgresStore(PostgresReader):
         Raises:
             StoreError: it cannot be reached, or its schema is not this version's.
         """
-        return cls(await _pool(url), Lane(lambda: _writer(url)))
+        return cls(await _pool(url), Lane(Commits(lambda: _writer(url))))
 
     async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
         """Also raises `ValueError` where a column cannot hold what was put; then nothing was written, either."""
@@ -290,7 +291,7 @@ async def _pool(url: str) -> asyncpg.Pool:
     )
 
 
-async def _writer(url: str) -> tuple[Connection, str]:
+async def _writer(url: str) -> Opened:
     """A connection whose commits are on disk, to a ledger of this version's schema; and the database's life."""
     connection = await postgres_connection.connect(url)
     try:

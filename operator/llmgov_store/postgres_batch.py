@@ -53,15 +53,10 @@ class Job:
 
     def finish(self) -> None:
         """Tell whoever waits."""
-        if self.failure is not None:
-            self.fail(self.failure)
-        elif not self.future.done():
+        if self.failure is None:
             self.future.set_result(self.reply)
-
-    def fail(self, error: Exception) -> None:
-        """Tell whoever waits that nothing was written."""
-        if not self.future.done():
-            self.future.set_exception(error)
+        else:
+            self.future.set_exception(self.failure)
 
 
 async def run(connection: Connection, jobs: Sequence[Job], database: str, hints: Hints) -> bool:

@@ -1,14 +1,11 @@
-"""The one connection on which a store writes: what waits while a batch commits is the next batch.
+"""A store's writes in turn: what waits while a batch commits is the next batch.
 
 So many concurrent transactions cost one commit, without any of them being delayed for it. A caller that is cancelled
-does not undo what it asked for. When the connection breaks, what is under way fails with `StoreError` and the next
-batch opens another; when it breaks at the moment of a commit, the lane's own row tells whether that came about.
+does not undo what it asked for.
 """
 
 import asyncio
 import collections
-import contextlib
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -18,6 +15,7 @@ from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.store import StoreError
 from llmgov_store import postgres_batch, postgres_connection, postgres_locks
 from llmgov_store.postgres_batch import Job
+from llmgov_store.postgres_commits import Commits
 from llmgov_store.postgres_connection import Connection
 from llmgov_store.postgres_hints import Hints
 
@@ -34,11 +32,6 @@ MAX_NAMES: Final = 1024
 """How many locks a batch takes at most, where one transaction alone does not need more: the server's table of locks
 has some 6,000 places for all connections by default."""
 
-_OUTCOME_SECONDS: Final = 10.0
-"""How long to find out whether a commit came about whose connection broke."""
-
-_RETRY_SECONDS: Final = 0.1
-
 _HOPS: Final = 4
 """Turns of the event loop from an answer to the next question of whoever waited for it, about."""
 
@@ -52,25 +45,26 @@ class _Single:
     """Something else to write, in a database transaction of its own."""
 
     def __init__(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
-        self.work = work
+        self._work = work
         self.future = future
+        self.reply: Any = None
+
+    async def run(self, connection: Connection, _life: str) -> bool:
+        await connection.execute("BEGIN")
+        self.reply = await self._work(connection)
+        return True
 
 
 class Lane:
-    """Writes, one batch after the other; `connect` opens its connection, and says the database's name for its life."""
+    """Writes through `commits`, one batch after the other, until it is closed."""
 
-    def __init__(self, connect: Callable[[], Awaitable[tuple[Connection, str]]]) -> None:
-        self._connect = connect
-        self._connection: Connection | None = None
-        self._database = ""
+    def __init__(self, commits: Commits) -> None:
+        self._commits = commits
         self._hints = Hints()
-        self._id = uuid.uuid4()
-        self._number = 0
         self._waiting: collections.deque[Job | _Single] = collections.deque()
         self._woken = asyncio.Event()
         self._closed = False
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._serve(), name="llmgov-ledger-lane")
+        self._task = asyncio.get_running_loop().create_task(self._serve(), name="llmgov-ledger-lane")
 
     async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
         """Run a step in a batch; committed when this returns.
@@ -79,8 +73,7 @@ class Lane:
             StoreError: nothing was written.
             ValueError: nothing was written, since a column cannot hold what was put. What the step raises comes out.
         """
-        future = self._future()
-        outcome: T = await self._enter(Job(lock, step, future, postgres_locks.stated(lock)))
+        outcome: T = await self._enter(Job(lock, step, self._future(), postgres_locks.stated(lock)))
         return outcome
 
     async def run(self, work: Work[T]) -> T:
@@ -113,18 +106,11 @@ class Lane:
     async def _serve(self) -> None:
         try:
             while await self._has_work():
-                job = self._waiting[0]
-                if isinstance(job, _Single):
-                    self._waiting.popleft()
-                    await self._run_single(job)
-                else:
-                    await self._run_batch(self._next_batch())
-            await self._leave()
+                await self._serve_next()
         finally:
-            if self._connection is not None:
-                self._connection.terminate()
             for job in self._waiting:
                 job.future.cancel()
+            await self._commits.close()
 
     async def _has_work(self) -> bool:
         while not self._waiting and not self._closed:
@@ -141,36 +127,43 @@ class Lane:
             for _ in range(_HOPS):
                 await asyncio.sleep(0)
 
-    def _next_batch(self) -> list[Job]:
-        batch: list[Job] = []
-        names: set[str] = set()
-        weight = 0
-        while self._waiting and len(batch) < MAX_BATCH:
+    async def _serve_next(self) -> None:
+        job = self._waiting.popleft()
+        if isinstance(job, _Single):
+            await self._run_single(job)
+        elif job.lock.ended is not None:  # what may be removed is looked for, not named: nothing else beside it
+            await self._run_batch([job])
+        else:
+            await self._run_batch([job, *self._others(job)])
+
+    def _others(self, first: Job) -> list[Job]:
+        """What waits behind `first` and may share its transaction."""
+        others: list[Job] = []
+        names, weight = set(first.names), first.weight
+        while self._waiting and len(others) + 1 < MAX_BATCH:
             job = self._waiting[0]
-            if isinstance(job, _Single) or (batch and job.lock.ended is not None):
+            if isinstance(job, _Single) or job.lock.ended is not None:
                 break
             names.update(job.names)
             weight += job.weight
-            if batch and (len(names) > MAX_NAMES or weight > MAX_WEIGHT):
+            if len(names) > MAX_NAMES or weight > MAX_WEIGHT:
                 break
-            if job.lock.ended is not None:  # what may be removed is looked for, not named: nothing else beside it
-                return [self._waiting.popleft()]  # type: ignore[list-item]
-            batch.append(job)
+            others.append(job)
             self._waiting.popleft()
-        return batch
+        return others
 
     async def _run_batch(self, jobs: Sequence[Job]) -> None:
         try:
-            await self._commit(lambda connection: postgres_batch.run(connection, jobs, self._database, self._hints))
+            await self._commits.commit(lambda connection, life: postgres_batch.run(connection, jobs, life, self._hints))
         except _BLAMED as error:
             if len(jobs) == 1:
-                jobs[0].fail(_blamed(error))
+                _fail(jobs, _blamed(error))
             else:
-                for job in jobs:
-                    await self._run_batch([job])
+                middle = len(jobs) // 2
+                await self._run_batch(jobs[:middle])
+                await self._run_batch(jobs[middle:])
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
-            for job in jobs:
-                job.fail(_translated(error))
+            _fail(jobs, _translated(error))
         except BaseException:
             for job in jobs:
                 job.future.cancel()
@@ -180,93 +173,26 @@ class Lane:
                 job.finish()
 
     async def _run_single(self, single: _Single) -> None:
-        reply: Any = None
-
-        async def work(connection: Connection) -> bool:
-            nonlocal reply
-            await connection.execute("BEGIN")
-            reply = await single.work(connection)
-            return True
-
         try:
-            await self._commit(work)
+            await self._commits.commit(single.run)
         except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
-            if not single.future.done():
-                single.future.set_exception(_translated(error))
-        else:
-            if not single.future.done():
-                single.future.set_result(reply)
-
-    async def _commit(self, work: Callable[[Connection], Awaitable[bool]]) -> None:
-        """Run `work`, which begins a transaction and says whether it wrote anything, and commit."""
-        connection = await self._connected()
-        self._number += 1
-        committing = False
-        try:
-            wrote = await work(connection)
-            committing = wrote
-            await connection.execute(self._commit_statement() if wrote else "COMMIT")
+            _fail([single], _translated(error))
         except BaseException:
-            if not await self._rolled_back(connection) and committing and await self._has_committed():
-                return
+            single.future.cancel()
             raise
-
-    def _commit_statement(self) -> str:
-        """Number the lane's row, and commit: one message."""
-        return (
-            f"INSERT INTO lanes (id, batch) VALUES ('{self._id}', {self._number})"  # noqa: S608 - made here
-            " ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = now(); COMMIT"
-        )
-
-    async def _rolled_back(self, connection: Connection) -> bool:
-        """End a transaction that failed; false where the connection is lost, with whatever was under way on it."""
-        with contextlib.suppress(*postgres_connection.ERRORS):
-            if not connection.is_closed():
-                await connection.execute("ROLLBACK", timeout=postgres_connection.CONNECT_SECONDS)
-                return True
-        connection.terminate()
-        self._connection = None
-        return False
-
-    async def _has_committed(self) -> bool:
-        """Whether the commit came about at which the connection broke: waits for the server to have ended it.
-
-        Raises:
-            StoreError: that is not known.
-        """
-        question = (
-            "INSERT INTO lanes (id, batch) VALUES ($1, 0) ON CONFLICT (id) DO UPDATE SET at = now() RETURNING batch"
-        )
-        end = asyncio.get_running_loop().time() + _OUTCOME_SECONDS
-        while True:
-            try:
-                connection = await self._connected()
-                return bool(await connection.fetchval(question, self._id) == self._number)
-            except (StoreError, *postgres_connection.ERRORS) as error:
-                if asyncio.get_running_loop().time() > end:
-                    message = "the database was lost at a commit: it may or may not have been written"
-                    raise StoreError(message) from error
-                if self._connection is not None:
-                    self._connection.terminate()
-                    self._connection = None
-                await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection, self._database = await self._connect()
-        return self._connection
-
-    async def _leave(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(*postgres_connection.ERRORS):
-                await self._connection.execute("DELETE FROM lanes WHERE id = $1", self._id)
-                await self._connection.close(timeout=postgres_connection.CONNECT_SECONDS)
+        else:
+            single.future.set_result(single.reply)
 
 
 def _look_at(future: asyncio.Future[Any]) -> None:
     """Whoever waited may be gone: that is no reason for a warning."""
     if not future.cancelled():
         future.exception()
+
+
+def _fail(jobs: Sequence[Job | _Single], error: Exception) -> None:
+    for job in jobs:
+        job.future.set_exception(error)
 
 
 def _blamed(error: Exception) -> Exception:

@@ -12,7 +12,7 @@ from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.rows import AccountRow, Attempt, EpochRow, OutboxEntry, Spend, Window
 from llmgov.ledger.store import StoreError
 from llmgov.ledger.windows import Span
-from llmgov_store import postgres_batch, postgres_connection, postgres_lane, postgres_locks
+from llmgov_store import postgres_batch, postgres_commits, postgres_connection, postgres_lane, postgres_locks
 from llmgov_store.postgres import PostgresReader, PostgresStore
 from llmgov_store.postgres_batch import Job
 from tests.support import ledgers, machine, postgres
@@ -192,7 +192,7 @@ def test_who_waits_too_long_for_a_lock_is_told_so_and_may_try_again() -> None:
     async def check() -> None:
         async with opened() as (store, database):
             assert await boots(store, "pod") == {}
-            await store._lane._connection.execute("SET lock_timeout = '100ms'")  # type: ignore[union-attr]
+            await store._lane._commits._connection.execute("SET lock_timeout = '100ms'")  # type: ignore[union-attr]
             other = await postgres_connection.connect(database.hub)
             await other.execute(f"BEGIN; SELECT pg_advisory_xact_lock({numbers[0]})")
             with pytest.raises(StoreError, match="lock timeout"):
@@ -249,14 +249,27 @@ class LostCommit:
         return await self._connection.execute(statement, *arguments, **options)
 
 
-@pytest.mark.parametrize("taken", [True, False], ids=["the commit came about", "it did not"])
-def test_a_connection_that_breaks_at_a_commit_leaves_no_doubt(taken: bool) -> None:
+class LateAnswer(LostCommit):
+    """The server takes the commit and its answer does not come in time; the connection lives."""
+
+    async def execute(self, statement: str, *arguments: object, **options: object) -> object:
+        await self._connection.execute(statement, *arguments, **options)
+        if statement.endswith("COMMIT"):
+            raise TimeoutError
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken"),
+    [(LostCommit, True), (LostCommit, False), (LateAnswer, True)],
+    ids=["broken, and the commit came about", "broken, and it did not", "a late answer"],
+)
+def test_a_commit_whose_answer_is_lost_leaves_no_doubt(kind: type[LostCommit], taken: bool) -> None:
     async def check() -> None:
         async with opened() as (store, _):
             await store.put_checkpoint(b"one")
-            lane = store._lane
-            assert lane._connection is not None
-            lane._connection = LostCommit(lane._connection, taken=taken)
+            commits = store._lane._commits
+            commits._connection = kind(commits._connection, taken=taken)
             if taken:
                 await store.put_checkpoint(b"two")
             else:
@@ -268,7 +281,7 @@ def test_a_connection_that_breaks_at_a_commit_leaves_no_doubt(taken: bool) -> No
 
 
 def test_where_the_server_stays_away_after_a_commit_the_doubt_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_lane, "_OUTCOME_SECONDS", 0.3)
+    monkeypatch.setattr(postgres_commits, "_OUTCOME_SECONDS", 0.3)
 
     async def away() -> tuple[postgres_connection.Connection, str]:
         raise StoreError("nobody listens")
@@ -276,12 +289,12 @@ def test_where_the_server_stays_away_after_a_commit_the_doubt_is_said(monkeypatc
     async def check() -> None:
         async with opened() as (store, _):
             await store.put_checkpoint(b"one")
-            lane = store._lane
-            connect = lane._connect
-            lane._connection, lane._connect = LostCommit(lane._connection, taken=True), away
+            commits = store._lane._commits
+            connect = commits._connect
+            commits._connection, commits._connect = LostCommit(commits._connection, taken=True), away
             with pytest.raises(StoreError, match="may or may not have been written"):
                 await store.put_checkpoint(b"two")
-            lane._connect = connect
+            commits._connect = connect
 
     asyncio.run(check())
 
@@ -292,7 +305,7 @@ def test_a_server_that_does_not_commit_to_disk_by_default_does_so_for_the_ledger
             await postgres.execute(database.owner, f"ALTER DATABASE {database.name} SET synchronous_commit = off")
             store = await PostgresStore.open(database.hub)
             await store.put_checkpoint(b"one")
-            assert await store._lane._connection.fetchval("SHOW synchronous_commit") == "on"  # type: ignore[union-attr]
+            assert await store._lane._commits._connection.fetchval("SHOW synchronous_commit") == "on"  # type: ignore[union-attr]
             await store.close()
 
     asyncio.run(check())

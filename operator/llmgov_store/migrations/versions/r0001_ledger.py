@@ -194,6 +194,7 @@ _INDEXES = (
     "CREATE INDEX windows_base ON llmgov.windows (base, start) WHERE base <> ''",
     "CREATE INDEX leases_unfinished ON llmgov.leases (holder) WHERE unfinished",
     "CREATE INDEX leases_open ON llmgov.leases (account, window_start) WHERE state = 'open'",
+    "CREATE INDEX leases_unaccounted ON llmgov.leases (id) WHERE billed > 0 OR state = 'lost'",
     "CREATE INDEX leases_window ON llmgov.leases (account, window_start)",
     "CREATE INDEX epochs_gone ON llmgov.epochs (gone) WHERE gone IS NOT NULL",
     "CREATE INDEX attempts_time ON llmgov.attempts (time)",
