@@ -9,7 +9,7 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format generate lock bench simulate
+.PHONY: help setup run test check format generate lock bench bench-ledger simulate
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: .venv/.setup-dev ## Measure compiler, content filter and proxy (docs/benc
 	@timeout 60 $(BIN)/python -m tests.bench.bench_compiler
 	@timeout 60 $(BIN)/python -m tests.bench.bench_content
 	@timeout 240 $(BIN)/python -m tests.bench.bench_proxy $(or $(ROUNDS),2)
+
+bench-ledger: .venv/.setup-dev ## Measure the ledger on a PostgreSQL of its own (docs/benchmarks.md); ends within three minutes
+	@timeout 180 $(BIN)/python -m tests.bench.bench_ledger $(PARTS)
 
 simulate: .venv/.setup-dev ## Run the ledger's simulator (docs/simulator.md): make simulate SEEDS=10000 FROM=2000 JOBS=4
 	@$(BIN)/python -m tests.simulator --seeds $(or $(SEEDS),2000) --from $(or $(FROM),0) --jobs $(or $(JOBS),2)
