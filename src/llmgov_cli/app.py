@@ -20,10 +20,12 @@ app = typer.Typer(
 policy = typer.Typer(no_args_is_help=True, help="Work on policies without a cluster.")
 audit = typer.Typer(no_args_is_help=True, help="Verify, export and read the record of what was allowed.")
 approvals = typer.Typer(no_args_is_help=True, help="Decide what waits for an administrator.")
+spend = typer.Typer(invoke_without_command=True)
 prices = typer.Typer(no_args_is_help=True, help="Print, check and renew the pinned price data.")
 app.add_typer(policy, name="policy")
 app.add_typer(audit, name="audit")
 app.add_typer(approvals, name="approvals")
+app.add_typer(spend, name="spend")
 app.add_typer(prices, name="prices")
 
 State = Annotated[
@@ -187,8 +189,9 @@ def get(
     raise typer.Exit(implementation.run(what, where, output, sys.stdout, name=name, wanted=wanted))
 
 
-@app.command()
-def spend(
+@spend.callback()
+def spend_report(
+    context: typer.Context,
     by: Annotated[str, typer.Option(help="team, user, model, namespace or day.")] = "model",
     state: State = None,
     database: Database = None,
@@ -196,15 +199,86 @@ def spend(
     since: Since = None,
     until: Until = None,
 ) -> None:
-    """Sum what was spent."""
-    from llmgov_cli import moments, observe, sources
+    """Sum what was spent; or, with a command, find money that nobody accounted for, and correct it."""
+    from llmgov_cli import errors, sources
     from llmgov_cli import spend as implementation
 
+    if context.invoked_subcommand is not None:
+        if state or database or output or since or until:
+            raise errors.CommandError(f"spend {context.invoked_subcommand}: its options stand behind it")
+        return
+    start, end = _range(since, until)
+    raise typer.Exit(implementation.run(by, sources.chosen(state, database), output, sys.stdout, start=start, end=end))
+
+
+@spend.command("unknown")
+def spend_unknown(
+    state: State = None,
+    database: Database = None,
+    output: Output = "",
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Print money that was charged without knowing what it bought: attempts, and leases of lost pods."""
+    from llmgov_cli import sources
+    from llmgov_cli import unknown as implementation
+
+    start, end = _range(since, until)
+    raise typer.Exit(implementation.run(sources.chosen(state, database), output, sys.stdout, start=start, end=end))
+
+
+@spend.command("correct")
+def spend_correct(
+    subject: Annotated[str, typer.Argument(help="An attempt, a lease or a holder, as `spend unknown` shows it.")],
+    cost: Annotated[str, typer.Option(metavar="USD", help="What it cost, by the provider's bill.")],
+    reason: Annotated[str, typer.Option(help="Why; it goes on record.")],
+    account: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a holder: the account whose lost leases are meant.", show_default=False),
+    ] = None,
+    window: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="TIME", help="Of a holder: when that account's window began.", show_default=False),
+    ] = None,
+    id_: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--id", help="The correction's own id, to repeat one safely.", show_default=False),
+    ] = None,
+    state: State = None,
+    database: Database = None,
+    output: Output = "",
+) -> None:
+    """Put what the provider billed in the place of what was assumed; print every account that this changes."""
+    from llmgov_cli import correcting as implementation
+    from llmgov_cli import sources
+
     where = sources.chosen(state, database)
+    raise typer.Exit(
+        implementation.run(subject, cost, reason, where, output, sys.stdout, account=account, window=window, id_=id_)
+    )
+
+
+@spend.command("corrections")
+def spend_corrections(
+    state: State = None,
+    database: Database = None,
+    output: Output = "",
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """Print the corrections that were made: who, when, from what to what, and why."""
+    from llmgov_cli import correcting as implementation
+    from llmgov_cli import sources
+
+    start, end = _range(since, until)
+    raise typer.Exit(implementation.show(sources.chosen(state, database), output, sys.stdout, start=start, end=end))
+
+
+def _range(since: str | None, until: str | None) -> tuple[int, int]:
+    from llmgov_cli import moments, observe
+
     now = observe.now()
-    start = moments.parse("--since", since, now, 0)
-    end = moments.parse("--until", until, now, observe.ALL_TIME)
-    raise typer.Exit(implementation.run(by, where, output, sys.stdout, start=start, end=end))
+    return moments.parse("--since", since, now, 0), moments.parse("--until", until, now, observe.ALL_TIME)
 
 
 @approvals.command("list")
@@ -288,7 +362,10 @@ def audit_export(
     gzip: Annotated[bool, typer.Option("--gzip", help="Pack it.")] = False,
     key: Key = None,
 ) -> None:
-    """Write the record, its checkpoints and the ledger's sums as JSON lines; with --key encrypted (AES-256-GCM)."""
+    """Write the record, its checkpoints and the ledger's sums as JSON lines, readable by their owner alone.
+
+    With --key encrypted (AES-256-GCM), with --gzip packed; the settings' audit.export does not act on this command.
+    """
     from llmgov_cli import audit as implementation
 
     raise typer.Exit(implementation.run_export(sys.stdout, target=target, state=state, gzip=gzip, key=key))

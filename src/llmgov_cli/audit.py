@@ -65,6 +65,8 @@ def run_export(
 ) -> int:
     """Write the state folder's audit to `target`, which must not exist; with `key` encrypted, with `gzip` packed.
 
+    Only its owner may read the file, as with the ledger it comes from.
+
     Raises:
         CommandError: nothing can be read, or not written.
     """
@@ -216,10 +218,14 @@ def _newest(
 
 def _write(target: pathlib.Path, chunks: Iterable[bytes]) -> int:
     try:
-        with target.open("xb") as file:
+        with open(target, "xb", opener=_privately) as file:
             size = sum(map(file.write, chunks))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
         raise errors.CommandError(f"{target} cannot be written: {error.strerror}") from error
     return size
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

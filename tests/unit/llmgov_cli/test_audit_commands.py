@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import pathlib
 import sqlite3
 from typing import Any
@@ -254,6 +255,16 @@ def test_an_export_never_overwrites(folder: pathlib.Path) -> None:
     _export(folder)
     with pytest.raises(errors.CommandError, match=r"export\.jsonl cannot be written: File exists"):
         _export(folder)
+
+
+@pytest.mark.parametrize("options", [{}, {"gzip": True}], ids=["plain", "packed"])
+def test_an_export_is_its_owners_alone_whatever_the_umask(folder: pathlib.Path, options: dict[str, Any]) -> None:
+    before = os.umask(0)
+    try:
+        target = _export(folder, **options)
+    finally:
+        os.umask(before)
+    assert oct(target.stat().st_mode & 0o777) == "0o600"
 
 
 def test_a_report_can_be_read_by_machines(folder: pathlib.Path) -> None:
