@@ -6,7 +6,7 @@ from llmgov.audit.events import ApprovalDecided
 from llmgov.instants import Instant
 from llmgov.ledger import approvals
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.rows import ApprovalRow
+from llmgov.ledger.rows import ApprovalKind, ApprovalRow
 from llmgov.ledger.store import Store
 from llmgov.snapshot import Directory
 from llmgov_hub.recorder import Recorder
@@ -51,7 +51,8 @@ class Approvals:
             self._recorder.append(book, event, now)
             return row
 
-        return await self._store.transact(self._recorder.lock(Lock(approvals=(id_,)), [shape]), step)
+        lock = Lock(approvals=(id_,), approval_kinds=(ApprovalKind.OVERRUN,))
+        return await self._store.transact(self._recorder.lock(lock, [shape]), step)
 
     async def directory(self) -> Directory:
         """What sidecars have to know: approvals that may be used, late denials, stopped models."""

@@ -1,7 +1,8 @@
 """Approvals: how they come to be asked for, decided, and used up.
 
-An approval is known by what it covers, so that what is asked for twice is one row. It is decided once; a request's is
-used once, in the transaction that lends for it (`llmgov.ledger.grants`).
+An approval is known by what it covers, so that what is asked for twice is one row. It is decided once (but a model that
+was denied to go on may still be let go on); a request's is used once, in the transaction that lends for it
+(`llmgov.ledger.grants`).
 """
 
 from collections.abc import Iterable
@@ -88,13 +89,16 @@ def askings(rows: Iterable[ApprovalRow]) -> dict[str, int]:
 
 
 def next_askings(rows: list[ApprovalRow], now: Instant) -> dict[str, int]:
-    """As which asking sidecars name the approval of a digest now, where that is not the first: of the latest ones."""
-    latest: dict[str, ApprovalRow] = {}
-    for row in sorted((row for row in rows if row.kind is ApprovalKind.REQUEST), key=_asking):
-        latest[row.digest] = row
-    numbers = [(row, _asking(row) + _is_over(row, now)) for row in latest.values()]
+    """As which asking sidecars name the approval of a digest or a model now, where that is not the first.
+
+    Of digests the latest ones; of models all: there are few, and one may stop at any time.
+    """
+    latest = _latest(rows, ApprovalKind.REQUEST).values()
+    numbers = [(row, _asking(row) + _is_over(row, now)) for row in latest]
     told = sorted((pair for pair in numbers if pair[1] > 1), key=lambda pair: (-pair[0].created, pair[0].id))
-    return {row.digest: number for row, number in told[:MAX_DENIALS]}
+    models = {row.digest: _next_stop(row) for row in _latest(rows, ApprovalKind.OVERRUN).values()}
+    digests = {row.digest: number for row, number in told[:MAX_DENIALS]}
+    return digests | {model: number for model, number in models.items() if number > 1}
 
 
 def _is_of(row: ApprovalRow, digest: str) -> bool:
@@ -110,21 +114,38 @@ def _is_over(row: ApprovalRow, now: Instant) -> bool:
     return row.state is ApprovalState.USED or now >= row.expires
 
 
+def _latest(rows: Iterable[ApprovalRow], kind: ApprovalKind) -> dict[str, ApprovalRow]:
+    """The latest asking of each digest."""
+    ordered = sorted((row for row in rows if row.kind is kind), key=_asking)
+    return {row.digest: row for row in ordered}
+
+
 def stop_model(book: Book, model: str, settlement: Settlement, now: Instant) -> None:
     """A model cost more than was held for it, or nobody can tell what it cost: it is stopped under cost limits until
-    somebody acknowledges that."""
-    id_ = approval_id(model)
-    known = book.approvals.get(id_)
+    somebody acknowledges that.
+
+    What was decided covers what was known then: this is asked for under another id. All of the kind must be in the
+    book.
+    """
+    known = _latest(book.approvals.values(), ApprovalKind.OVERRUN).get(model)
     if known is not None and known.state is ApprovalState.PENDING:
         return
+    id_ = approval_id(model, 1 if known is None else _asking(known) + 1)
     why = settlement.stop or "has cost more than its known price allows"
     summary = f"{model} {why} (attempt {settlement.id}); approve to use it again"
     row = ApprovalRow(id_, ApprovalKind.OVERRUN, model, summary, now, FOR_EVER, digest=model)
     ask(book, row)
 
 
+def _next_stop(row: ApprovalRow) -> int:
+    """As which asking a model waits, or would wait if it stopped now; `row` is the latest one."""
+    return _asking(row) + (row.state is ApprovalState.APPROVED)
+
+
 def decide(book: Book, id_: str, actor: str, now: Instant, *, approve: bool, reason: str = "") -> ApprovalRow:
-    """Approve or deny.
+    """Approve or deny. Also a denied model is approved, as nothing asks for that again while it is stopped.
+
+    All approvals of stopped models must be in the book.
 
     Raises:
         ApprovalError: there is none of this id, it was decided already, or it expired.
@@ -132,7 +153,7 @@ def decide(book: Book, id_: str, actor: str, now: Instant, *, approve: bool, rea
     row = book.approvals.get(id_)
     if row is None:
         raise ApprovalError(f"there is no approval {id_}")
-    if row.state is not ApprovalState.PENDING:
+    if row.state is not ApprovalState.PENDING and not (approve and _stays_stopped(book, row)):
         raise ApprovalError(f"approval {id_} is {row.state.value} already{_WHERE}")
     if now >= row.expires:
         raise ApprovalError(f"approval {id_} expired at {instants.to_rfc3339(row.expires)}{_WHERE}")
@@ -147,6 +168,12 @@ def decide(book: Book, id_: str, actor: str, now: Instant, *, approve: bool, rea
     )
     book.put_approval(decided)
     return decided
+
+
+def _stays_stopped(book: Book, row: ApprovalRow) -> bool:
+    """Whether it is the denial that keeps a model stopped: not one before a later overrun."""
+    stops = row.kind is ApprovalKind.OVERRUN and row.state is ApprovalState.DENIED
+    return stops and _latest(book.approvals.values(), ApprovalKind.OVERRUN)[row.digest] == row
 
 
 def usable(row: ApprovalRow, now: Instant) -> bool:
@@ -177,6 +204,5 @@ def shown_reason(row: ApprovalRow) -> str:
 
 def stopped_models(rows: list[ApprovalRow]) -> frozenset[str]:
     """Models (`provider/model`) that overran and were not acknowledged since."""
-    return frozenset(
-        row.digest for row in rows if row.kind is ApprovalKind.OVERRUN and row.state is not ApprovalState.APPROVED
-    )
+    latest = _latest(rows, ApprovalKind.OVERRUN)
+    return frozenset(model for model, row in latest.items() if row.state is not ApprovalState.APPROVED)

@@ -230,7 +230,7 @@ class ApprovalKind(enum.Enum):
 
 
 class ApprovalState(enum.Enum):
-    """Where an approval stands; it only moves down this list."""
+    """Where an approval stands; it only moves down this list, but for a stopped model's: that may be denied first."""
 
     PENDING = "pending"
     APPROVED = "approved"

@@ -4,7 +4,7 @@ Here it is decided whether a request's worst case can be bounded, and which outp
 is money for it, the ledger says later; `lower` then sets the maximum that the money held affords.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -57,10 +57,13 @@ def within(rules: Sequence[Rule[CostLimit]]) -> Verdict:
     return verdicts.passing([*bounding, *(rule for rule in rules if rule.body.max_request_cost is None)], _WITHIN)
 
 
-def check(plan: Plan, request: Request, stopped: frozenset[str] = frozenset()) -> Outcome:
-    """Bound the cost of a request, or say why that cannot be done where money is limited."""
+def check(plan: Plan, request: Request, stopped: frozenset[str], askings: Mapping[str, int]) -> Outcome:
+    """Bound the cost of a request, or say why that cannot be done where money is limited.
+
+    `stopped` models wait for an approval, of the number among `askings` where that is not the first.
+    """
     verdict = Verdict()
-    outcome = _check(plan, request, stopped, verdict)
+    outcome = _check(plan, request, stopped, askings, verdict)
     if outcome.verdict is plan.unopposed.costs:
         return outcome
     looked_at = {evaluation.policy for evaluation in verdict.evaluations}
@@ -70,11 +73,13 @@ def check(plan: Plan, request: Request, stopped: frozenset[str] = frozenset()) -
     return outcome
 
 
-def _check(plan: Plan, request: Request, stopped: frozenset[str], verdict: Verdict) -> Outcome:
+def _check(
+    plan: Plan, request: Request, stopped: frozenset[str], askings: Mapping[str, int], verdict: Verdict
+) -> Outcome:
     price = plan.price or _fallback(plan)
     if price is None:
         return _unpriced(plan, verdict)
-    if _stopped(plan, stopped, verdict) or _unbounded(plan, request.cost, verdict):
+    if _stopped(plan, stopped, askings, verdict) or _unbounded(plan, request.cost, verdict):
         return Outcome(verdict)
     output = _output(plan, request, price, verdict)
     if output is None:
@@ -141,10 +146,11 @@ def _unpriced(plan: Plan, verdict: Verdict) -> Outcome:
     return Outcome(verdict)
 
 
-def _stopped(plan: Plan, stopped: frozenset[str], verdict: Verdict) -> bool:
+def _stopped(plan: Plan, stopped: frozenset[str], askings: Mapping[str, int], verdict: Verdict) -> bool:
     if not stopped or plan.terms.concerned is None or (name := f"{plan.kind}/{plan.model}") not in stopped:
         return False
-    return _refuse(plan, verdict, "model_stopped", refusals.model_stopped(plan.terms.concerned, name))
+    refusal = refusals.model_stopped(plan.terms.concerned, name, askings.get(name, 1))
+    return _refuse(plan, verdict, "model_stopped", refusal)
 
 
 def _unbounded(plan: Plan, facts: CostFacts, verdict: Verdict) -> bool:

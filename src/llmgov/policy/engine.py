@@ -54,7 +54,7 @@ def decide(
     if draft.add(found):
         return draft.refused()
     if request.route.operation in METERED:
-        costs = cost.check(plan, request, stopped)
+        costs = cost.check(plan, request, stopped, runtime.directory.askings)
         cheaper = costs.plan.cheaper if costs.plan is not None else ""
         needs = compliance.check(plan, request, principal, costs.worst_case, runtime.directory, now, cheaper)
     else:

@@ -241,12 +241,12 @@ def unbounded_request(source: str, why: str) -> Refusal:
     return _denied(source, f"{_source(source)} limits costs and nothing bounds what this request may cost: {why}")
 
 
-def model_stopped(source: str, model: str) -> Refusal:
+def model_stopped(source: str, model: str, asking: int = 1) -> Refusal:
     """A model that cost more than its hold, or nobody knows what; under cost limits it waits for an administrator.
 
-    `model` is `provider/model`, which the approval covers and is named by.
+    `model` is `provider/model`, which the approval covers and is named by; `asking` counts how often it was stopped.
     """
-    command = f"llmgov approvals approve {approval_id(model)}"
+    command = f"llmgov approvals approve {approval_id(model, asking)}"
     return _denied(
         source,
         f"model {model} is stopped under {_source(source)}, since what it was billed is above its known price or has"

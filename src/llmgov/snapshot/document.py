@@ -93,7 +93,8 @@ class Directory(Struct, frozen=True):
 
     `keys` maps the SHA-256 (hex) of a platform key to the user it names; `roles` maps users to role names. `stopped`
     are models (`provider/model`) that cost more than was held for them and wait for an acknowledgement. `askings` says
-    of digests whose approval was used up or expired as which asking (`approval_id`) they are asked for now.
+    of digests whose approval was used up or expired, and of models that were stopped before, as which asking
+    (`approval_id`) they are asked for now.
     """
 
     roles: dict[str, tuple[str, ...]] = {}

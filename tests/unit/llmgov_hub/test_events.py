@@ -213,6 +213,53 @@ async def test_a_model_that_overran_is_stopped_until_acknowledged(store: Store) 
 
 
 @on_every_store
+async def test_an_old_approval_of_a_model_does_not_cover_another_overrun(store: Store) -> None:
+    services, model = hub(store), "openai/gpt-4o"
+
+    async def overrun(attempt: str) -> None:
+        settlement = msgspec.structs.replace(ledgers.settlement(attempt, 2 * USD), overrun=True)
+        await services.deliver([ledgers.intent(attempt, USD), settlement])
+
+    async def told() -> tuple[tuple[str, ...], dict[str, int]]:
+        directory = await services.approvals.directory()
+        return directory.stopped, directory.askings
+
+    first, second, third = (approval_id(model, number) for number in (1, 2, 3))
+    await overrun("a/1")
+    await overrun("a/2")
+    assert await told() == ((model,), {}), "what is pending covers both"
+    await services.approvals.approve(first, "root")
+    assert await told() == ((), {model: 2}), "a sidecar that sees the next overrun names what the hub will make of it"
+    await overrun("a/3")
+    with pytest.raises(ApprovalError, match="is approved already"):
+        await services.approvals.approve(first, "root")
+    assert await told() == ((model,), {model: 2})
+    await services.approvals.deny(second, "root")
+    await overrun("a/4")
+    with pytest.raises(ApprovalError, match="is denied already"):
+        await services.approvals.approve(second, "root")
+    assert await told() == ((model,), {model: 3})
+    await services.approvals.approve(third, "root")
+    assert await told() == ((), {model: 4}), "an earlier denial stops nothing any more"
+
+
+@on_every_store
+async def test_a_model_that_was_denied_to_go_on_may_be_let_go_on_later(store: Store) -> None:
+    services = hub(store)
+    overrun = msgspec.structs.replace(ledgers.settlement("a/1", 2 * USD), overrun=True)
+    await services.deliver([ledgers.intent("a/1", USD), overrun])
+    (row,) = await services.approvals.list()
+    await services.approvals.deny(row.id, "root", "ask them first")
+    assert (await services.approvals.directory()).stopped == ("openai/gpt-4o",)
+    with pytest.raises(ApprovalError, match="is denied already"):
+        await services.approvals.deny(row.id, "root")
+    approved = await services.approvals.approve(row.id, "jo", "they mended it")
+    assert (approved.state, approved.decided_by, approved.reason) == (ApprovalState.APPROVED, "jo", "they mended it")
+    assert (await services.approvals.directory()).stopped == ()
+    assert [one.kind for one in await records(store)][-2:] == ["approvalDecided", "approvalDecided"]
+
+
+@on_every_store
 async def test_a_threshold_is_opened_by_its_approval(store: Store) -> None:
     account = ledgers.account(thresholds=(Threshold(90, (ThresholdAction.REQUIRE_APPROVAL,)),))
     services = hub(store)

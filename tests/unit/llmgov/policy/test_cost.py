@@ -12,6 +12,7 @@ from llmgov.snapshot import (
     Account,
     CostLimit,
     Dimension,
+    Directory,
     Match,
     ModelPrice,
     Period,
@@ -295,6 +296,10 @@ def test_a_model_that_overran_is_stopped_under_cost_limits_only() -> None:
     assert refusal is not None
     assert f"`llmgov approvals approve {approval_id('openai/gpt-4o')}`" in refusal.message
     assert decide(configure(), stopped=stopped).refusal is None
+    again = configure(accounts=(ORGANIZATION,), directory=Directory(askings={"openai/gpt-4o": 3}))
+    refusal = decide(again, stopped=stopped).refusal
+    assert refusal is not None
+    assert f"`llmgov approvals approve {approval_id('openai/gpt-4o')}-3`" in refusal.message
 
 
 def test_embeddings_have_no_output_to_bound() -> None:
