@@ -1,17 +1,23 @@
-"""`llmgov spend`: sums of what was spent, from the ledger."""
+"""`llmgov spend`: sums of what was spent, from the ledger, with whatever an administrator corrected."""
 
-from typing import TextIO
+from collections.abc import Sequence
+from typing import Any, TextIO
 
-from llmgov import money
+from llmgov import instants, money
 from llmgov.instants import Instant
 from llmgov.ledger import reports
+from llmgov.ledger.rows import Attempt, LeaseRow
+from llmgov.ledger.store import Reader
 from llmgov_cli import errors, observe, sources, tables
 
-_HEADINGS = ("Attempts", "Spent", "Unknown", "Open", "Held")
+_HEADINGS = ("Attempts", "Spent", "Unknown", "Corrected", "Open", "Held")
+_LEASES = ("Account", "From", "Until", "Spent")
 _FOOTER = (
-    "Amounts are in USD. UNKNOWN is the part of SPENT that was charged without knowing the usage;\n"
-    "OPEN are attempts under way, which are not among ATTEMPTS, and HELD is set aside for them.\n"
+    "Amounts are in USD. UNKNOWN is the part of SPENT that was charged without knowing the usage, and CORRECTED is\n"
+    "what corrections added to SPENT or took from it; OPEN are attempts under way, which are not among ATTEMPTS, and\n"
+    "HELD is set aside for them.\n"
 )
+_BILLED = "Lost leases cost accounts this beside, as corrected; of one loss each account on its path has a part:\n"
 
 
 def run(
@@ -25,7 +31,8 @@ def run(
 ) -> int:
     """Print the lines of the report `by` on attempts that count in `[start, end)`, and their total; amounts in USD.
 
-    A document has the lines and the total apart; counts are numbers, money a decimal string.
+    What lost leases were billed belongs to no attempt: it follows by account, for the windows in that time. A document
+    has the lines, the total and the lost leases apart; counts are numbers, money a decimal string.
 
     Raises:
         CommandError: no such report or format, the range is empty, or no ledger.
@@ -34,20 +41,44 @@ def run(
     wanted = _report(by)
     if start >= end:
         raise errors.CommandError("--since must be before --until")
-    attempts = sources.read(sources.find(where), lambda ledger: ledger.rows.attempts(start, end))
-    lines = reports.spend(attempts, wanted)
-    headings, total = (by, *_HEADINGS), _row(reports.total(lines))
-    rows = [_row(line) for line in lines]
-    if output in ("", "wide"):
-        out.write(f"{tables.render(headings, [*rows, total])}\n{_FOOTER}")
-    else:
-        document = {
-            "currency": "USD",
-            "lines": [tables.record(headings, row) for row in rows],
-            "total": tables.record(_HEADINGS, total[1:]),
-        }
-        out.write(tables.dump(document, output))
+    attempts, leases = sources.read(sources.find(where), lambda ledger: _gather(ledger.rows, start, end))
+    lines, billed = reports.spend(attempts, wanted), _billed(leases)
+    out.write(
+        _table(by, lines, billed) if output in ("", "wide") else tables.dump(_document(by, lines, billed), output)
+    )
     return 0
+
+
+async def _gather(rows: Reader, start: Instant, end: Instant) -> tuple[list[Attempt], list[LeaseRow]]:
+    leases = [row for row in await rows.unaccounted() if row.window_start < end and row.window_end > start]
+    return await rows.attempts(start, end), leases
+
+
+def _table(by: str, lines: Sequence[reports.Line], billed: Sequence[Sequence[tables.Cell]]) -> str:
+    rows = [_row(line) for line in (*lines, reports.total(lines))]
+    text = f"{tables.render((by, *_HEADINGS), rows)}\n{_FOOTER}"
+    return f"{text}\n{_BILLED}{tables.render(_LEASES, billed)}" if billed else text
+
+
+def _document(by: str, lines: Sequence[reports.Line], billed: Sequence[Sequence[tables.Cell]]) -> dict[str, Any]:
+    return {
+        "currency": "USD",
+        "lines": [tables.record((by, *_HEADINGS), _row(line)) for line in lines],
+        "total": tables.record(_HEADINGS, _row(reports.total(lines))[1:]),
+        "lostLeases": [tables.record(_LEASES, row) for row in billed],
+    }
+
+
+def _billed(leases: Sequence[LeaseRow]) -> list[list[tables.Cell]]:
+    sums: dict[tuple[str, Instant, Instant], int] = {}
+    for row in leases:
+        key = (row.account, row.window_start, row.window_end)
+        sums[key] = sums.get(key, 0) + row.billed
+    return [
+        [account, instants.to_rfc3339(start), instants.to_rfc3339(end), money.format_amount(amount)]
+        for (account, start, end), amount in sorted(sums.items())
+        if amount
+    ]
 
 
 def _report(by: str) -> reports.By:
@@ -64,6 +95,7 @@ def _row(line: reports.Line) -> list[tables.Cell]:
         line.attempts,
         money.format_amount(line.cost),
         money.format_amount(line.unknown),
+        money.format_amount(line.corrected),
         line.open,
         money.format_amount(line.held),
     ]

@@ -4,6 +4,7 @@ The server starts at the first test that needs it (each xdist worker has its own
 one that was migrated once; its tables belong to a superuser, and the ledger is used by roles with their least rights.
 """
 
+import asyncio
 import atexit
 import contextlib
 import dataclasses
@@ -11,7 +12,7 @@ import functools
 import os
 import secrets
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from llmgov_store import postgres_connection, postgres_migration
 from tests.support import postgres_server
@@ -89,6 +90,17 @@ async def database(
         yield Database(urllib.parse.urlsplit(url)._replace(path=f"/{name}").geturl())
     finally:
         await execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def kept_database() -> Iterator[Database]:
+    """A new database that outlives event loops, as commands have one each; dropped in the end."""
+    with asyncio.Runner() as runner:
+        ended = contextlib.AsyncExitStack()
+        try:
+            yield runner.run(ended.enter_async_context(database()))
+        finally:
+            runner.run(ended.aclose())
 
 
 _templates: dict[str, str] = {}

@@ -31,7 +31,8 @@ class By(enum.Enum):
 class Line(msgspec.Struct, frozen=True):
     """One line: `cost` is what `attempts` cost, as corrected, of which `unknown` was charged without knowing the usage.
 
-    `corrected` is what corrections added to `cost`, or took from it. `open` are attempts that have not ended yet and the money `held` for them, which is in no sum of cost.
+    `corrected` is what corrections added to `cost`, or took from it. `open` are attempts that have not ended yet and
+    the money `held` for them, which is in no sum of cost.
     """
 
     name: str

@@ -12,7 +12,7 @@ import json
 import pathlib
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from typing import Any
@@ -23,12 +23,12 @@ from llmgov.audit import record, tally
 from llmgov.ledger import balances, windows
 from llmgov.ledger.store import Reader, Store
 from llmgov.snapshot import Account
-from llmgov_cli import audit_sources, get, observe, sources, spend
+from llmgov_cli import audit_sources, correcting, get, observe, sources, spend, unknown
 from llmgov_store.memory import MemoryStore
 from llmgov_store.postgres import PostgresReader, PostgresStore
 from llmgov_store.sqlite import SqliteReader, SqliteStore
 from tests.support import histories, machine, postgres
-from tests.support.books import Dispatch
+from tests.support.books import Dispatch, Loan
 from tests.support.histories import History, Plan
 
 
@@ -83,6 +83,8 @@ class Check:
 
     def all(self) -> None:
         self.spend()
+        self.unknown()
+        self.corrections()
         self.accounts()
         self.budgets()
         self.ledger()
@@ -97,11 +99,12 @@ class Check:
             "day": lambda each: _day(each.at),
         }
         for by, name in names.items():
-            wanted: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
+            wanted: dict[str, list[int]] = defaultdict(lambda: [0] * 6)
             for each in self.books.attempts.values():
                 if each.begun:
                     unknown = each.final if each.is_unknown and each.corrected is None else 0
-                    line = (1, each.final, unknown, 0, 0) if each.ended else (0, 0, 0, 1, each.hold)
+                    ended = (1, each.final, unknown, each.final - each.cost, 0, 0)
+                    line = ended if each.ended else (0, 0, 0, 0, 1, each.hold)
                     wanted[name(each)] = [a + b for a, b in zip(wanted[name(each)], line, strict=True)]
 
             def command(output: str, out: io.StringIO, by: str = by) -> int:
@@ -109,10 +112,34 @@ class Check:
 
             document = _document(command)
             assert {line[by]: _line(line) for line in document["lines"]} == dict(wanted), by
-            total = [sum(column) for column in zip(*wanted.values(), strict=True)] or [0] * 5
+            total = [sum(column) for column in zip(*wanted.values(), strict=True)] or [0] * 6
             assert _line(document["total"]) == total
             table = {row[by.upper()]: _line({k.lower(): v for k, v in row.items()}) for row in _table(command)}
             assert table == {**wanted, "total": total}, by
+            billed = {(row["account"], row["from"]): _micro(row["spent"]) for row in document["lostLeases"]}
+            assert billed == self._of_loans(lambda loan: loan.billed)
+
+    def unknown(self) -> None:
+        """`llmgov spend unknown`: all that nobody accounted for, and nothing else."""
+        document = _document(lambda output, out: unknown.run(self.source, output, out))
+        attempts = {each.id: each.cost for each in self.books.settled() if each.is_unknown and each.corrected is None}
+        assert {row["attempt"]: _micro(row["charged"]) for row in document["attempts"]} == attempts
+        lost = {name: loan.outstanding for name, loan in self.books.loans.items() if loan.lost and loan.outstanding}
+        assert {row["lease"]: _micro(row["unknown"]) for row in document["leases"]} == lost
+
+    def corrections(self) -> None:
+        """`llmgov spend corrections`: the last one of each attempt is what it costs."""
+        rows = _document(lambda output, out: correcting.show(self.source, output, out))
+        assert len(rows) == self.history.corrections
+        last = {row["subject"]: _micro(row["after"]) for row in rows if row["kind"] == "attempt"}
+        assert last == {each.id: each.corrected for each in self.books.settled() if each.corrected is not None}
+
+    def _of_loans(self, amount: Callable[[Loan], int]) -> dict[tuple[str, str], int]:
+        """A sum over loans, by account and by when its window began, where there is any."""
+        sums: dict[tuple[str, str], int] = defaultdict(int)
+        for loan in self.books.loans.values():
+            sums[loan.account, f"{_time(loan.start)}"] += amount(loan)
+        return {key: total for key, total in sums.items() if total}
 
     def accounts(self) -> None:
         """`llmgov get accounts`: all that are in force, with what their targets spent and what is lent."""
@@ -182,18 +209,23 @@ class Check:
 
 
 def _line(line: dict[str, Any]) -> list[int]:
-    """Attempts, spent, unknown, open, held: as numbers."""
+    """Attempts, spent, unknown, corrected, open, held: as numbers."""
     return [
         int(line["attempts"]),
         _micro(line["spent"]),
         _micro(line["unknown"]),
+        _micro(line["corrected"]),
         int(line["open"]),
         _micro(line["held"]),
     ]
 
 
 def _day(at: int) -> str:
-    return datetime.datetime.fromtimestamp(at // 1_000_000, datetime.UTC).date().isoformat()
+    return _time(at)[:10]
+
+
+def _time(at: int) -> str:
+    return datetime.datetime.fromtimestamp(at // 1_000_000, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def _play(store: Store, plan: Plan) -> History:
@@ -240,17 +272,6 @@ def test_in_postgresql_every_way_of_asking_shows_the_sums_of_the_history(plan: P
         async with _closing(await PostgresReader.open(database.reader)) as rows:
             yield rows
 
-    with _database() as database:
+    with postgres.kept_database() as database:
         history = asyncio.run(play(database))
         Check(history, Kept(database.reader, lambda: reading(database), history.now)).all()
-
-
-@contextlib.contextmanager
-def _database() -> Iterator[postgres.Database]:
-    """A database that outlives an event loop, as commands have one each."""
-    with asyncio.Runner() as runner:
-        ended = contextlib.AsyncExitStack()
-        try:
-            yield runner.run(ended.enter_async_context(postgres.database()))
-        finally:
-            runner.run(ended.aclose())
