@@ -1,8 +1,10 @@
 """The simulator finds each planted bug, within the seeds of a test run."""
 
+import re
+
 import pytest
 
-from tests.simulator import planted, shape, world
+from tests.simulator import planted, report, shape, world
 
 
 def seeds_of(kind: str) -> range:
@@ -20,6 +22,19 @@ def test_a_planted_bug_is_found(name: str) -> None:
                 print(f"{name}: {tried} worlds of kind {bug.kind!r}, seed {seed}: {result.violation}")
                 return
     pytest.fail(f"no world of kind {bug.kind!r} shows that {bug.what}", pytrace=False)
+
+
+def test_what_is_found_is_shown_in_columns_with_the_events_before_it_and_how_to_replay_it() -> None:
+    seed = seeds_of("crashes")[0]
+    with planted.planted("attempt_without_an_end_is_free"):
+        shown, again = (report.found(world.run(seed)) for _ in range(2))
+    assert shown == again
+    *events, violation, ending, replay = shown.splitlines()
+    assert len(events) == report.LAST - 1
+    assert re.fullmatch(r"\d\d \d\d:\d\d:\d\d\.\d{6}  VIOLATION  attempt pod-\d:\d+/\d+ cost .*", violation)
+    assert all(re.match(r"\d\d \d\d:\d\d:\d\d\.\d{6}  [\w-]+ +\w", event) for event in events)
+    assert ending.startswith(f"seed {seed} (crashes): attempt pod-")
+    assert replay == f"replay with: python -m tests.simulator --seed {seed}"
 
 
 def test_nothing_is_planted_afterwards() -> None:
