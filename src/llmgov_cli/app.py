@@ -322,7 +322,7 @@ def approvals_deny(
 
 Source = Annotated[
     Optional[pathlib.Path],  # noqa: UP045
-    typer.Argument(metavar="[EXPORT]", help="An export's file; default: the state folder.", show_default=False),
+    typer.Argument(metavar="[EXPORT]", help="An export's file; default: the ledger's record.", show_default=False),
 ]
 Key = Annotated[
     Optional[pathlib.Path],  # noqa: UP045
@@ -334,23 +334,26 @@ Key = Annotated[
 def audit_verify(
     source: Source = None,
     state: State = None,
+    database: Database = None,
     pin: Annotated[
         Optional[list[pathlib.Path]],  # noqa: UP045
-        typer.Option("--pin", help="A file of public keys to trust; default: the state folder's own."),
+        typer.Option("--pin", help="A file of public keys to trust; of a state folder: by default its own."),
     ] = None,
     anchor: Annotated[
         Optional[pathlib.Path],  # noqa: UP045
-        typer.Option("--anchor", help="A file of checkpoints kept outside; default: the state folder's own."),
+        typer.Option("--anchor", help="A file of checkpoints kept outside; of a state folder: by default its own."),
     ] = None,
     key: Key = None,
     output: Output = "",
 ) -> None:
     """Prove the record: exit code 0 it holds, 3 tampered, 4 truncated, 5 empty."""
     from llmgov_cli import audit as implementation
+    from llmgov_cli import sources
 
+    where = sources.chosen(state, database)
     raise typer.Exit(
         implementation.run_verify(
-            sys.stdout, source=source, state=state, pins=pin, anchor=anchor, key=key, output=output
+            sys.stdout, source=source, state=where, pins=pin, anchor=anchor, key=key, output=output
         )
     )
 
@@ -359,6 +362,7 @@ def audit_verify(
 def audit_export(
     target: Annotated[pathlib.Path, typer.Argument(help="The file to write; it must not exist.")],
     state: State = None,
+    database: Database = None,
     gzip: Annotated[bool, typer.Option("--gzip", help="Pack it.")] = False,
     key: Key = None,
 ) -> None:
@@ -367,14 +371,17 @@ def audit_export(
     With --key encrypted (AES-256-GCM), with --gzip packed; the settings' audit.export does not act on this command.
     """
     from llmgov_cli import audit as implementation
+    from llmgov_cli import sources
 
-    raise typer.Exit(implementation.run_export(sys.stdout, target=target, state=state, gzip=gzip, key=key))
+    where = sources.chosen(state, database)
+    raise typer.Exit(implementation.run_export(sys.stdout, target=target, state=where, gzip=gzip, key=key))
 
 
 @audit.command("show")
 def audit_show(
     source: Source = None,
     state: State = None,
+    database: Database = None,
     key: Key = None,
     kind: Annotated[Optional[str], typer.Option(help="Only this kind of record.", show_default=False)] = None,  # noqa: UP045
     request: Annotated[
@@ -386,12 +393,13 @@ def audit_show(
 ) -> None:
     """Print records, oldest first."""
     from llmgov_cli import audit as implementation
+    from llmgov_cli import sources
 
     raise typer.Exit(
         implementation.run_show(
             sys.stdout,
             source=source,
-            state=state,
+            state=sources.chosen(state, database),
             key=key,
             kind=kind,
             request=request,

@@ -1,4 +1,4 @@
-"""`llmgov audit verify | export | show`: over local mode's state folder, or over an export's file.
+"""`llmgov audit verify | export | show`: over a ledger, or over an export's file.
 
 Exit codes of `verify`: 0 ok, 3 tampered, 4 truncated, 5 empty; 2, as everywhere, where it could not be tried: without a
 key, with one that does not fit, or with an anchor that knows of nothing.
@@ -17,8 +17,7 @@ import msgspec
 
 from llmgov.audit import checkpoint, export, record, sealing, streams, tally, verify
 from llmgov.audit.findings import Outcome, Report
-from llmgov_cli import audit_keys, audit_sources, audit_text, errors, tables
-from llmgov_cli.local import state as state_folders
+from llmgov_cli import audit_keys, audit_sources, audit_text, errors, sources, tables
 
 EXIT = {Outcome.OK: 0, Outcome.TAMPERED: 3, Outcome.TRUNCATED: 4, Outcome.EMPTY: 5}
 """What a script can rely on."""
@@ -32,25 +31,25 @@ def run_verify(
     out: TextIO,
     *,
     source: pathlib.Path | None = None,
-    state: pathlib.Path | None = None,
+    state: sources.Where = None,
     pins: list[pathlib.Path] | None = None,
     anchor: pathlib.Path | None = None,
     key: pathlib.Path | None = None,
     output: str = "",
 ) -> int:
-    """Verify the export `source`, or without one the state folder's audit.
+    """Verify the export `source`, or without one the ledger's audit.
 
-    `pins` are files of public keys, by default the state folder's own; `anchor` a file of checkpoints kept outside, by
+    `pins` are files of public keys, by default a state folder's own; `anchor` a file of checkpoints kept outside, by
     default likewise; `key` the key file of an encrypted export. Returns the exit code.
 
     Raises:
-        CommandError: something cannot be read, or an export is to be verified without a pinned key.
+        CommandError: something cannot be read, or an export or a database is to be verified without a pinned key.
     """
     tables.check_format(output)
     if source is not None:
-        report = _verify_export(source, _required(pins), anchor, key)
+        report = _verify_export(source, _required(pins, "an export"), anchor, key)
     else:
-        report = _verify_state(state_folders.find(state), pins, anchor)
+        report = _verify_ledger(sources.find(state), pins, anchor)
     out.write(audit_text.report(report) if output in ("", "wide") else tables.dump(msgspec.to_builtins(report), output))
     return EXIT[report.outcome]
 
@@ -59,18 +58,18 @@ def run_export(
     out: TextIO,
     *,
     target: pathlib.Path,
-    state: pathlib.Path | None = None,
+    state: sources.Where = None,
     gzip: bool = False,
     key: pathlib.Path | None = None,
 ) -> int:
-    """Write the state folder's audit to `target`, which must not exist; with `key` encrypted, with `gzip` packed.
+    """Write the ledger's audit to `target`, which must not exist; with `key` encrypted, with `gzip` packed.
 
     Only its owner may read the file, as with the ledger it comes from.
 
     Raises:
         CommandError: nothing can be read, or not written.
     """
-    with audit_sources.open_state(state_folders.find(state)) as source:
+    with audit_sources.opened(sources.find(state)) as source:
         chunks = _lines(source)
         if gzip:
             chunks = streams.compress(chunks)
@@ -85,16 +84,16 @@ def run_show(
     out: TextIO,
     *,
     source: pathlib.Path | None = None,
-    state: pathlib.Path | None = None,
+    state: sources.Where = None,
     key: pathlib.Path | None = None,
     kind: str | None = None,
     request: str | None = None,
     limit: int = 20,
     output: str = "",
 ) -> int:
-    """Print the newest `limit` records, oldest first: of the export `source`, or of the state folder.
+    """Print the newest `limit` records, oldest first: of the export `source`, or of the ledger.
 
-    A state folder's records are shown with their personal fields, as far as the keys still exist; an export brings no
+    A ledger's records are shown with their personal fields, as far as the keys still exist; an export brings no
     keys. `request` is a request's id as clients see it (`x-request-id`), which finds its attempts' ends, too; `kind`
     such as `refused`.
 
@@ -106,7 +105,7 @@ def run_show(
     if source is not None:
         shown = _newest(functools.partial(_exported, source, key), {}, wanted, limit)
     else:
-        with audit_sources.open_state(state_folders.find(state)) as opened:
+        with audit_sources.opened(sources.find(state)) as opened:
             shown = _newest(opened.records, opened.keys(), wanted, limit)
     if not shown:
         print(f"llmgov: no records{wanted}", file=sys.stderr)
@@ -133,7 +132,7 @@ def _verify_export(
         raise errors.CommandError(f"{source} does not open with {key}: {error}") from error
 
 
-def _lines(source: audit_sources.State) -> Iterator[bytes]:
+def _lines(source: audit_sources.Record) -> Iterator[bytes]:
     before = source.sums()
     checkpoints = [checkpoint.decode(data) for _, data in source.checkpoint_data()]
 
@@ -145,10 +144,12 @@ def _lines(source: audit_sources.State) -> Iterator[bytes]:
     return export.write(source.records(), checkpoints, source.tombstones(), now=now, ledger=sums)
 
 
-def _verify_state(folder: pathlib.Path, pins: list[pathlib.Path] | None, anchor: pathlib.Path | None) -> Report:
-    pinned = audit_keys.pins(pins or [folder / audit_keys.PUBLIC_KEY])
+def _verify_ledger(where: sources.Source, pins: list[pathlib.Path] | None, anchor: pathlib.Path | None) -> Report:
+    if not pins and isinstance(where, sources.Folder):
+        pins = [where.path / audit_keys.PUBLIC_KEY]
+    pinned = audit_keys.pins(_required(pins, "a database"))
     outside = None if anchor is None else audit_sources.anchor(anchor)
-    with audit_sources.open_state(folder) as source:
+    with audit_sources.opened(where) as source:
         for left in reversed(range(_TRIES)):
             before, kept = source.sums(), source.kept()
             known = outside or source.anchor()
@@ -164,7 +165,7 @@ def _verify_state(folder: pathlib.Path, pins: list[pathlib.Path] | None, anchor:
     return verifier.report()  # a busy ledger: its sums at the moment of one record cannot be had without stopping it
 
 
-def _feed(verifier: verify.Verifier, source: audit_sources.State) -> None:
+def _feed(verifier: verify.Verifier, source: audit_sources.Record) -> None:
     checkpoints = list(_readable(verifier, "checkpoint", source.checkpoint_data(), checkpoint.decode))
     records = _readable(verifier, "record", source.record_data(), record.decode)
     for entry in verify.merge(records, checkpoints):
@@ -184,10 +185,10 @@ def _readable(
             verifier.unreadable(f"{what} {name}", str(error))
 
 
-def _required(pins: list[pathlib.Path] | None) -> list[pathlib.Path]:
+def _required(pins: list[pathlib.Path] | None, what: str) -> list[pathlib.Path]:
     if not pins:
         raise errors.CommandError(
-            "an export proves nothing without the public key that you trust: name its file with --pin"
+            f"{what} proves nothing without the public key that you trust: name its file with --pin"
         )
     return pins
 

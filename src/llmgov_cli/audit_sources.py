@@ -1,4 +1,4 @@
-"""Where audit records come from: an export's file, or local mode's state folder.
+"""Where audit records come from: an export's file, or a ledger.
 
 The order of reading matters while a process still writes: the anchor before the checkpoints, these before the records;
 so what is read later can only have grown.
@@ -7,15 +7,16 @@ so what is read later can only have grown.
 import asyncio
 import contextlib
 import pathlib
+import sys
 from collections.abc import Iterator
 
 from llmgov.audit import checkpoint, events, record, retention, sealing, tally, verify
 from llmgov.audit.facts import names_user
 from llmgov.ledger import balances
 from llmgov.ledger.rows import Attempt, AuditRow
-from llmgov.ledger.store import StoreError
+from llmgov.ledger.store import Reader, StoreError
 from llmgov.money import MicroUsd
-from llmgov_cli import errors
+from llmgov_cli import errors, sources
 
 ANCHORS = "anchors.jsonl"
 
@@ -24,32 +25,22 @@ _PAGE = 1000
 _ALWAYS = 2**62
 
 
-class State:
-    """The audit of a state folder, open for reading."""
+class Record:
+    """The audit of a ledger, open for reading; `anchors` is the file of checkpoints that is kept beside it, if any."""
 
-    def __init__(self, folder: pathlib.Path, runner: asyncio.Runner) -> None:
-        from llmgov_store import sqlite
-
-        self._folder = folder
+    def __init__(self, rows: Reader, runner: asyncio.Runner, anchors: pathlib.Path | None) -> None:
+        self._store = rows
         self._runner = runner
-        try:
-            self._store = sqlite.SqliteReader.open(folder / "ledger.db")
-        except StoreError as error:
-            raise errors.CommandError(f"{folder}/ledger.db: {error}") from error
-
-    def close(self) -> None:
-        """End reading."""
-        self._runner.run(self._store.close())
+        self._anchors = anchors
 
     def anchor(self) -> checkpoint.Anchor | None:
-        """What the folder's anchor file knows; `None` where there is none, or it knows of nothing."""
-        path = self._folder / ANCHORS
-        found = _anchor(path) if path.exists() else None
+        """What the anchor file beside it knows; `None` where there is none, or it knows of nothing."""
+        found = _anchor(self._anchors) if self._anchors is not None and self._anchors.exists() else None
         return found if found is not None and found.checkpoints else None
 
     def is_unanchored(self) -> bool:
-        """Whether checkpoints were signed and none was ever kept in the anchor file, which happens right after."""
-        return bool(self.checkpoint_data()) and self.anchor() is None
+        """Whether checkpoints were signed and none was ever kept in its anchor file, which happens right after."""
+        return self._anchors is not None and bool(self.checkpoint_data()) and self.anchor() is None
 
     def checkpoint_data(self) -> list[tuple[str, bytes]]:
         """All checkpoints, by their position and as they are stored."""
@@ -76,8 +67,12 @@ class State:
         return [retention.read(record.decode(row.data).facts) for row in self._rows() if row.kind == "tombstone"]
 
     def keys(self) -> dict[str, sealing.SubjectKey]:
-        """The subjects' keys that still exist, by id."""
-        rows = self._runner.run(self._store.subject_keys())
+        """The subjects' keys that still exist, by id; none, which is said, where they may not be read."""
+        try:
+            rows = self._runner.run(self._store.subject_keys())
+        except StoreError as error:
+            print(f"llmgov: personal fields stay sealed: {error}", file=sys.stderr)
+            return {}
         return {row.id: sealing.SubjectKey(row.id, row.secret) for row in rows}
 
     def sums(self) -> tally.Sums:
@@ -102,20 +97,20 @@ class State:
 
 
 @contextlib.contextmanager
-def open_state(folder: pathlib.Path) -> Iterator[State]:
-    """Open a state folder's audit.
+def opened(source: sources.Source) -> Iterator[Record]:
+    """Open a ledger's audit.
 
     Raises:
-        CommandError: it has none, or its ledger cannot be read.
+        CommandError: the ledger cannot be read.
     """
-    with asyncio.Runner() as runner:
-        state = State(folder, runner)
+    anchors = source.path / ANCHORS if isinstance(source, sources.Folder) else None
+    with sources.explained(source), asyncio.Runner() as runner:
+        ended = contextlib.AsyncExitStack()
+        ledger = runner.run(ended.enter_async_context(source.reader()))
         try:
-            yield state
-        except StoreError as error:
-            raise errors.CommandError(f"{folder}/ledger.db: {error}") from error
+            yield Record(ledger.rows, runner, anchors)
         finally:
-            state.close()
+            runner.run(ended.aclose())
 
 
 def ledger_sums(attempts: list[Attempt]) -> tally.Sums:
