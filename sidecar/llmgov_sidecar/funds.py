@@ -53,8 +53,9 @@ async def set_aside(services: Services, passage: Passage, decision: Decision) ->
     if not accounts and decision.approval is None:
         return Hold(want)
     ticket = str(next(services.tickets))
+    wish = Wish(ticket, accounts, least, want, decision.path, _approval(decision), passage.request_id)
     try:
-        answer = await _lend(services, Wish(ticket, accounts, least, want, decision.path, _approval(decision)))
+        answer = await _lend(services, wish)
     except NoMoneyError as error:
         if _fails_open(services, passage, decision, enforced=enforced):
             return Hold(min(want, billing.MAX_COST))

@@ -16,6 +16,9 @@ MAX_NEEDS = 256
 MAX_KEY = 1024
 """Characters of an account's key, which may have a user's name in it."""
 
+MAX_REQUEST_ID = 128
+"""Characters of a request's id; a sidecar's has a quarter of that."""
+
 
 def check(request: LeaseRequest) -> None:
     """Refuse what no sidecar of ours asks for.
@@ -27,6 +30,8 @@ def check(request: LeaseRequest) -> None:
     _require_number(request.request, "request")
     _require_number(request.closed, "closed")
     require_amount(request.least, "least")
+    if request.request_id:
+        require_words(request.request_id, "request_id", MAX_REQUEST_ID)
     if max(len(request.needs), len(request.path), len(request.accounts)) > MAX_NEEDS:
         raise BadInputError(Fault.RANGE, "needs", f"more than {MAX_NEEDS} accounts or targets")
     if len({need.key for need in request.needs}) != len(request.needs):

@@ -4,16 +4,17 @@ import dataclasses
 
 import msgspec
 
+from llmgov import money
 from llmgov.instants import Instant
 from llmgov.ledger import approvals, ceilings, windows
 from llmgov.ledger.book import Book, WindowLock
 from llmgov.ledger.ceilings import Ceiling
 from llmgov.ledger.definitions import Definitions, user_of
-from llmgov.ledger.messages import Need
+from llmgov.ledger.messages import LeaseRequest, Need
 from llmgov.ledger.rows import AccountRow, ApprovalKind, ApprovalRow, ApprovalState, Window, scope
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
-from llmgov.snapshot import Account, approval_id
+from llmgov.snapshot import Account, TargetKind, approval_id
 
 MAX_USERS = 10_000
 """How many users of one definition of each user may have a window at a time: so the ledger's tables are bounded,
@@ -127,12 +128,12 @@ def approval(candidate: Candidate, now: Instant) -> ApprovalRow | None:
     """The approval that would open the threshold in the way; `None` where none can."""
     if not candidate.approvable:
         return None
-    window, percent, source = candidate.window, candidate.ceiling.percent, candidate.account.source
+    account, window, percent = candidate.account, candidate.window, candidate.ceiling.percent
     return ApprovalRow(
         id=approval_id(f"{window.account}/{window.start}/{percent}"),
         kind=ApprovalKind.THRESHOLD,
-        policy=source,
-        summary=f"spend beyond {percent} % of {source}",
+        policy=account.source,
+        summary=f"spend beyond {percent} % of {account.source} ({money.show_units(account.limit, account.currency)})",
         created=now,
         expires=window.end,
         account=window.account,
@@ -141,15 +142,36 @@ def approval(candidate: Candidate, now: Instant) -> ApprovalRow | None:
     )
 
 
-def ask_for_approval(book: Book, candidate: Candidate, now: Instant) -> ApprovalRow | None:
-    """Ask, once, for the approval that would let the request pass; as it stands, `None` where none can."""
+def ask_for_approval(book: Book, candidate: Candidate, request: LeaseRequest, now: Instant) -> ApprovalRow | None:
+    """Ask, once, for the approval that would let the request pass; as it stands, `None` where none can.
+
+    It opens the threshold for everybody; who decides is told of the request that met it first.
+    """
     wanted = approval(candidate, now)
     if wanted is None:
         return None
     known = book.approvals.get(wanted.id)
     if known is None:
+        user, workload = _named(request, TargetKind.USER), _named(request, TargetKind.WORKLOAD)
+        who = f"{user} in {workload}" if user else workload
+        summary = f"{wanted.summary}, first for {_needed(candidate, request)} of {who}"
+        if request.request_id:
+            summary += f"; request {request.request_id}"
+        wanted = msgspec.structs.replace(wanted, summary=summary, requested_by=user or workload)
         approvals.ask(book, wanted)
     return known or wanted
+
+
+def _named(request: LeaseRequest, kind: TargetKind) -> str:
+    """The name of the target of a kind on the charging path; empty where there is none."""
+    prefix = f"{kind.value}/"
+    return next((target.removeprefix(prefix) for target in request.path if target.startswith(prefix)), "")
+
+
+def _needed(candidate: Candidate, request: LeaseRequest) -> str:
+    """What the request may cost at least, in the account's currency; a need has only what is missing of that."""
+    least = max(request.least, candidate.need.least)
+    return money.show(least, candidate.account.currency, candidate.window.nano_usd, up=True)
 
 
 def strictness(book: Book, candidate: Candidate, now: Instant) -> int:

@@ -110,7 +110,7 @@ def _try_to_lend(
     unknown = [candidates.look_up(book, need, definitions, now) for need in unknown_here]
     stopping = _stopping(book, request, found, unknown, now)
     if stopping is not None:
-        approval = candidates.ask_for_approval(book, stopping, now) if final else None
+        approval = candidates.ask_for_approval(book, stopping, request, now) if final else None
         return _refuse_for(request, stopping, approval, now)
     for index, candidate in enumerate(found):
         _lend(book, request, index, candidate, now)

@@ -51,7 +51,7 @@ class LeaseRequest(Struct, frozen=True, tag=True):
     `request` grows with each one of an epoch; those below `closed` have been answered and will not be repeated.
     `accounts` are the keys of all accounts that the attempt in hand is charged to, also where money is at hand, and
     `least` is what it needs of each: so that the ledger notices one that the sidecar has not heard of. Where nothing
-    is enforced there are none.
+    is enforced there are none. `request_id` is what the client's answer says: who decides an approval is told.
     """
 
     epoch: Epoch
@@ -62,6 +62,7 @@ class LeaseRequest(Struct, frozen=True, tag=True):
     closed: int = 0
     accounts: tuple[str, ...] = ()
     least: MicroUsd = 0
+    request_id: str = ""
 
 
 class Lease(Struct, frozen=True):

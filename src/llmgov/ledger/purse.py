@@ -52,7 +52,7 @@ class Wish(msgspec.Struct, frozen=True):
     """What an attempt needs: between `least` and `want` micro-USD in each account, the same in all.
 
     `attempt` names it in this purse alone: what is not dispatched has no id. `path` is its charging
-    path; `approval` the id of a request's approval, which the hub consumes with the grant.
+    path; `approval` the id of a request's approval, which the hub consumes with the grant; `request_id` the request's.
     """
 
     attempt: str
@@ -61,6 +61,7 @@ class Wish(msgspec.Struct, frozen=True):
     want: MicroUsd
     path: tuple[str, ...] = ()
     approval: str | None = None
+    request_id: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -356,7 +357,19 @@ class Purse:
         approval = None if wait.answered else wish.approval  # a grant has consumed it, for this attempt
         charged = wish.keys if any(charge.enforced for charge in wish.charges) else ()
         first = min(self._asked)
-        return Send(LeaseRequest(self.epoch, self._requests, needs, wish.path, approval, first, charged, wish.least))
+        return Send(
+            LeaseRequest(
+                epoch=self.epoch,
+                request=self._requests,
+                needs=needs,
+                path=wish.path,
+                approval=approval,
+                closed=first,
+                accounts=charged,
+                least=wish.least,
+                request_id=wish.request_id,
+            )
+        )
 
     def _needs(self, wish: Wish, now: Instant) -> Iterator[Need]:
         """What is missing, and of each account better as much as all who wait for it want."""

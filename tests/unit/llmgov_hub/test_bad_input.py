@@ -108,6 +108,8 @@ EVENTS = {
 }
 
 REQUESTS = {
+    "a request's id is endless": bad(REQUEST, Fault.EMPTY, "request_id", request_id="r" * 129),
+    "a request's id is blank": bad(REQUEST, Fault.EMPTY, "request_id", request_id=" "),
     "no epoch": bad(REQUEST, Fault.RANGE, "epoch.number", epoch=Epoch("pod-1", 0)),
     "an epoch that no pod lives to see": bad(REQUEST, Fault.RANGE, "epoch.number", epoch=Epoch("pod-1", 2**60)),
     "a negative request": bad(REQUEST, Fault.NEGATIVE, "request", request=-1),

@@ -156,3 +156,21 @@ def test_what_is_not_enforced_records_what_enforcement_would_have_done(
             await client.close()
 
     harness.run(main())
+
+
+def test_who_decides_about_a_threshold_is_told_the_id_that_the_client_has() -> None:
+    async def main() -> None:
+        account = msgspec.structs.replace(
+            world.budget("0.10"), thresholds=(Threshold(1, (ThresholdAction.REQUIRE_APPROVAL,)),)
+        )
+        async with world.world(harness.says(harness.whole(world.chat_answer())), accounts=[account]) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat())
+            assert reply.status == 403
+            (row,) = await made.hub.approvals.list()
+            what = f"spend beyond 1 % of {account.source} ($0.10), first for $"
+            assert row.summary.startswith(what), row.summary
+            assert row.summary.endswith(f" of shop/web; request {reply.header('x-request-id')}")
+            await client.close()
+
+    harness.run(main())

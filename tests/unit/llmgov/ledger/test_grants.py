@@ -246,6 +246,40 @@ class TestThresholds:
         assert (reply.denied, reply.approval, reply.threshold) == ("too dear", None, 90)
         assert (reply.units, reply.currency, reply.nano_usd) == (account.limit, "EUR", account.nano_usd)
 
+    @pytest.mark.parametrize(
+        ("path", "who", "requested_by"),
+        [
+            (ledgers.PATH, "payments/app", "payments/app"),
+            ((*ledgers.PATH, "user/jane"), "jane in payments/app", "jane"),
+        ],
+        ids=["a workload", "a user"],
+    )
+    def test_who_decides_is_told_which_request_asked_for_how_much_and_by_whom(
+        self, path: tuple[str, ...], who: str, requested_by: str
+    ) -> None:
+        account, rows = ledgers.account(thresholds=APPROVE_AT_90), book()
+        wanted = LeaseRequest(
+            ledgers.epoch(), 1, (need(account, 470 * CENT),), path, least=480 * CENT, request_id="req-7"
+        )
+        refused(ask(rows, wanted))
+        (row,) = rows.put.approvals.values()
+        what = f"spend beyond 90 % of {account.source} ($5.00)"
+        assert row.summary == f"{what}, first for $4.80 of {who}; request req-7"
+        assert row.requested_by == requested_by
+        (notice,) = rows.put.outbox.values()
+        assert notice.message == f"{account.source} waits for an approval: {row.summary}"
+        later = msgspec.structs.replace(wanted, request=2, request_id="req-8")
+        refused(ask(rows, later))
+        assert list(rows.put.approvals.values()) == [row], "the first one stays"
+
+    def test_an_approval_in_another_currency_says_how_much_in_that(self) -> None:
+        account = ledgers.account(thresholds=APPROVE_AT_90, limit=10 * USD)
+        account = msgspec.structs.replace(account, currency="EUR", nano_usd=2 * 10**9, limit=5 * USD)
+        rows = book()
+        refused(ask(rows, request(need(account, 10 * USD - 1))))
+        (row,) = rows.put.approvals.values()
+        assert row.summary.endswith("(5.00 EUR), first for 5.00 EUR of payments/app")
+
     def test_an_approval_opens_up_to_the_next_acting_threshold_only(self) -> None:
         thresholds = (
             Threshold(50, (ThresholdAction.REQUIRE_APPROVAL,)),
