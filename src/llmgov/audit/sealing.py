@@ -72,16 +72,24 @@ def commit(document: facts.Facts, salt: bytes) -> tuple[dict[str, Json], dict[st
 
 
 def _replace(fact: facts.Fact, path: str, salt: bytes, values: dict[str, str]) -> Json:
-    match fact:
-        case facts.Personal(value=value):
-            values[path] = value
-            return {COMMITMENT: commitment(salt, path, value)}
-        case Mapping():
-            return {name: _replace(inner, f"{path}.{name}", salt, values) for name, inner in fact.items()}
-        case list() | tuple():
-            return [_replace(inner, f"{path}[{index}]", salt, values) for index, inner in enumerate(fact)]
-        case _:
-            return cast("Json", fact)
+    # Exact types first: this runs for every fact of every record, and checks against Mapping are slow.
+    kind = type(fact)
+    if kind is str or kind is int or kind is bool:
+        return cast("Json", fact)
+    if isinstance(fact, facts.Personal):
+        values[path] = fact.value
+        return {COMMITMENT: commitment(salt, path, fact.value)}
+    if isinstance(fact, list | tuple):
+        return [
+            inner if type(inner) is str else _replace(inner, f"{path}[{index}]", salt, values)
+            for index, inner in enumerate(fact)
+        ]
+    if kind is dict or isinstance(fact, Mapping):
+        return {
+            name: inner if type(inner) is str else _replace(inner, f"{path}.{name}", salt, values)
+            for name, inner in cast("Mapping[str, facts.Fact]", fact).items()
+        }
+    return cast("Json", fact)
 
 
 def seal(opening: Opening, key: SubjectKey, context: bytes) -> bytes:
