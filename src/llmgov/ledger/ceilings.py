@@ -58,18 +58,24 @@ def asks(account: Account, percent: int) -> bool:
 
 def put_and_notify(book: Book, account: Account, window: Window, now: Instant) -> None:
     """Put `window`, and an outbox entry for each audience of each threshold that it has newly reached."""
-    reached = [threshold for threshold in account.thresholds if _newly_reached(threshold, account, window)]
+    reached = _newly_reached(account, window)
     for threshold in reached:
         for action in threshold.actions:
             if action in _AUDIENCES:
                 _tell(book, account, window, threshold, _AUDIENCES[action], now)
-    told = {*window.told, *(threshold.percent for threshold in reached)}
-    book.put_window(msgspec.structs.replace(window, told=tuple(sorted(told))))
+    if reached:
+        told = {*window.told, *(threshold.percent for threshold in reached)}
+        window = msgspec.structs.replace(window, told=tuple(sorted(told)))
+    book.put_window(window)
 
 
-def _newly_reached(threshold: Threshold, account: Account, window: Window) -> bool:
-    mark = money.share(limit(account, window.nano_usd), threshold.percent)
-    return threshold.percent not in window.told and window.spent + window.unknown >= mark
+def _newly_reached(account: Account, window: Window) -> list[Threshold]:
+    whole, used = limit(account, window.nano_usd), window.spent + window.unknown
+    return [
+        threshold
+        for threshold in account.thresholds
+        if money.share(whole, threshold.percent) <= used and threshold.percent not in window.told
+    ]
 
 
 def _tell(book: Book, account: Account, window: Window, threshold: Threshold, audience: Audience, now: Instant) -> None:
