@@ -1,10 +1,26 @@
-"""The end of every run: what this machine could not do, and in CI no other skip."""
+"""What holds for every run: no property fails for its time, and the end says what this machine could not do.
+
+In CI no other skip is allowed.
+"""
 
 import os
 
+import hypothesis
 import pytest
 
 from tests.support import machine
+
+_USUAL = hypothesis.settings()
+"""Hypothesis's own, which are others in CI."""
+
+hypothesis.settings.register_profile(
+    "suite",
+    parent=_USUAL,
+    # Both go by the wall clock, which says how busy the machine is: speed has tests of its own in tests/bench.
+    deadline=None,
+    suppress_health_check={*_USUAL.suppress_health_check, hypothesis.HealthCheck.too_slow},
+)
+hypothesis.settings.load_profile("suite")
 
 
 def _skips(terminal: pytest.TerminalReporter) -> list[tuple[str, str]]:
