@@ -9,7 +9,6 @@ import heapq
 import os
 import pathlib
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TextIO, TypeVar
 
@@ -17,7 +16,8 @@ import msgspec
 
 from llmgov.audit import checkpoint, export, record, sealing, streams, tally, verify
 from llmgov.audit.findings import Outcome, Report
-from llmgov_cli import audit_keys, audit_sources, audit_text, errors, sources, tables
+from llmgov.instants import Instant
+from llmgov_cli import audit_keys, audit_sources, audit_text, errors, observe, sources, tables
 
 EXIT = {Outcome.OK: 0, Outcome.TAMPERED: 3, Outcome.TRUNCATED: 4, Outcome.EMPTY: 5}
 """What a script can rely on."""
@@ -36,11 +36,13 @@ def run_verify(
     anchor: pathlib.Path | None = None,
     key: pathlib.Path | None = None,
     output: str = "",
+    clock: Callable[[], Instant] = observe.now,
 ) -> int:
     """Verify the export `source`, or without one the ledger's audit.
 
     `pins` are files of public keys, by default a state folder's own; `anchor` a file of checkpoints kept outside, by
-    default likewise; `key` the key file of an encrypted export. Returns the exit code.
+    default likewise; `key` the key file of an encrypted export; by `clock` a new checkpoint may still be on its way to
+    the anchor. Returns the exit code.
 
     Raises:
         CommandError: something cannot be read, or an export or a database is to be verified without a pinned key.
@@ -49,7 +51,7 @@ def run_verify(
     if source is not None:
         report = _verify_export(source, _required(pins, "an export"), anchor, key)
     else:
-        report = _verify_ledger(sources.find(state), pins, anchor)
+        report = _verify_ledger(sources.find(state), pins, anchor, clock)
     out.write(audit_text.report(report) if output in ("", "wide") else tables.dump(msgspec.to_builtins(report), output))
     return EXIT[report.outcome]
 
@@ -140,11 +142,12 @@ def _lines(source: audit_sources.Record) -> Iterator[bytes]:
         """Those of the records just read, unless the ledger went on meanwhile."""
         return before if source.sums() == before else None
 
-    now = time.time_ns() // 1000
-    return export.write(source.records(), checkpoints, source.tombstones(), now=now, ledger=sums)
+    return export.write(source.records(), checkpoints, source.tombstones(), now=observe.now(), ledger=sums)
 
 
-def _verify_ledger(where: sources.Source, pins: list[pathlib.Path] | None, anchor: pathlib.Path | None) -> Report:
+def _verify_ledger(
+    where: sources.Source, pins: list[pathlib.Path] | None, anchor: pathlib.Path | None, clock: Callable[[], Instant]
+) -> Report:
     if not pins and isinstance(where, sources.Folder):
         pins = [where.path / audit_keys.PUBLIC_KEY]
     pinned = audit_keys.pins(_required(pins, "a database"))
@@ -155,7 +158,7 @@ def _verify_ledger(where: sources.Source, pins: list[pathlib.Path] | None, ancho
             known = outside or source.anchor()
             verifier = verify.Verifier(pinned, tombstones=source.tombstones(), anchor=known, keys=source.keys())
             _feed(verifier, source)
-            if known is None and source.is_unanchored():
+            if known is None and source.is_unanchored(clock()):
                 verifier.unanchored(audit_sources.ANCHORS)
             unbalanced = source.unbalanced()
             if source.sums() == before:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from llmgov.audit import checkpoint, events, record, retention, sealing, tally, verify
 from llmgov.audit.facts import names_user
+from llmgov.instants import Instant
 from llmgov.ledger import balances
 from llmgov.ledger.rows import Attempt, AuditRow
 from llmgov.ledger.store import Reader, StoreError
@@ -38,9 +39,14 @@ class Record:
         found = _anchor(self._anchors) if self._anchors is not None and self._anchors.exists() else None
         return found if found is not None and found.checkpoints else None
 
-    def is_unanchored(self) -> bool:
-        """Whether checkpoints were signed and none was ever kept in its anchor file, which happens right after."""
-        return self._anchors is not None and bool(self.checkpoint_data()) and self.anchor() is None
+    def is_unanchored(self, now: Instant) -> bool:
+        """Whether a checkpoint should have been kept in its anchor file by `now`, and none ever was.
+
+        A checkpoint is stored first and anchored then, within `checkpoint.ANCHOR_EVERY`.
+        """
+        if self._anchors is None or not any(_is_due(data, now) for _, data in self.checkpoint_data()):
+            return False
+        return self.anchor() is None
 
     def checkpoint_data(self) -> list[tuple[str, bytes]]:
         """All checkpoints, by their position and as they are stored."""
@@ -111,6 +117,14 @@ def opened(source: sources.Source) -> Iterator[Record]:
             yield Record(ledger.rows, runner, anchors)
         finally:
             runner.run(ended.aclose())
+
+
+def _is_due(data: bytes, now: Instant) -> bool:
+    """Whether a checkpoint is to be anchored by now: also one that cannot be read, as its time is not known."""
+    try:
+        return checkpoint.decode(data).at + checkpoint.ANCHOR_EVERY < now
+    except checkpoint.CheckpointError:
+        return True
 
 
 def ledger_sums(attempts: list[Attempt]) -> tally.Sums:

@@ -225,6 +225,26 @@ def test_an_anchor_that_knows_of_nothing_is_found_missing(folder: pathlib.Path, 
             _verify(anchor=elsewhere, **options)
 
 
+@pytest.mark.parametrize(
+    ("since", "missing"),
+    [(0, False), (checkpoint.ANCHOR_EVERY, False), (checkpoint.ANCHOR_EVERY + 1, True)],
+    ids=["just signed", "as old as an anchor may be", "older"],
+)
+def test_a_checkpoint_may_be_on_its_way_to_the_anchor_for_a_minute(
+    folder: pathlib.Path, since: int, missing: bool
+) -> None:
+    (folder / "anchors.jsonl").unlink()
+    oldest = min(one.at for one in h.make().checkpoints)
+    code, text = _verify(state=folder, clock=lambda: oldest + since)
+    assert ("AnchorMissing" in text, code) == ((True, 4) if missing else (False, 0))
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_taken_for_a_new_one(folder: pathlib.Path) -> None:
+    (folder / "anchors.jsonl").unlink()
+    _sql(folder, "UPDATE checkpoints SET data = CAST('x' AS BLOB)")
+    assert "AnchorMissing" in _verify(state=folder, clock=lambda: h.START)[1]
+
+
 def test_before_anything_was_signed_no_anchor_is_missing(folder: pathlib.Path) -> None:
     (folder / "anchors.jsonl").unlink()
     _sql(folder, "DELETE FROM checkpoints")
