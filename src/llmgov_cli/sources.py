@@ -151,7 +151,8 @@ class Database:
         return None
 
     def explained(self, error: StoreError) -> str:
-        return str(error)
+        denied = "permission denied" in str(error)
+        return f"{error}; changing the ledger takes a login of the role llmgov_hub" if denied else str(error)
 
 
 Where: TypeAlias = Source | pathlib.Path | None
