@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Sequence
 
-from llmgov.audit import chain, facts, record, sealing
+from llmgov.audit import chain, facts, sealing
 from llmgov.audit.events import AuditEvent
 from llmgov.instants import Instant
 from llmgov.ledger.book import Book, Lock
@@ -36,7 +36,7 @@ class Recorder:
         head = chain.ChainHead(self.writer)
         if book.head is not None:
             head = chain.ChainHead(self.writer, book.head.seq, book.head.hash)
-        made, _ = chain.append(
+        made, _, data = chain.append(
             head,
             event,
             now=now,
@@ -44,7 +44,7 @@ class Recorder:
             key=self._key(book, facts.subject_of(event)),
             retention_days=self._retention_days,
         )
-        book.put_record(AuditRow(made.writer, made.seq, made.hash, now, made.kind, record.encode(made)))
+        book.put_record(AuditRow(made.writer, made.seq, made.hash, now, made.kind, data))
 
     def _key(self, book: Book, subject: str | None) -> sealing.SubjectKey | None:
         if subject is None:

@@ -10,11 +10,14 @@ from typing import Any, TypeAlias, Union, cast
 
 import msgspec
 
-Json: TypeAlias = Union[str, int, bool, Sequence["Json"], Mapping[str, "Json"]]  # noqa: UP007 - recursive
+Json: TypeAlias = Union[str, int, bool, msgspec.Raw, Sequence["Json"], Mapping[str, "Json"]]  # noqa: UP007 - recursive
 """What can be put on record."""
 
 _string: Callable[[Any], str] = encoder.encode_basestring
 """The standard library escapes exactly what RFC 8785 section 3.2.2.2 wants, and nothing else."""
+
+Encoded: TypeAlias = msgspec.Raw
+"""The canonical bytes of a part of a document, which stand in the whole as they are."""
 
 MAX_INTEGER = 2**53 - 1
 """RFC 8785 numbers are IEEE 754 doubles: beyond this other readers would round."""
@@ -60,7 +63,7 @@ def _is_plain(value: Any) -> bool:
             if not (type(inner) is str or _is_plain(inner)):
                 return False
         return True
-    return False
+    return kind is Encoded
 
 
 def _text(value: Json) -> str:
@@ -75,6 +78,8 @@ def _text(value: Json) -> str:
             return _string(value)
         case Mapping():
             return _object(value)
+        case msgspec.Raw():
+            return bytes(value).decode()
         case _:
             raise CanonicalError(f"{type(value).__name__} has no canonical form")
 

@@ -6,7 +6,7 @@ head in the transaction that stores the record: two records with one `seq` must 
 
 import msgspec
 
-from llmgov.audit import events, facts, record, sealing
+from llmgov.audit import canonical, events, facts, record, sealing
 from llmgov.instants import Instant
 from llmgov.ledger import messages
 
@@ -30,8 +30,8 @@ def append(
     salt: bytes,
     key: sealing.SubjectKey | None,
     retention_days: int = DEFAULT_RETENTION_DAYS,
-) -> tuple[record.AuditRecord, ChainHead]:
-    """The record of `event` that follows `head`, and the head after it.
+) -> tuple[record.AuditRecord, ChainHead, bytes]:
+    """The record of `event` that follows `head`, the head after it, and the record's exact bytes at rest.
 
     `now` is the writer's clock; `salt` 32 random bytes, used for nothing else; `key` that of `facts.subject_of(event)`,
     `None` where that is; `retention_days` for events that bring none of their own.
@@ -55,8 +55,9 @@ def append(
         seal=None if box is None or key is None else record.Seal(key.id, sealing.box_digest(box)),
         box=box,
     )
-    linked = msgspec.structs.replace(unhashed, hash=record.digest(unhashed))
-    return linked, ChainHead(head.writer, seq, linked.hash)
+    encoded = canonical.Encoded(canonical.encode(committed))
+    linked = msgspec.structs.replace(unhashed, hash=record.digest(unhashed, encoded))
+    return linked, ChainHead(head.writer, seq, linked.hash), record.encode(linked, encoded)
 
 
 def _box(values: dict[str, str], salt: bytes, key: sealing.SubjectKey | None, context: bytes) -> bytes | None:

@@ -85,7 +85,7 @@ def of(event: events.AuditEvent) -> Facts:
 
 def names_user(key: str) -> bool:
     """Whether a target (`user/jane`) or an account's key (`cluster|user/jane|Month|UTC`) names a single user."""
-    return any(segment.startswith(USER_TARGET) for segment in key.split("|"))
+    return USER_TARGET in key and any(segment.startswith(USER_TARGET) for segment in key.split("|"))
 
 
 def tombstone(event: events.Tombstone) -> dict[str, Json]:

@@ -55,8 +55,11 @@ class RecordError(ValueError):
     """Bytes that are no record, or not in their exact form."""
 
 
-def content(record: AuditRecord) -> bytes:
-    """The canonical bytes that the record's hash is over: everything but the hash and the box."""
+def content(record: AuditRecord, facts: canonical.Encoded | None = None) -> bytes:
+    """The canonical bytes that the record's hash is over: everything but the hash and the box.
+
+    `facts` are the record's, where they were encoded before: they are most of it.
+    """
     document: dict[str, Json] = {
         "format": FORMAT,
         "writer": record.writer,
@@ -65,16 +68,16 @@ def content(record: AuditRecord) -> bytes:
         "recorded": record.recorded,
         "kind": record.kind,
         "retentionDays": record.retention_days,
-        "facts": record.facts,
+        "facts": record.facts if facts is None else facts,
     }
     if record.seal is not None:
         document["seal"] = {"key": record.seal.key, "digest": record.seal.digest}
     return canonical.encode(document)
 
 
-def digest(record: AuditRecord) -> str:
+def digest(record: AuditRecord, facts: canonical.Encoded | None = None) -> str:
     """The hash that the record should carry: SHA-256 (hex) over a domain line and `content`."""
-    return hashlib.sha256(_DOMAIN + content(record)).hexdigest()
+    return hashlib.sha256(_DOMAIN + content(record, facts)).hexdigest()
 
 
 def context(writer: str, seq: int) -> bytes:
@@ -82,7 +85,7 @@ def context(writer: str, seq: int) -> bytes:
     return canonical.encode([writer, seq])
 
 
-def encode(record: AuditRecord) -> bytes:
+def encode(record: AuditRecord, facts: canonical.Encoded | None = None) -> bytes:
     """The record at rest: canonical JSON of all its fields, the box as base64. Equal records have equal bytes."""
     document: dict[str, Json] = {
         "writer": record.writer,
@@ -91,7 +94,7 @@ def encode(record: AuditRecord) -> bytes:
         "recorded": record.recorded,
         "kind": record.kind,
         "retention_days": record.retention_days,
-        "facts": record.facts,
+        "facts": record.facts if facts is None else facts,
         "hash": record.hash,
     }
     if record.seal is not None:

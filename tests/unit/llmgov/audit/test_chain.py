@@ -123,7 +123,7 @@ def test_each_record_names_the_hash_of_the_one_before_it() -> None:
     head = chain.ChainHead("hub-0")
     links = []
     for event in EVENTS:
-        made, head = chain.append(head, event, now=99, salt=SALT, key=KEY)
+        made, head, _ = chain.append(head, event, now=99, salt=SALT, key=KEY)
         links.append((made.seq, made.previous, made.hash))
     assert [seq for seq, _, _ in links] == list(range(1, len(EVENTS) + 1))
     assert [previous for _, previous, _ in links] == ["0" * 64, *(hash_ for _, _, hash_ in links[:-1])]
@@ -142,6 +142,18 @@ def test_every_record_survives_storage_byte_for_byte(event: events.AuditEvent) -
     made = _append(event)
     assert record.decode(record.encode(made)) == made
     assert record.digest(made) == made.hash
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=facts.kind)
+def test_a_record_is_stored_as_it_encodes(event: events.AuditEvent) -> None:
+    made, _, data = chain.append(chain.ChainHead("hub-0"), event, now=99, salt=SALT, key=KEY)
+    assert data == record.encode(made)
+
+
+@pytest.mark.parametrize("key", ["a", "é"], ids=["by the encoder in C", "by our own"])
+def test_a_part_that_is_encoded_already_stands_as_it_is(key: str) -> None:
+    part = canonical.Encoded(canonical.encode({"z": [1], key: "x"}))
+    assert canonical.encode({key: part}) == canonical.encode({key: {"z": [1], key: "x"}})
 
 
 @pytest.mark.parametrize("event", [INTENT, REFUSED, VIOLATED, *ADMINISTRATIVE[:3]], ids=facts.kind)
@@ -176,7 +188,7 @@ def test_equal_values_look_unrelated_across_records_and_fields() -> None:
 def test_an_event_with_personal_fields_needs_a_key_and_a_settlement_none() -> None:
     with pytest.raises(sealing.SealingError, match="needs its subject's key"):
         chain.append(chain.ChainHead("hub-0"), INTENT, now=1, salt=SALT, key=None)
-    made, _ = chain.append(chain.ChainHead("hub-0"), SETTLEMENT, now=1, salt=SALT, key=None)
+    made, _, _ = chain.append(chain.ChainHead("hub-0"), SETTLEMENT, now=1, salt=SALT, key=None)
     assert made.seal is None
     assert made.box is None
 
