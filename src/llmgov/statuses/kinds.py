@@ -37,7 +37,7 @@ def accounts(observed: Observed) -> Iterator[tuple[snapshot.Account, dict[str, A
     An account of each user is there once for every user who has one, and once untouched where nobody has.
     """
     for account in sorted(observed.accounts, key=lambda each: (each.source, each.key)):
-        touched = [each for each in observed.windows if _counts_for(account, each)]
+        touched = observed.touched(account)
         for window in sorted(touched, key=lambda each: each.account):
             yield account, _of_window(account, window, observed)
         if not touched:
@@ -65,10 +65,10 @@ def _enforced(policy: resources.LLMPolicy, observed: Observed) -> tuple[int, int
 
 def _of_source(source: str, observed: Observed) -> dict[str, Any]:
     """The account that the resource limits, of each user that of the one nearest to the limit; empty without one."""
-    account = next((each for each in observed.accounts if each.source == source), None)
+    account = observed.account_of.get(source)
     if account is None:
         return {}
-    touched = [each for each in observed.windows if _counts_for(account, each)]
+    touched = observed.touched(account)
     if not touched:
         return amounts.untouched(account, observed.now)
     return _of_window(account, max(touched, key=lambda each: (each.spent + each.unknown, each.leased)), observed)
@@ -83,16 +83,11 @@ def _refused(account: snapshot.Account, window: rows.Window, observed: Observed)
     """Whether a request got no money in this window, and the limit has not changed since."""
     user = amounts.user_of(account, window)
     return any(
-        (each.policy, each.reason) == (account.source, amounts.REFUSED)
+        each.reason == amounts.REFUSED
         and max(window.start, observed.since) <= each.at < window.end
         and user in ("", each.user)
-        for each in observed.violations
+        for each in observed.violations_of.get(account.source, ())
     )
-
-
-def _counts_for(account: snapshot.Account, window: rows.Window) -> bool:
-    each_user = account.target.kind is snapshot.TargetKind.USER and not account.target.name
-    return window.account == account.key or (each_user and window.account.startswith(f"{account.key}|"))
 
 
 def _opened(window: rows.Window, observed: Observed) -> frozenset[int]:
@@ -116,7 +111,7 @@ def _exhausted(budget: resources.Budget, made: dict[str, Any], observed: Observe
 
 def _policy(policy: resources.LLMPolicy, observed: Observed) -> dict[str, Any]:
     have, want = _enforced(policy, observed)
-    mine = [violation for violation in observed.violations if violation.policy == _id(policy)]
+    mine = observed.violations_of.get(_id(policy), ())
     counts: collections.Counter[str] = collections.Counter()
     for violation in mine:
         counts[violation.action.value] += violation.count
