@@ -71,8 +71,9 @@ class System:
         return json.loads(shown.stdout)
 
     def spend(self, by: str) -> dict[str, dict[str, Any]]:
-        """The lines of `llmgov spend`, by their names."""
-        return {line[by]: line for line in self.json("spend", "--by", by)}
+        """The lines of `llmgov spend`, by their names, and their `total`."""
+        report = self.json("spend", "--by", by)
+        return {line[by]: line for line in report["lines"]} | {"total": report["total"]}
 
     def close(self) -> None:
         """Close the clients."""
