@@ -8,6 +8,7 @@ import msgspec
 from llmgov import money
 from llmgov.money import MicroUsd
 from llmgov.policy.decision import Action, Clamp
+from llmgov.wire import refusals as shapes
 from llmgov.wire.events import Format
 from llmgov_sidecar import http1
 from llmgov_sidecar.configuration import Target
@@ -88,9 +89,9 @@ def about(
     if shape is Format.ANTHROPIC:
         lines += f"request-id: {request_id}\r\n"
     if policy is not None:
-        lines += f"x-llmgov-policy: {_visible(policy)}\r\n"
+        lines += f"x-llmgov-policy: {shapes.visible(policy)}\r\n"
     if clamp is not None:
-        lines += f"x-llmgov-clamped: {_visible(clamp.field)}={clamp.value}\r\n"
+        lines += f"x-llmgov-clamped: {shapes.visible(clamp.field)}={clamp.value}\r\n"
     if not rate:
         return Ours(lines)
     lines += "".join([f"{name}: {value}\r\n" for name, value in rate])
@@ -100,12 +101,6 @@ def about(
 def with_cost(ours: Ours, cost: MicroUsd) -> Ours:
     """The same, and what the answer cost."""
     return Ours(f"{ours.lines}x-llmgov-cost-usd: {money.format_amount(cost)}\r\n", ours.replaces)
-
-
-def _visible(value: str) -> str:
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(character if " " <= character <= "~" else "?" for character in value)
 
 
 @functools.lru_cache(maxsize=64)

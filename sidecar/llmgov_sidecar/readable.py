@@ -6,6 +6,7 @@ as they are and cost the hold, and a filter that may withhold what it finds with
 
 from typing import Final
 
+from llmgov.wire import refusals as shapes
 from llmgov_sidecar.http1 import Header
 
 _PLAIN: Final = frozenset({b"", b"identity"})
@@ -41,5 +42,4 @@ def _charset(content_type: bytes) -> bytes:
 
 
 def _shown(value: bytes) -> str:
-    text = value.strip()[:_SHOWN].decode("latin-1")
-    return "".join(character if " " <= character <= "~" else "?" for character in text)
+    return shapes.visible(value.strip()[:_SHOWN].decode("latin-1"))

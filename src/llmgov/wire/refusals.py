@@ -59,7 +59,7 @@ def render(shape: Format, refusal: events.Refusal, request_id: str, budget_statu
     if shape is Format.ANTHROPIC:
         headers.append(("request-id", request_id))
     if refusal.policy is not None:
-        headers.append(("x-llmgov-policy", _header_value(refusal.policy)))
+        headers.append(("x-llmgov-policy", visible(refusal.policy)))
     return events.Response(status, tuple(headers), _encode(_body(shape, refusal, request_id)))
 
 
@@ -79,6 +79,13 @@ def spread(refusal: events.Refusal, request_id: str) -> events.Refusal:
 def in_seconds(seconds: int) -> str:
     """How a message says when a client may try again."""
     return f"try again in {seconds} s"
+
+
+def visible(text: str) -> str:
+    """A text as a header can have it: what is not printable in ASCII becomes `?`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(character if " " <= character <= "~" else "?" for character in text)
 
 
 def render_in_stream(shape: Format, operation: Operation, refusal: events.Refusal, request_id: str) -> bytes:
@@ -133,10 +140,6 @@ def _retry_headers(seconds: int | None) -> list[tuple[str, str]]:
     if seconds > MAX_RETRY_AFTER:
         return [("retry-after", str(seconds)), ("x-should-retry", "false")]
     return [("retry-after", str(seconds))]
-
-
-def _header_value(text: str) -> str:
-    return "".join(character if " " <= character <= "~" else "?" for character in text)
 
 
 def _event(name: str | None, data: dict[str, Any]) -> bytes:
