@@ -28,9 +28,7 @@ class StreamFilter:
     def pass_on(self, frame: Frame, violations: list[Violation]) -> bytes:
         """What may go out for this frame; what is found is added to `violations`."""
         before = b"".join(self._finish(frame.closes, violations))
-        if self._is_cut():
-            return before
-        if not self._readable(frame):
+        if self._is_cut() or not self._readable(frame):
             return before
         texts = self._full(frame, violations) if frame.full else {}
         if self._is_cut():

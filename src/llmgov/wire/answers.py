@@ -90,7 +90,7 @@ class Texts:
     def others(self, value: Mapping[str, Any], known: Collection[str], path: str) -> None:
         """The members of an object that are not `known`: their names and all their strings."""
         for name, member in value.items():
-            if name not in known and (name not in _CONTROLS or isinstance(member, dict | list)):
+            if name not in known and not is_control(name, member, _CONTROLS):
                 self._walker.unknown_member(name, member, path)
 
     def words(self, value: Any, path: str) -> None:
@@ -103,6 +103,11 @@ class Texts:
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self.words(item, f"{path}[{index}]")
+
+
+def is_control(name: str, value: Any, controls: Collection[str]) -> bool:
+    """Whether a member is no content: one of `controls`, as a plain value; in another shape it may hold words."""
+    return name in controls and not isinstance(value, dict | list)
 
 
 def unread(body: bytes) -> Answer:

@@ -1,19 +1,9 @@
 """One way in for all formats: the provider's module of a route. Whoever calls it needs to know no provider."""
 
-from typing import Protocol, assert_never
+from typing import assert_never
 
-from llmgov.wire import anthropic, events, openai
+from llmgov.wire import anthropic, events, openai, stream
 from llmgov.wire.events import Format
-
-
-class StreamReader(Protocol):
-    """Bytes in, frames out; the frames' `raw` bytes in a row are the bytes that came in."""
-
-    def feed(self, data: bytes) -> list[events.Frame]:
-        """The frames that are complete with these bytes; raises `sse.StreamError` where one is too long to buffer."""
-
-    def end(self) -> list[events.Frame]:
-        """What the stream left unfinished."""
 
 
 def parse_request(route: events.Route, body: bytes) -> events.Request:
@@ -56,7 +46,7 @@ def parse_answer(route: events.Route, status: int, body: bytes, *, strict: bool 
             assert_never(route.format)
 
 
-def stream_reader(request: events.Request, *, strict: bool = False) -> StreamReader:
+def stream_reader(request: events.Request, *, strict: bool = False) -> stream.Reader:
     """A reader for the streamed answer to this request; `strict`, for filters, as in `stream.Reader`."""
     match request.route.format:
         case Format.OPENAI:

@@ -10,7 +10,9 @@ from llmgov.wire.events import Frame, Text, TextRole
 
 
 class Reader(abc.ABC):
-    """Reads one stream; a format says what its objects mean, and which data is no object but a mark of its own.
+    """Bytes of one stream in, frames out; the frames' `raw` bytes in a row are the bytes that came in.
+
+    A format says what its objects mean, and which data is no object but a mark of its own.
 
     `strict`, for filters: an event that parsers disagree about is `unread`, and every string is told, also those that
     no row knows and those beside the data.

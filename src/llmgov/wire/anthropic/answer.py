@@ -52,7 +52,7 @@ class Reading(answers.Texts):
         said = block.get("type") in ("text", "tool_use")
         for name, value in block.items():
             where = paths.key(path, name)
-            if name in _CONTROLS and not isinstance(value, dict | list):
+            if answers.is_control(name, value, _CONTROLS):
                 continue
             if said and name not in ("name", "caller"):
                 self.anything(value, where)

@@ -119,7 +119,7 @@ class Reading(answers.Texts):
             if name == "logprobs":
                 if value:
                     self.derived.append(where)
-            elif not _is_control(name, value):
+            elif not answers.is_control(name, value, _CONTROLS):
                 self.said(value, where)
 
     def _choice(self, choice: dict[str, Any], path: str) -> None:
@@ -141,7 +141,7 @@ class Reading(answers.Texts):
                 self.object(value, where, self._function)
             elif name == "audio":
                 self.object(value, where, self._audio)
-            elif not _is_control(name, value):
+            elif not answers.is_control(name, value, _CONTROLS):
                 self.said(value, where)
 
     def _call(self, call: dict[str, Any], path: str) -> None:
@@ -168,12 +168,8 @@ class Reading(answers.Texts):
 
     def _evidence(self, value: Mapping[str, Any], path: str, known: tuple[str, ...] = ()) -> None:
         for name, member in value.items():
-            if name not in known and not _is_control(name, member):
+            if name not in known and not answers.is_control(name, member, _CONTROLS):
                 self.evidence(member, paths.key(path, name))
-
-
-def _is_control(name: str, value: Any) -> bool:
-    return name in _CONTROLS and not isinstance(value, dict | list)
 
 
 def _is_numbers(value: Any) -> bool:

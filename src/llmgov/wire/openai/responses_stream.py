@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from llmgov.wire import paths, sse, stream
+from llmgov.wire import answers, paths, sse, stream
 from llmgov.wire.events import Delta, DeltaKind, Frame, Text
 from llmgov.wire.openai import answer, usage
 
@@ -113,7 +113,7 @@ def _texts(parsed: dict[str, Any], stem: str) -> tuple[tuple[Text, ...], tuple[s
             texts.object(value, name, texts.item)
         elif name == "part":
             texts.object(value, name, texts.part)
-        elif name == "logprobs" or (name in _CONTROLS and not isinstance(value, dict | list)):
+        elif name == "logprobs" or answers.is_control(name, value, _CONTROLS):
             continue
         elif stem in _STEMS:
             texts.said(value, paths.key("", name))
