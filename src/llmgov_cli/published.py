@@ -4,7 +4,7 @@ There are no manifests in a database. A Budget is its account, so it can be writ
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from llmgov import money, resources, snapshot
 from llmgov.ledger.rows import AccountRow, PartRow
@@ -61,8 +61,10 @@ def _target(account: Account) -> dict[str, Any]:
             return {"workload": {"namespace": namespace, "serviceAccount": service_account}}
         case TargetKind.USER:
             return {"eachUser": {}}
-        case kind:
+        case TargetKind.TEAM | TargetKind.NAMESPACE | TargetKind.POLICY as kind:  # no Budget has the last
             return {kind.value: name}
+        case kind:
+            assert_never(kind)
 
 
 def _thresholds(given: Sequence[snapshot.Threshold]) -> list[dict[str, Any]]:

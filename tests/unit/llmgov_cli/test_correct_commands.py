@@ -14,6 +14,7 @@ from llmgov.ledger.messages import Charged, LeaseGrant, LeaseRequest, Need, Outc
 from llmgov.ledger.store import Store
 from llmgov.snapshot import OrganizationPart, Period, Target, TargetKind
 from llmgov_cli import correcting, errors, sources, spend, unknown
+from llmgov_cli.local import lock
 from llmgov_hub.hub import Hub
 from llmgov_store.postgres import PostgresStore
 from llmgov_store.sqlite import SqliteStore
@@ -171,6 +172,20 @@ def test_what_cannot_be_corrected_is_said_with_what_to_do(
 def test_a_correction_needs_a_reason(source: sources.Source) -> None:
     with pytest.raises(errors.CommandError, match="reason: must not be empty; shorten it, or say why"):
         correcting.run(ATTEMPT, "1", " ", source, "", io.StringIO())
+
+
+def test_a_folder_is_corrected_beside_the_process_that_serves_it(tmp_path: pathlib.Path) -> None:
+    async def correct() -> list[str]:
+        async with lock.held(tmp_path):
+            store = SqliteStore.open(tmp_path / "ledger.db")
+            await _fill(store, lambda: ledgers.NOW)
+            await asyncio.to_thread(_correct, sources.Folder(tmp_path), ATTEMPT, "0.05")
+            await Hub(store, lambda: ledgers.NOW, writer="hub-1").deliver([ledgers.intent("pod-2:1/1", 0)])
+            writers = await store.writers()
+            await store.close()
+        return writers
+
+    assert asyncio.run(correct()) == ["cli", "hub-1"]
 
 
 def test_where_nothing_is_unknown_or_corrected_that_is_said(tmp_path: pathlib.Path) -> None:
