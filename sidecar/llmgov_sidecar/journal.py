@@ -149,9 +149,10 @@ class Journal:
         self._spool.close()
 
     def _append(self, record: SpoolRecord) -> Position:
-        position = self._spool.append(_ENCODER.encode(record))
-        self.wake.set()
-        return position
+        try:
+            return self._spool.append(_ENCODER.encode(record))
+        finally:
+            self.wake.set()  # also where that failed: `end` may lie in a new segment, and somebody may wait for it
 
     def _carry(self) -> Iterator[bytes]:
         for account in self._leases.values():

@@ -5,6 +5,7 @@ Appending hands bytes to the kernel, which is enough to survive the death of the
 the machine. Segments are removed whole, oldest first.
 """
 
+import contextlib
 import os
 import pathlib
 import struct
@@ -61,14 +62,15 @@ class Spool:
         return self.used < self._capacity * share
 
     def append(self, payload: bytes) -> Position:
-        """Write one record; returns the position behind it.
+        """Write one record, which is not empty; returns the position behind it.
 
         Raises:
             OSError: the disk refuses it; what was half written is cut off again.
         """
         if self._sizes[self._current] >= self._segment_bytes:
-            self._open_next()
-        self._write(payload)
+            with contextlib.suppress(OSError):  # the current segment goes on; the next append tries again
+                self._open_next()
+        self._sizes[self._current] += _write(self._file, payload, self._sizes[self._current])
         return self.end
 
     def sync(self) -> None:
@@ -136,21 +138,47 @@ class Spool:
         return [], Position(position.segment, self._sizes[position.segment])
 
     def _open_next(self) -> None:
-        self.close()
-        self._current += 1
-        path = _path(self._folder, self._current)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._sizes[self._current] = 0
-        _sync_folder(self._folder)
-        for payload in self._carry():
-            self._write(payload)
+        """Go on in the next segment, once it holds all that is carried into it.
 
-    def _write(self, payload: bytes) -> None:
-        record = _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
-        if (written := os.write(self._file, record)) != len(record):
-            os.ftruncate(self._file, self._sizes[self._current])
-            raise OSError(f"only {written} of {len(record)} bytes could be written to the spool")
-        self._sizes[self._current] += len(record)
+        What was written before is on the disk first: file systems keep no order between two files, and what survives
+        the death of the machine is to be a prefix. So this blocks, once for a segment.
+
+        Raises:
+            OSError: the disk refuses some of that; the current segment stays the current one.
+        """
+        self._sync_before()
+        number = self._current + 1
+        path = _path(self._folder, number)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            _sync_folder(self._folder)
+            size = 0
+            for payload in self._carry():
+                size += _write(file, payload, size)
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
+        before, self._file = self._file, file
+        self._current, self._sizes[number] = number, size
+        if before >= 0:
+            os.close(before)
+
+    def _sync_before(self) -> None:
+        """Sync the current segment; before the first of this boot, that in which the boot before it may have died."""
+        if self._file >= 0:
+            self.sync()
+        elif self._current in self._sizes:
+            _sync(_path(self._folder, self._current), os.O_WRONLY)
+
+
+def _write(file: int, payload: bytes, at: int) -> int:
+    """Append a record to a file of `at` bytes; how long it is. What was half written is cut off again."""
+    record = _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+    if (written := os.write(file, record)) != len(record):
+        os.ftruncate(file, at)
+        raise OSError(f"only {written} of {len(record)} bytes could be written to the spool")
+    return len(record)
 
 
 def _records(data: bytes) -> Iterator[bytes]:
@@ -158,7 +186,8 @@ def _records(data: bytes) -> Iterator[bytes]:
     while at + _HEADER.size <= len(data):
         length, checksum = _HEADER.unpack_from(data, at)
         payload = data[at + _HEADER.size : at + _HEADER.size + length]
-        if len(payload) != length or zlib.crc32(payload) != checksum:
+        # Nobody writes an empty record, but a file system may leave zeros, which look like one.
+        if not length or len(payload) != length or zlib.crc32(payload) != checksum:
             return
         yield payload
         at += _HEADER.size + length
@@ -173,7 +202,11 @@ def _path(folder: pathlib.Path, number: int) -> pathlib.Path:
 
 
 def _sync_folder(folder: pathlib.Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+    _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: pathlib.Path, flags: int) -> None:
+    handle = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     finally:

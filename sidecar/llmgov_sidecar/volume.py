@@ -59,8 +59,10 @@ def recovered(volume: Volume) -> None:
 def _read(path: pathlib.Path) -> _Boot:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Boot)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except FileNotFoundError:
         return _Boot(0, "")
+    except msgspec.MsgspecError:
+        return _Boot(0, "", torn=True)  # whatever broke this may have broken the spool
 
 
 def _machine() -> str:
@@ -74,7 +76,8 @@ def _write(path: pathlib.Path, data: bytes) -> None:
     temporary = path.with_suffix(".tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(handle, data)
+        if (written := os.write(handle, data)) != len(data):
+            raise OSError(f"only {written} of {len(data)} bytes could be written to {temporary.name}")
         os.fsync(handle)
     finally:
         os.close(handle)

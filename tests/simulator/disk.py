@@ -1,8 +1,9 @@
 """A pod's disk: bytes that were written and not synced survive the death of the process, and perhaps the machine's.
 
 The spool and the volume of the sidecar run on it unchanged: they are given paths of it, and `SimulatedOs` in place of
-the module `os`. When the machine dies, of each file a prefix survives that holds at least what was synced, and of names
-that were made or removed without syncing their folder some are back as they were.
+the module `os`. When the machine dies, of each file a prefix survives that holds at least what was synced, whatever
+survives of others; the rest is gone, or zeros; and of names that were made or removed without syncing their folder some
+are back as they were.
 """
 
 import dataclasses
@@ -15,18 +16,13 @@ from collections.abc import Callable, Iterator
 
 from tests.simulator import loop
 
-ORDERLY = True
-"""Whether what a process wrote to one segment of its spool is on the disk before what it writes to the next: the spool
-relies on that, and no file system promises it (docs/simulator.md, "What is not simulated")."""
-
 
 @dataclasses.dataclass(eq=False, slots=True)
 class File:
-    """The bytes of one file, of which the first `synced` are on the disk; and who made it."""
+    """The bytes of one file, of which the first `synced` are on the disk."""
 
     data: bytearray = dataclasses.field(default_factory=bytearray)
     synced: int = 0
-    maker: loop.Process = dataclasses.field(default_factory=loop.current)
 
 
 class Disk:
@@ -65,14 +61,16 @@ class Disk:
                 yield name, survivor
 
     def _tear(self, file: File) -> None:
-        del file.data[self._chance.randint(file.synced, len(file.data)) :]
+        length = len(file.data)
+        del file.data[self._chance.randint(file.synced, length) :]
+        if self._chance.random() < 0.3:
+            file.data += bytes(length - len(file.data))
         file.synced = len(file.data)
 
     def write(self, name: str, file: File, data: bytes) -> int:
         self.on_step(f"write {posixpath.basename(name)}")
         if self._chance.random() < self.refuses:
-            short = self._chance.random() < 0.5
-            if not short or not name.endswith(".spool"):  # see "What is not simulated"
+            if self._chance.random() < 0.5:
                 raise OSError(errno.ENOSPC, "no space left on the simulated disk")
             data = data[: len(data) // 2]
         file.data += data
@@ -81,10 +79,6 @@ class Disk:
 
     def create(self, name: str) -> File:
         """A file of this name, new or as it is."""
-        if ORDERLY and name not in self.files:
-            for file in self.files.values():
-                if file.maker is loop.current():
-                    file.synced = len(file.data)
         return self.files.setdefault(name, File())
 
     def sync(self, name: str, file: File) -> None:

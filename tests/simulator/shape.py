@@ -171,7 +171,7 @@ def draw(seed: int) -> Shape:
         drop_rate=chance.choice([0.03, 0.15]) if "messages" in faults else 0.0,
         repeat_rate=chance.choice([0.05, 0.25]) if "messages" in faults else 0.0,
         slow_rate=chance.choice([0.02, 0.2]) if "messages" in faults else 0.0,
-        disk_rate=0.03 if "disk" in faults and segment_bytes > 4000 else 0.0,  # see "What is not simulated"
+        disk_rate=0.03 if "disk" in faults else 0.0,
         losing=chance.random() < 0.5,
         changes=chance.randint(2, 6) if "changes" in faults else 0,
     )

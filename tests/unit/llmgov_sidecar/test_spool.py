@@ -44,7 +44,7 @@ def read_everything(made: Spool, limit: int) -> list[bytes]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(payloads=st.lists(st.binary(max_size=120), max_size=30), limit=st.integers(1, 500))
+@given(payloads=st.lists(st.binary(min_size=1, max_size=120), max_size=30), limit=st.integers(1, 500))
 def test_what_was_appended_is_read_in_order_in_any_portions(
     tmp_path_factory: pytest.TempPathFactory, payloads: list[bytes], limit: int
 ) -> None:
