@@ -7,7 +7,7 @@ overspent nor refused early.
 import asyncio
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import TypeGuard, TypeVar
 
 from llmgov.instants import Instant
@@ -36,6 +36,10 @@ T = TypeVar("T")
 
 MAX_ROUNDS = 3
 """How often idle money is asked for on behalf of one request and account: others may take what came back."""
+
+MAX_TURNS = 16
+"""For how many accounts, one after the other, idle money is asked for on behalf of one request: more than cover one,
+since what comes back of one may be lent to others while another one is asked for."""
 
 MAX_LOOKS = 8
 """How often one request looks again at the definitions in force: each time another configuration has to be published
@@ -96,29 +100,35 @@ class Leases:
     async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
         """Lend on all accounts of a path, or refuse; a repeated request gets the leases that it got before.
 
+        It is refused by an account only after others were asked for idle money of that one: while they were asked for
+        another's, this one's may have been lent.
+
         Raises:
             StoreError: nothing was lent, or it was and the request may be repeated to learn which.
             ValueError: the request contradicts itself.
         """
-        reply = await self._try(request)
-        for _ in grants.lock(request, self._definitions, self._clock()).windows:
-            if not _is_short(reply):
-                break
-            key = reply.key
-            async with self._recalls.turn(key):
-                reply = await self._try_with_others(request, key)
-            if _is_short(reply) and reply.key == key:
-                break
-        return reply if isinstance(reply, LeaseGrant) else await self._try(request, final=True)
+        asked: set[str] = set()
+        reply = await self._try(request, asked)
+        for _ in range(MAX_TURNS):
+            if not _is_short(reply) or reply.key in asked:
+                return reply
+            async with self._recalls.turn(reply.key):
+                reply = await self._try_with_others(request, reply.key, asked)
+        return await self._try(request, None)
 
-    async def _try(self, request: LeaseRequest, *, final: bool = False) -> LeaseGrant | LeaseRefusal:
+    async def _try(self, request: LeaseRequest, asked: Collection[str] | None) -> LeaseGrant | LeaseRefusal:
+        """Lend, or refuse for good, unless an account is short of which nobody was asked for idle money yet; `None`
+        where nobody is to be asked any more."""
         now = self._clock()
-        return await self._decide(
-            lambda definitions: grants.lock(request, definitions, now),
-            lambda book, definitions: grants.grant(
-                book, request, definitions, now, final=final, max_users=self._max_users
-            ),
-        )
+
+        def step(book: Book, definitions: Definitions) -> LeaseGrant | LeaseRefusal:
+            grant = functools.partial(grants.grant, book, request, definitions, now, max_users=self._max_users)
+            reply = grant(final=False)
+            if isinstance(reply, LeaseGrant) or (asked is not None and _is_short(reply) and reply.key not in asked):
+                return reply
+            return grant(final=True)
+
+        return await self._decide(lambda definitions: grants.lock(request, definitions, now), step)
 
     async def _decide(self, lock: Callable[[Definitions], Lock], step: Callable[[Book, Definitions], T]) -> T:
         """Run a step by the definitions that are in force when its transaction commits."""
@@ -131,17 +141,21 @@ class Leases:
                 await self.look_again()
         raise StoreError("the configuration in force changes faster than it can be read")
 
-    async def _try_with_others(self, request: LeaseRequest, key: str) -> LeaseGrant | LeaseRefusal:
-        """Try again, after asking others for idle money of `key` for as long as that brings something."""
-        reply = await self._try(request)
+    async def _try_with_others(self, request: LeaseRequest, key: str, asked: set[str]) -> LeaseGrant | LeaseRefusal:
+        """Try again, after asking others for idle money of `key` for as long as that brings something; then they were
+        `asked`.
+
+        What comes back may be there without an answer that says so: that one may be late, or get lost.
+        """
+        reply = await self._try(request, asked)
         for _ in range(MAX_ROUNDS):
             if not (_is_short(reply) and reply.key == key):
+                return reply
+            if not await self._recalls.collect(key, await self._borrowers(request, key)):
                 break
-            borrowers = await self._borrowers(request, key)
-            if not await self._recalls.collect(key, borrowers):
-                break
-            reply = await self._try(request)
-        return reply
+            reply = await self._try(request, asked)
+        asked.add(key)
+        return await self._try(request, asked)
 
     async def _borrowers(self, request: LeaseRequest, key: str) -> list[Epoch]:
         lock = grants.lock(request, self._definitions, self._clock())

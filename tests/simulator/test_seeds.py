@@ -19,6 +19,17 @@ def test_every_invariant_holds(first: int) -> None:
             pytest.fail(report.found(result), pytrace=False)
 
 
+ONCE_FAILED = (20388, 20613, 30500)
+"""Seeds beyond the first ones that found something once."""
+
+
+@pytest.mark.parametrize("seed", ONCE_FAILED)
+def test_what_failed_once_holds(seed: int) -> None:
+    result = world.run(seed)
+    if result.violation is not None:
+        pytest.fail(report.found(result), pytrace=False)
+
+
 def test_the_seeds_refuse_and_look_at_enough_refusals_to_mean_something() -> None:
     results = [world.run(seed) for seed in range(4 * len(shape.KINDS))]
     assert sum(result.attempts for result in results) > 400

@@ -76,8 +76,15 @@ class World:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing has been broken for long enough."""
-        return self.now - self._troubled > CALM and all(pod.settled for pod in self.pods)
+        """Whether nothing is broken, nor has been for long enough."""
+        return not self._broken and self.now - self._troubled > CALM and all(pod.settled for pod in self.pods)
+
+    @property
+    def _broken(self) -> bool:
+        """Whether a fault goes on that began some time ago."""
+        processes = [pod.process for pod in self.pods] + [replica.process for replica in self.replicas]
+        paused = any(process.paused for process in processes)
+        return paused or self.database.away or bool(self.network.cut)
 
     def chance(self, *names: str) -> random.Random:
         """Chance of its own for each part, so that one part's draws do not change another's."""

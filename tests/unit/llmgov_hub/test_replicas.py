@@ -340,26 +340,68 @@ def of_the_team_alone(epoch: Epoch) -> LeaseRequest:
     return msgspec.structs.replace(request(epoch, USD), accounts=(ACCOUNT.key,), least=USD)
 
 
-@in_virtual_time
-async def test_idle_money_is_asked_for_in_every_account_that_covers_a_request_also_one_that_it_does_not_name() -> None:
-    store = MemoryStore()
-    hubs, _ = replicas(store, 2)
+async def rich_in_two(hubs: Sequence[Hub]) -> tuple[Epoch, Epoch]:
+    """A sidecar that was lent all that two accounts have, and another one."""
     await publish(hubs[0], ACCOUNT, ORGANIZATION)
+    await hubs[1].leases.look_again()  # before anything is lent, which it would ask back
     rich, poor = await hubs[0].register("rich"), await hubs[1].register("poor")
     needs = tuple(Need(account.key, account, 5 * USD, 5 * USD) for account in (ACCOUNT, ORGANIZATION))
     assert isinstance(await hubs[0].lease(LeaseRequest(rich, 1, needs, ledgers.PATH)), LeaseGrant)
+    return rich, poor
+
+
+@contextlib.asynccontextmanager
+async def giving_back(rich: Epoch, heard: Hub, answered: Hub, *, silent: str = "") -> AsyncIterator[None]:
+    """It gives back what it is asked for: it listens to `heard`, and calls `answered`; answers about the account
+    `silent` get lost, and what it returns arrives all the same."""
 
     async def give_back() -> None:
-        async for recall in hubs[0].recalls(rich):
+        async for recall in heard.recalls(rich):
             index = [ACCOUNT.key, ORGANIZATION.key].index(recall.key)
-            await hubs[0].give_back(LeaseReturn(rich, f"{rich}/1/{index}", 1, 5 * USD, final=True))
-            await hubs[0].recalled(Recalled(rich, recall.key, 5 * USD))
+            await answered.give_back(LeaseReturn(rich, f"{rich}/1/{index}", 1, 5 * USD, final=True))
+            if recall.key != silent:
+                await answered.recalled(Recalled(rich, recall.key, 5 * USD))
 
     async with asyncio.TaskGroup() as group:
-        answering = group.create_task(give_back())
+        task = group.create_task(give_back())
         await asyncio.sleep(0)
+        yield
+        task.cancel()
+
+
+@in_virtual_time
+async def test_idle_money_is_asked_for_in_every_account_that_covers_a_request_also_one_that_it_does_not_name() -> None:
+    hubs, _ = replicas(MemoryStore(), 2)
+    rich, poor = await rich_in_two(hubs)
+    async with giving_back(rich, hubs[0], hubs[0]):
         assert isinstance(await hubs[1].lease(of_the_team_alone(poor)), LeaseGrant)
-        answering.cancel()
+
+
+def of_both(epoch: Epoch) -> LeaseRequest:
+    needs = tuple(Need(account.key, account, USD, USD) for account in (ACCOUNT, ORGANIZATION))
+    return LeaseRequest(epoch, 1, needs, ledgers.PATH)
+
+
+@in_virtual_time
+async def test_what_a_sidecar_gives_back_through_another_replica_than_that_which_asked_is_lent() -> None:
+    hubs, _ = replicas(MemoryStore(), 2)
+    rich, poor = await rich_in_two(hubs)
+    async with giving_back(rich, heard=hubs[1], answered=hubs[0]):
+        assert isinstance(await hubs[1].lease(of_both(poor)), LeaseGrant)
+
+
+@pytest.mark.parametrize("silent", [ACCOUNT.key, ORGANIZATION.key], ids=["the first account", "the second account"])
+def test_an_answer_that_gets_lost_costs_time_and_no_refusal(silent: str) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        hubs, _ = replicas(MemoryStore(), 2)
+        rich, poor = await rich_in_two(hubs)
+        async with giving_back(rich, hubs[0], hubs[0], silent=silent):
+            began = now()
+            assert isinstance(await hubs[1].lease(of_both(poor)), LeaseGrant)
+            assert now() - began == pytest.approx(DEFAULT_WAIT_ELSEWHERE_SECONDS)
+
+    run()
 
 
 @in_virtual_time
