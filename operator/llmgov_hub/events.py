@@ -71,10 +71,11 @@ class Events:
     async def _put(self, events: Sequence[Event]) -> None:
         now = self._clock()
         asked = approvals.askings(await self._store.approvals()) if recording.needs_askings(events) else {}
+        prepared = [self._recorder.prepare(event) for event in events]  # while others have the locks
 
         def step(book: Book) -> None:
-            for event in events:
+            for event, each in zip(events, prepared, strict=True):
                 if recording.record(book, event, now):
-                    self._recorder.append(book, event, now)
+                    self._recorder.put(book, each, now)
 
         await self._store.transact(self._recorder.lock(recording.lock(events, now, asked), events), step)

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from llmgov.audit import chain, facts, sealing
+from llmgov.audit.chain import Prepared
 from llmgov.audit.events import AuditEvent
 from llmgov.instants import Instant
 from llmgov.ledger.book import Book, Lock
@@ -31,19 +32,21 @@ class Recorder:
         found = (facts.subject_of(event) for event in events)
         return lock.with_audit(self.writer, tuple(dict.fromkeys(subject for subject in found if subject is not None)))
 
+    def prepare(self, event: AuditEvent) -> Prepared:
+        """Make the part of the record of `event` that needs no lock, for one `put`."""
+        return chain.prepare(event, self._entropy(sealing.SALT_BYTES))
+
     def append(self, book: Book, event: AuditEvent, now: Instant) -> None:
         """Put the record of `event` at the end of the chain."""
+        self.put(book, self.prepare(event), now)
+
+    def put(self, book: Book, prepared: Prepared, now: Instant) -> None:
+        """Put the record that was prepared at the end of the chain."""
         head = chain.ChainHead(self.writer)
         if book.head is not None:
             head = chain.ChainHead(self.writer, book.head.seq, book.head.hash)
-        made, _, data = chain.append(
-            head,
-            event,
-            now=now,
-            salt=self._entropy(sealing.SALT_BYTES),
-            key=self._key(book, facts.subject_of(event)),
-            retention_days=self._retention_days,
-        )
+        key = self._key(book, facts.subject_of(prepared.event))
+        made, _, data = chain.link(head, prepared, now=now, key=key, retention_days=self._retention_days)
         book.put_record(AuditRow(made.writer, made.seq, made.hash, now, made.kind, data))
 
     def _key(self, book: Book, subject: str | None) -> sealing.SubjectKey | None:

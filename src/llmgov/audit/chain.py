@@ -22,6 +22,28 @@ class ChainHead(msgspec.Struct, frozen=True):
     hash: str = record.GENESIS
 
 
+class Prepared(msgspec.Struct, frozen=True):
+    """What of a record does not depend on where it will stand: its facts with commitments for what is personal, their
+    exact bytes, and what opens them. It serves for one record, since its salt does."""
+
+    event: events.AuditEvent
+    facts: dict[str, canonical.Json]
+    encoded: canonical.Encoded
+    opening: sealing.Opening
+
+
+def prepare(event: events.AuditEvent, salt: bytes) -> Prepared:
+    """Make most of the record of `event`: that may be done before the chain is locked. `salt` are 32 random bytes.
+
+    Raises:
+        SealingError: the salt has the wrong size.
+        CanonicalError: a value that has no exact bytes.
+    """
+    committed, values = sealing.commit(facts.of(event), salt)
+    encoded = canonical.Encoded(canonical.encode(committed))
+    return Prepared(event, committed, encoded, sealing.Opening(salt, values))
+
+
 def append(
     head: ChainHead,
     event: events.AuditEvent,
@@ -40,32 +62,42 @@ def append(
         SealingError: the event has personal fields and `key` is `None`, or salt or key have the wrong size.
         CanonicalError: a value that has no exact bytes.
     """
+    return link(head, prepare(event, salt), now=now, key=key, retention_days=retention_days)
+
+
+def link(
+    head: ChainHead,
+    prepared: Prepared,
+    *,
+    now: Instant,
+    key: sealing.SubjectKey | None,
+    retention_days: int = DEFAULT_RETENTION_DAYS,
+) -> tuple[record.AuditRecord, ChainHead, bytes]:
+    """The same, of what was prepared."""
     seq = head.seq + 1
-    committed, values = sealing.commit(facts.of(event), salt)
-    box = _box(values, salt, key, record.context(head.writer, seq))
+    box = _box(prepared.opening, key, record.context(head.writer, seq))
     unhashed = record.AuditRecord(
         writer=head.writer,
         seq=seq,
         previous=head.hash,
         recorded=now,
-        kind=facts.kind(event),
-        retention_days=_retention(event, retention_days),
-        facts=committed,
+        kind=facts.kind(prepared.event),
+        retention_days=_retention(prepared.event, retention_days),
+        facts=prepared.facts,
         hash="",
         seal=None if box is None or key is None else record.Seal(key.id, sealing.box_digest(box)),
         box=box,
     )
-    encoded = canonical.Encoded(canonical.encode(committed))
-    linked = msgspec.structs.replace(unhashed, hash=record.digest(unhashed, encoded))
-    return linked, ChainHead(head.writer, seq, linked.hash), record.encode(linked, encoded)
+    linked = msgspec.structs.replace(unhashed, hash=record.digest(unhashed, prepared.encoded))
+    return linked, ChainHead(head.writer, seq, linked.hash), record.encode(linked, prepared.encoded)
 
 
-def _box(values: dict[str, str], salt: bytes, key: sealing.SubjectKey | None, context: bytes) -> bytes | None:
-    if not values:
+def _box(opening: sealing.Opening, key: sealing.SubjectKey | None, context: bytes) -> bytes | None:
+    if not opening.values:
         return None
     if key is None:
         raise sealing.SealingError("an event with personal fields needs its subject's key")
-    return sealing.seal(sealing.Opening(salt, values), key, context)
+    return sealing.seal(opening, key, context)
 
 
 def _retention(event: events.AuditEvent, default: int) -> int:
