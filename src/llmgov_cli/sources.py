@@ -14,14 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
-from llmgov import resources
 from llmgov.instants import Instant
 from llmgov.ledger.store import Reader, Store, StoreError
-from llmgov_cli import errors, observe, published
+from llmgov_cli import errors, observe
 from llmgov_cli.hub import DATABASE_URL
 from llmgov_cli.local import lock, state
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what reads manifests takes longer to import than most commands run
+    from llmgov import resources
     from llmgov_store.postgres import PostgresReader
 
 WRITER = "cli"
@@ -43,7 +43,7 @@ class Source(Protocol):
     """A ledger that can be opened, and what is known of the configuration in force beside it."""
 
     @property
-    def kinds(self) -> Collection[type[resources.Resource]]:
+    def kinds(self) -> "Collection[type[resources.Resource]]":
         """The kinds of resources that `serving` has."""
         ...
 
@@ -87,7 +87,9 @@ class Folder:
     path: pathlib.Path
 
     @property
-    def kinds(self) -> Collection[type[resources.Resource]]:
+    def kinds(self) -> "Collection[type[resources.Resource]]":
+        from llmgov import resources
+
         return tuple(resources.KINDS.values())
 
     @contextlib.asynccontextmanager
@@ -127,7 +129,9 @@ class Database:
     url: str = dataclasses.field(repr=False)
 
     @property
-    def kinds(self) -> Collection[type[resources.Resource]]:
+    def kinds(self) -> "Collection[type[resources.Resource]]":
+        from llmgov_cli import published
+
         return published.KINDS
 
     @contextlib.asynccontextmanager
@@ -145,6 +149,8 @@ class Database:
             yield Ledger(rows, await rows.clock())
 
     async def serving(self, ledger: Ledger[Reader]) -> state.Run:
+        from llmgov_cli import published
+
         return published.run(await ledger.rows.accounts(), await ledger.rows.parts(ledger.clock()))
 
     def ended(self, run: state.Run) -> str | None:  # noqa: ARG002 (a database knows of no process)
