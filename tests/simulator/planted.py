@@ -135,7 +135,11 @@ def old_window_goes_on(replace: Replace) -> None:
     lock, look_up = candidates.lock, candidates.look_up
     late = 30 * SECOND
     replace(candidates, "lock", lambda need, definitions, now: lock(need, definitions, now - late))
-    replace(candidates, "look_up", lambda book, need, definitions, now: look_up(book, need, definitions, now - late))
+    replace(
+        candidates,
+        "look_up",
+        lambda book, need, definitions, now, *whole: look_up(book, need, definitions, now - late, *whole),
+    )
 
 
 @_bug("power")

@@ -23,9 +23,10 @@ whatever names tokens bear."""
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a grant decides by."""
+    """What a grant decides by; `whole` is what the attempt in hand needs, the need what it lacks of that."""
 
     need: Need
+    whole: MicroUsd
     account: Account
     window: Window
     ceiling: Ceiling
@@ -53,7 +54,7 @@ class Candidate:
         What is only lent may come back until it is sent again, and does not count.
         """
         room = self.utmost.amount - self.window.spent - self.window.unknown
-        return self.ceiling.approvable and room >= self.need.least
+        return self.ceiling.approvable and room >= max(self.whole, self.need.least)
 
     @property
     def stops_at(self) -> int:
@@ -83,7 +84,7 @@ def is_full(book: Book, need: Need, definitions: Definitions, now: Instant, max_
     return bool(wanted.base) and book.users.get((wanted.base, wanted.span.start), 0) >= max_users
 
 
-def look_up(book: Book, need: Need, definitions: Definitions, now: Instant) -> Candidate:
+def look_up(book: Book, need: Need, definitions: Definitions, now: Instant, whole: MicroUsd = 0) -> Candidate:
     """The need's account and window, which is opened by its first use.
 
     A window's rate is fixed when it opens; a limit that is written in another currency from now on fixes that one's.
@@ -92,7 +93,7 @@ def look_up(book: Book, need: Need, definitions: Definitions, now: Instant) -> C
     span = windows.current(account.period, account.time_zone, now)
     window = window_of(book, need, account, span, now)
     ceiling = ceilings.ceiling(account, window, book.opened(window))
-    return Candidate(need, account, window, ceiling, ceilings.utmost(account, window))
+    return Candidate(need, whole, account, window, ceiling, ceilings.utmost(account, window))
 
 
 def window_of(book: Book, need: Need, account: Account, span: Span, now: Instant) -> Window:

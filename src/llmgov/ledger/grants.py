@@ -106,8 +106,9 @@ def _try_to_lend(
     for need in (*request.needs, *unknown_here):
         if candidates.is_full(book, need, definitions, now, max_users):
             return _refuse_user(request, need, now, max_users)
-    found = [candidates.look_up(book, need, definitions, now) for need in request.needs]
-    unknown = [candidates.look_up(book, need, definitions, now) for need in unknown_here]
+    whole = request.least
+    found = [candidates.look_up(book, need, definitions, now, whole) for need in request.needs]
+    unknown = [candidates.look_up(book, need, definitions, now, whole) for need in unknown_here]
     stopping = _stopping(book, request, found, unknown, now)
     if stopping is not None:
         approval = candidates.ask_for_approval(book, stopping, request, now) if final else None

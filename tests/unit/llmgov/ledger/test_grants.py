@@ -372,6 +372,16 @@ class TestWhomAnApprovalCannotHelp:
         reply = refused(ask(book(), request(need(account, 34_500))))
         assert (reply.why, reply.approval, reply.remaining) == (Why.EXHAUSTED, None, 1_000)
 
+    def test_what_is_idle_with_who_asks_does_not_count_twice(self) -> None:
+        """It asks for less than the attempt needs, since it holds the rest; approvals must pay for the whole."""
+        account = ledgers.account(thresholds=THREE_STEPS)
+        lent = window(account, spent=150 * CENT, leased=100 * CENT)
+        asking = msgspec.structs.replace(request(need(account, 250 * CENT)), least=300 * CENT + 1)
+        reply = refused(ask(book(lent), asking))
+        assert (reply.why, reply.approval) == (Why.EXHAUSTED, None)
+        reply = refused(ask(book(lent), msgspec.structs.replace(asking, least=300 * CENT)))
+        assert reply.why is Why.APPROVAL
+
     def test_what_is_only_lent_does_not_make_it_exhausted(self) -> None:
         """Other attempts hold it now; once approved, and sent again, they may have given it back."""
         account = ledgers.account(thresholds=THREE_STEPS)
