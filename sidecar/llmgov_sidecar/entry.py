@@ -1,8 +1,11 @@
 """One attempt on record: its intent before dispatch, what is noticed meanwhile, and its one settlement.
 
 An attempt is settled exactly once, whatever happens: free where nothing was written to the provider, by the usage where
-that was learnt, and with the hold otherwise. The settlement is written before the purse lets its money go.
+that was learnt, and with the hold otherwise. The settlement is written before the purse lets its money go, however long
+the disk refuses it.
 """
+
+import functools
 
 from llmgov.audit import prompts
 from llmgov.instants import Instant
@@ -159,13 +162,13 @@ class Entry:
             return cost
         self.settled = True
         services, hold = self._services, self.hold
-        settlement = self._settlement(outcome, cost, usage, status, stop) if self.id else None
-        if settlement is not None:
-            self._record(settlement)
-        if hold.leased and services.leasing is not None:
-            services.leasing.settle(hold.ticket, cost)
-        if settlement is not None:
+        let_go = functools.partial(_let_go, services, hold, cost)
+        if self.id:
+            settlement = self._settlement(outcome, cost, usage, status, stop)
+            services.ends.put(settlement, let_go)
             services.records.settled(self._passage, settlement, hold.amount)
+        else:
+            let_go()
         services.observer("settled")
         return cost
 
@@ -186,8 +189,7 @@ class Entry:
             stop=stop,
         )
 
-    def _record(self, settlement: Settlement) -> None:
-        try:
-            self._services.journal.end_attempt(settlement)
-        except OSError as error:
-            self._services.log.failure("spool", error)
+
+def _let_go(services: Services, hold: Hold, cost: MicroUsd) -> None:
+    if hold.leased and services.leasing is not None:
+        services.leasing.settle(hold.ticket, cost)

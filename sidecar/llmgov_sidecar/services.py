@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from llmgov.instants import Instant
 from llmgov_sidecar.delivery import Delivery
+from llmgov_sidecar.ends import Ends
 from llmgov_sidecar.journal import Journal
 from llmgov_sidecar.leasing import Leasing
 from llmgov_sidecar.logs import Log
@@ -29,6 +30,7 @@ class Services:
     clock: Callable[[], Instant]
     ids: Callable[[], str]
     journal: Journal
+    ends: Ends
     pool: Pool
     records: Records
     metrics: Metrics

@@ -18,6 +18,7 @@ from llmgov_sidecar.admin import Admin
 from llmgov_sidecar.calls import Calls
 from llmgov_sidecar.configuration import Active, Configuration
 from llmgov_sidecar.delivery import Delivery
+from llmgov_sidecar.ends import Ends
 from llmgov_sidecar.hub import Hub
 from llmgov_sidecar.journal import Journal
 from llmgov_sidecar.leasing import Leasing
@@ -119,7 +120,9 @@ class Sidecar:
         """Wait until all that has happened so far is on record at the hub; whether it is within `seconds`."""
         self._services.records.flush()
         delivery = self._services.delivery
-        return delivery is not None and await delivery.wait(self._journal.end, seconds)
+        if delivery is None or self._services.ends.waiting:
+            return False
+        return await delivery.wait(self._journal.end, seconds)
 
     @property
     def epoch(self) -> Epoch:
@@ -136,6 +139,7 @@ class Sidecar:
             clock=self._clock,
             ids=ids.next,
             journal=self._journal,
+            ends=Ends(self._journal, self._tasks),
             pool=Pool(settings.times()),
             records=records,
             metrics=self.metrics,

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from llmgov import instants, snapshot
@@ -220,8 +220,8 @@ class Pod:
             delivery = services.delivery
             if delivery is None or not await delivery.wait(position, 2.0):
                 world.note(self.name, "audit away", attempt.id)
-                world.truth.dropped(attempt, world.now)
-                self._end(boot, wish, Settlement(attempt.id, self.clock(), Outcome.FREE, 0, {}, 0, "gpt"))
+                free = Settlement(attempt.id, self.clock(), Outcome.FREE, 0, {}, 0, "gpt")
+                self._end(boot, wish, free, lambda: world.truth.dropped(attempt, world.now))
                 return
         world.step(self.process, "dispatch")
         world.note(self.name, "dispatches", attempt.id, f"holds {attempt.hold}", f"costs {attempt.cost}")
@@ -233,23 +233,25 @@ class Pod:
             attempt.id, self.clock(), request.outcome, attempt.told, {}, 200, "gpt", request.duration, overrun
         )
         attempt.either = True
-        self._end(boot, wish, settlement, attempt)
+
+        def known() -> None:
+            world.truth.ended(attempt, world.now)
+            world.note(self.name, "ends", attempt.id, settlement.outcome.value, attempt.told)
+
+        self._end(boot, wish, settlement, known)
 
     def _attempt(self, request: Request, wish: Wish, held: Held, id_: str) -> Attempt:
         cost = 0 if request.outcome is Outcome.FREE else held.amount * request.percent // 100
         told = {Outcome.FREE: 0, Outcome.SETTLED: cost}.get(request.outcome, held.amount)
         return Attempt(id_, self.name, held.amount, held.charged, wish.path, self.clock(), cost, told, wish.approval)
 
-    def _end(self, boot: Boot, wish: Wish, settlement: Settlement, attempt: Attempt | None = None) -> None:
+    def _end(self, boot: Boot, wish: Wish, settlement: Settlement, known: Callable[[], None]) -> None:
         """The end of an attempt on record, and then its money."""
-        refuses, self.disk.refuses = self.disk.refuses, 0.0  # see docs/simulator.md, "What is not simulated"
-        try:
-            boot.journal.end_attempt(settlement)
-        finally:
-            self.disk.refuses = refuses
-        if attempt is not None:
-            self.world.truth.ended(attempt, self.world.now)
-            self.world.note(self.name, "ends", attempt.id, settlement.outcome.value, attempt.told)
         leasing = boot.services.leasing
         assert leasing is not None
-        leasing.settle(wish.attempt, settlement.cost)
+
+        def recorded() -> None:
+            known()
+            leasing.settle(wish.attempt, settlement.cost)
+
+        boot.services.ends.put(settlement, recorded)

@@ -17,6 +17,7 @@ from llmgov.ledger.messages import Epoch
 from llmgov.snapshot import Account
 from llmgov_sidecar import journal, sidecar, spool, volume
 from llmgov_sidecar.calls import Calls, Waits
+from llmgov_sidecar.ends import Ends
 from llmgov_sidecar.leasing import Leasing
 from llmgov_sidecar.records import Sequence
 from llmgov_sidecar.spool import Position
@@ -68,6 +69,7 @@ class Services:
     """As `llmgov_sidecar.services.Services`, without the proxy's."""
 
     ids: Callable[[], str]
+    ends: Ends
     leasing: "WatchedLeasing | None" = None
     delivery: "Delivery | None" = None
     tickets: Iterator[int] = dataclasses.field(default_factory=itertools.count)
@@ -141,7 +143,8 @@ class Boot(sidecar.Sidecar):
         self._earlier = list(self._journal.earlier())
         self._tasks = Tasks(self._failed)
         self._calls = Calls(self.settings.waits(), self._log.failure)
-        self._services: Any = Services(Sequence(Epoch(pod.name, -self._volume.boots)).next)
+        ids = Sequence(Epoch(pod.name, -self._volume.boots))
+        self._services: Any = Services(ids.next, Ends(self._journal, self._tasks))
         self.configuration = Known(pod.known)  # type: ignore[assignment]
         self.line = Line(world, pod.name, process, world.chance("route", pod.name))
         self._hub = self.line
