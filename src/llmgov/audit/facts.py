@@ -25,6 +25,9 @@ Fact: TypeAlias = Union[Json, Personal, Sequence["Fact"], Mapping[str, "Fact"]] 
 Facts: TypeAlias = Mapping[str, Fact]
 
 USER_TARGET = "user/"
+_DRY_RUN = "dry-run@"
+_KEY_SEPARATOR = "|"
+_SEPARATORS_BEFORE_A_USER = 4
 """How targets of single users begin (`snapshot.Target`)."""
 
 
@@ -84,8 +87,15 @@ def of(event: events.AuditEvent) -> Facts:
 
 
 def names_user(key: str) -> bool:
-    """Whether a target (`user/jane`) or an account's key (`cluster|user/jane|Month|UTC`) names a single user."""
-    return USER_TARGET in key and any(segment.startswith(USER_TARGET) for segment in key.split("|"))
+    """Whether a target (`user/jane`) or an account's key names a single user.
+
+    A key (`snapshot.account_key`) does by its target, `cluster|user/jane|Month|UTC`, or by the user that is added to
+    the key of each user's account, `cluster|user|Month|UTC|jane`.
+    """
+    if key.count(_KEY_SEPARATOR) >= _SEPARATORS_BEFORE_A_USER:
+        return True
+    segments = key.split(_KEY_SEPARATOR)[:2]
+    return any(segment.removeprefix(_DRY_RUN).startswith(USER_TARGET) for segment in segments)
 
 
 def tombstone(event: events.Tombstone) -> dict[str, Json]:
