@@ -40,9 +40,13 @@ def pins(paths: list[pathlib.Path]) -> signing.Pins:
     """The public keys of all files.
 
     Raises:
-        CommandError: a file is missing or holds something else.
+        CommandError: a file is missing, holds no key, or something else.
     """
-    return signing.pins([key for path in paths for key in _keys(path)])
+    found = {path: _keys(path) for path in paths}
+    for path, keys in found.items():
+        if not keys:
+            raise errors.CommandError(f"{path} holds no key: a line of 64 hex digits is needed")
+    return signing.pins([key for keys in found.values() for key in keys])
 
 
 def _keys(path: pathlib.Path) -> list[bytes]:

@@ -66,7 +66,8 @@ def read(file: pathlib.Path) -> cases.Situation:
         errors.CommandError: it cannot be read, or is neither a situation nor a body.
     """
     try:
-        document = json.loads(sys.stdin.buffer.read() if file == _STDIN else file.read_bytes())
+        data = sys.stdin.buffer.read() if file == _STDIN else file.read_bytes()
+        document = json.loads(data, object_pairs_hook=_distinct)
     except FileNotFoundError as error:
         raise errors.CommandError(f"{file}: no such file") from error
     except OSError as error:
@@ -81,6 +82,15 @@ def read(file: pathlib.Path) -> cases.Situation:
         situation = msgspec.structs.replace(situation, time=datetime.datetime.now(datetime.UTC).isoformat())
     _refuse(file, cases.check(situation))
     return situation
+
+
+def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, unless a name is there twice: the proxy refuses such a body, too."""
+    found = dict(members)
+    if len(found) != len(members):
+        names = [name for name, _ in members]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+    return found
 
 
 def _refuse(file: pathlib.Path, faults: Iterable[shapes.Fault]) -> None:
@@ -120,7 +130,8 @@ def _summary(situation: cases.Situation, outcome: whatif.Outcome) -> Iterator[st
         asked = "none" if outcome.clamp.asked is None else outcome.clamp.asked
         yield f"Clamp:     {outcome.clamp.field} {outcome.clamp.value} (asked: {asked}) by {outcome.clamp.policy}"
     if outcome.held is not None:
-        yield f"Hold:      ${money.format_amount(outcome.held)} in each account below"
+        where = " in each account below" if outcome.accounts else "; no account counts it"
+        yield f"Hold:      ${money.format_amount(outcome.held)}{where}"
 
 
 def _model(situation: cases.Situation, outcome: whatif.Outcome) -> str:

@@ -102,6 +102,8 @@ class Result(msgspec.Struct, frozen=True):
 
 def check(file: Traffic) -> Iterator[tuple[str, str]]:
     """The path and fault of everything that the types cannot say: workloads that are none, expectations of nothing."""
+    if not file.steps:
+        yield "steps", "has none, so nothing is played; add a step"
     for index, step in enumerate(file.steps):
         if (fault := workload.fault(step.workload)) is not None:
             yield f"steps[{index}].workload", fault

@@ -183,6 +183,12 @@ def test_an_export_is_proved_elsewhere(folder: pathlib.Path, gzip: bool, encrypt
     assert _verify(source=target, pins=pins, **options)[0] == 5
 
 
+def test_a_file_without_a_key_pins_nothing(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "empty.pub").write_text("# nothing here\n\n")
+    with pytest.raises(errors.CommandError, match=r"empty\.pub holds no key"):
+        audit_keys.pins([tmp_path / "empty.pub"])
+
+
 def test_an_export_without_a_pinned_key_is_not_even_tried(folder: pathlib.Path) -> None:
     with pytest.raises(errors.CommandError, match="name its file with --pin"):
         _verify(source=_export(folder))

@@ -223,6 +223,11 @@ def test_a_request_comes_from_standard_input(tmp_path: pathlib.Path, monkeypatch
     assert "responses openai/test-model" in out.getvalue()
 
 
+def test_a_name_that_is_there_twice_is_refused_as_the_proxy_does(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.CommandError, match="'model' is there twice"):
+        run(tmp_path, '{"model": "test-model", "model": "other"}')
+
+
 def test_a_file_that_is_not_there_is_said(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.CommandError, match=r"nofile\.json: no such file$"):
         explain.run(tmp_path / "nofile.json", tmp_path, io.StringIO())

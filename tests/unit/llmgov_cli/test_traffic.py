@@ -55,6 +55,9 @@ ALLOWED = Result(Outcome.ALLOWED, 200, text="Hello, world")
             id="a workload that cannot be",
         ),
         pytest.param("a: 1\n", "1: steps is missing; add it", id="no steps"),
+        pytest.param(
+            "steps: []\n", "1: steps: has none, so nothing is played; add a step", id="an empty list of steps"
+        ),
         pytest.param("- 1\n", "1: must be an object", id="not a mapping"),
         pytest.param("", "1: must be one document, and has 0", id="nothing at all"),
         pytest.param("a: [\n", "2: is no YAML", id="no YAML"),
