@@ -16,7 +16,7 @@ _HELLO = {"role": "user", "content": "hello"}
 
 
 class Place(NamedTuple):
-    """A call that has `CODE` in one place, and that place's JSON path."""
+    """A call that has `CODE` in one place, and that place's JSON path, as far as the format names it."""
 
     call: Call
     path: str
@@ -59,14 +59,14 @@ def _chat() -> Iterator[tuple[str, Place]]:
     tool = {"type": "function", "function": {"name": "weather", "parameters": _SCHEMA}}
     yield (
         "chat: a tool's schema",
-        Place(cases.chat("hello", tools=[tool]), "tools[0].function.parameters.properties.city.description"),
+        Place(cases.chat("hello", tools=[tool]), "tools[0].function.parameters"),
     )
     schema = {"type": "json_schema", "json_schema": {"name": "town", "schema": _SCHEMA}}
     yield (
         "chat: the answer's schema",
         Place(
             cases.chat("hello", response_format=schema),
-            "response_format.json_schema.schema.properties.city.description",
+            "response_format",
         ),
     )
 
@@ -94,7 +94,7 @@ def _responses() -> Iterator[tuple[str, Place]]:
     form = {"format": {"type": "json_schema", "name": "town", "schema": _SCHEMA}}
     yield (
         "responses: the answer's schema",
-        Place(cases.response("hello", text=form), "text.format.schema.properties.city.description"),
+        Place(cases.response("hello", text=form), "text"),
     )
 
 
@@ -108,7 +108,7 @@ def _messages() -> Iterator[tuple[str, Place]]:
         "a tool's input": (
             "assistant",
             [{"type": "tool_use", "id": "t1", "name": "weather", "input": {"towns": [{"city": _TEXT}], "n": 1}}],
-            "messages[0].content[0].input.towns[0].city",
+            "messages[0].content[0].input",
         ),
         "a tool's result": (
             "user",
@@ -137,7 +137,7 @@ def _messages() -> Iterator[tuple[str, Place]]:
     tool = {"name": "weather", "input_schema": _SCHEMA}
     yield (
         "messages: a tool's schema",
-        Place(cases.message("hello", tools=[tool]), "tools[0].input_schema.properties.city.description"),
+        Place(cases.message("hello", tools=[tool]), "tools[0].input_schema"),
     )
     counted = {"model": cases.CLAUDE, "messages": [{"role": "user", "content": _TEXT}]}
     yield (

@@ -15,6 +15,7 @@ from llmgov.policy.rules import Rule
 from llmgov.policy.scanner import Hit, Scanner
 from llmgov.policy.verdict import Verdict
 from llmgov.snapshot import ContentFilter, OnDetect
+from llmgov.wire import paths
 from llmgov.wire.events import ReplaceText, Text, TextRole
 
 _NOTHING = "nothing found"
@@ -92,7 +93,8 @@ def _redacts(rule: Rule[ContentFilter]) -> bool:
 
 
 def _record(findings: dict[tuple[int, str], _Finding], finder: Scanner, hits: Sequence[Hit], text: Text) -> None:
-    protected = text.path if text.role is TextRole.PROTECTED else None
+    where = paths.shown(text.path)
+    protected = where if text.role is TextRole.PROTECTED else None
     seen: set[tuple[int, str, int, int]] = set()
     for hit in hits:
         item = finder.items[hit.item]
@@ -102,7 +104,7 @@ def _record(findings: dict[tuple[int, str], _Finding], finder: Scanner, hits: Se
             seen.add((owner, item.name, hit.start, hit.end))
             found = findings.get((owner, item.name))
             if found is None:
-                findings[owner, item.name] = _Finding(text.path, protected, 1)
+                findings[owner, item.name] = _Finding(where, protected, 1)
             else:
                 found.count += 1
                 found.protected = found.protected or protected
@@ -133,4 +135,4 @@ def _object(rule: Rule[ContentFilter], name: str, found: _Finding, verdict: Verd
 
 def _sentence(rule: Rule[ContentFilter], name: str, found: _Finding, done: str) -> str:
     times = "" if found.count == 1 else f" and {found.count - 1} more"
-    return f"llmgov: policy {rule.id} found {name} in {found.path}{times}; {done}"
+    return f"llmgov: policy {rule.id} found {name} in {refusals.in_request(found.path)}{times}; {done}"

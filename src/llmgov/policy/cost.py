@@ -10,7 +10,7 @@ import msgspec
 
 from llmgov import money
 from llmgov.money import PICO_PER_MICRO, MicroUsd, PicoUsd
-from llmgov.policy import refusals
+from llmgov.policy import places, refusals
 from llmgov.policy import verdict as verdicts
 from llmgov.policy.decision import Action, Clamp, CostPlan, Violation
 from llmgov.policy.plan import Plan
@@ -156,7 +156,9 @@ def _stopped(plan: Plan, stopped: frozenset[str], askings: Mapping[str, int], ve
 def _unbounded(plan: Plan, facts: CostFacts, verdict: Verdict) -> bool:
     if not facts.refused or plan.terms.concerned is None:
         return False
-    refusal = refusals.unbounded_cost(plan.terms.concerned, facts.refused[0].path, facts.refused[0].why)
+    unbounded = facts.refused[0]
+    where = places.of_unknown(unbounded.path, plan.finder)
+    refusal = refusals.unbounded_cost(plan.terms.concerned, where, unbounded.why)
     return _refuse(plan, verdict, "unbounded_cost", refusal)
 
 

@@ -9,7 +9,7 @@ is counted in the rate windows.
 import re
 
 from llmgov.instants import Duration, Instant
-from llmgov.policy import compliance, content, cost, limits, rate, refusals, rules
+from llmgov.policy import compliance, content, cost, limits, places, rate, refusals, rules
 from llmgov.policy.decision import Action, ApprovalRequest, Decision, Evaluation, Principal, Violation
 from llmgov.policy.plan import Plan
 from llmgov.policy.runtime import Runtime
@@ -90,11 +90,10 @@ class _Draft:
         """Refuse what cannot be checked, where the settings say so."""
         if not request.unknown_parts or not self._runtime.settings.refuse_unknown_parts:
             return False
-        refusal = refusals.unknown_parts(request.unknown_parts)
+        where = places.of_unknown(request.unknown_parts[0], self._plan.finder)
+        refusal = refusals.unknown_parts(where)
         observed = self._runtime.observes
-        violation = Violation(
-            SETTINGS, Action.DENY, "unknown_part", refusal.message, observed, request.unknown_parts[0]
-        )
+        violation = Violation(SETTINGS, Action.DENY, "unknown_part", refusal.message, observed, where)
         return self.add(Verdict([violation], refusal=None if observed else refusal))
 
     def refused(self, refusal: Refusal | None = None, asks: ApprovalRequest | None = None) -> Decision:

@@ -13,6 +13,7 @@ from llmgov.policy import refusals, scanner
 from llmgov.policy.decision import Action, OutputFilter, Violation
 from llmgov.policy.scanner import HOLD_BACK_CAP, Hit, Scanner
 from llmgov.snapshot import Audience, OnDetect
+from llmgov.wire import paths
 from llmgov.wire.events import Refusal, ReplaceText, Text, TextRole
 
 
@@ -82,7 +83,7 @@ class StreamScanner:
         self._finder = scanner_.finder
         self._filters = scanner_.filters
         self._cap = scanner_.cap
-        self._channel = channel
+        self._channel = paths.shown(channel)
         self._protected = protected
         self._data = b""
         self._sent = 0

@@ -33,12 +33,13 @@ def bad_model_name() -> Refusal:
     )
 
 
-def unknown_parts(paths: tuple[str, ...]) -> Refusal:
-    """Parts of a type that this version does not know, where the settings refuse them."""
+def unknown_parts(path: str) -> Refusal:
+    """A part of a type that this version does not know, where the settings refuse them."""
     return Refusal(
         Reason.DENIED,
-        f"llmgov: {paths[0]} is of a type that cannot be checked, and the settings refuse such parts; leave it out",
-        param=paths[0],
+        f"llmgov: {path or 'a field'} is of a type that cannot be checked, and the settings refuse such parts;"
+        " leave it out",
+        param=path or None,
     )
 
 
@@ -107,9 +108,9 @@ def content(policy: str, pattern: str, path: str, *, protected: bool = False) ->
     why = "cannot be redacted there, so the request is blocked" if protected else "may not be sent"
     return Refusal(
         Reason.CONTENT,
-        f"llmgov: policy {policy} found {pattern} in {path}, which {why}; remove it and try again",
+        f"llmgov: policy {policy} found {pattern} in {in_request(path)}, which {why}; remove it and try again",
         policy=policy,
-        param=path,
+        param=path or None,
         details={"pattern": pattern, "path": path},
     )
 
@@ -123,6 +124,11 @@ def content_in_answer(policy: str, pattern: str, where: str) -> Refusal:
         policy=policy,
         details={"pattern": pattern, "path": where},
     )
+
+
+def in_request(path: str) -> str:
+    """A place in a request, of which a name that nobody knows has none but the whole."""
+    return path or "the request"
 
 
 def in_answer(where: str) -> str:
@@ -231,8 +237,8 @@ def unbounded_cost(source: str, path: str, why: str) -> Refusal:
     """A billable field whose cost nothing bounds where money is limited."""
     return _denied(
         source,
-        f"{_source(source)} limits costs and nothing bounds what {path} may cost ({why}); leave it out",
-        param=path,
+        f"{_source(source)} limits costs and nothing bounds what {path or 'a field'} may cost ({why}); leave it out",
+        param=path or None,
     )
 
 

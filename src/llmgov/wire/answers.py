@@ -3,6 +3,7 @@
 A provider may answer in a shape that no row knows, and a compatible server in one of its own. A filter sees those, too.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
@@ -10,7 +11,10 @@ from llmgov.wire import lenient, paths, walk
 from llmgov.wire.events import Answer, Text, TextRole
 from llmgov.wire.fields import Kind
 
-_CONTROLS: Final = frozenset(
+_COUNT: Final = re.compile(r"[a-z][a-z_]*(_[0-9]+[a-z]_[a-z_]+)?", re.ASCII)
+"""A name as reports give them to their counts: `cached_tokens`, `ephemeral_1h_input_tokens`."""
+
+CONTROLS: Final = frozenset(
     {
         "id",
         "object",
@@ -90,16 +94,27 @@ class Texts:
     def others(self, value: Mapping[str, Any], known: Collection[str], path: str) -> None:
         """The members of an object that are not `known`: their names and all their strings."""
         for name, member in value.items():
-            if name not in known and not is_control(name, member, _CONTROLS):
+            if name not in known and not is_control(name, member, CONTROLS):
                 self._walker.unknown_member(name, member, path)
 
+    def at(self, path: str, name: str, known: Collection[str]) -> str:
+        """The path of a member of the object at `path`; a name that is not `known` is itself read."""
+        if name in known:
+            return paths.key(path, name)
+        where = paths.free(path, name)
+        self.evidence(name, where)
+        return where
+
     def words(self, value: Any, path: str) -> None:
-        """The strings of a report of numbers, which has none by rights."""
+        """The strings of a report of numbers, which has none by rights, and names that are none of a count."""
         if isinstance(value, str):
             self.evidence(value, path)
         elif isinstance(value, dict):
             for name, member in value.items():
-                self.words(member, paths.key(path, name))
+                where = paths.free(path, name)
+                if not _COUNT.fullmatch(name):
+                    self.evidence(name, where)
+                self.words(member, where)
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self.words(item, f"{path}[{index}]")

@@ -1,6 +1,10 @@
 """JSON paths, as messages show them: `messages[0].content[1].text`, `metadata["a key"]`, `arguments::city`.
 
 `::` enters a string that itself holds JSON (a tool call's arguments), so that a string nested there has a name too.
+
+A path names a value for splicing, and for messages and the ledger. A name that is not of the format's own vocabulary is
+somebody's text, so it may be the very thing that a filter found: it always stands in quotes (`free`), and what is shown
+ends before it (`shown`).
 """
 
 import json
@@ -20,6 +24,16 @@ def key(path: str, name: str) -> str:
     if not (name.isidentifier() and name.isascii()) and not _PLAIN.fullmatch(name):
         return f"{path}[{json.dumps(name)}]"
     return f"{path}.{name}" if path and not path.endswith(NESTED) else path + name
+
+
+def free(path: str, name: str) -> str:
+    """The path of a member whose name the format does not know."""
+    return f"{path}[{json.dumps(name)}]"
+
+
+def shown(path: str) -> str:
+    """The path as far as its names are of the format's own vocabulary: it holds no text of anybody's."""
+    return path.partition('["')[0].removesuffix(NESTED)
 
 
 def item(path: str, index: int) -> str:

@@ -40,7 +40,7 @@ class Walker:
             top = table.get(name)
             if top is None:
                 self.unknown_member(name, value, "")
-                self.findings.refuse(paths.key("", name), "a field that this version does not know")
+                self.findings.refuse(paths.free("", name), "a field that this version does not know")
                 continue
             if top.rule is Rule.REFUSED and value not in (None, False, []):
                 self.findings.refuse(name, top.why)
@@ -81,7 +81,7 @@ class Walker:
 
     def unknown_member(self, name: str, value: Any, path: str) -> None:
         """The same for a member of the object at `path`: its name is a string that may reach the model, too."""
-        where = paths.key(path, name)
+        where = paths.free(path, name)
         self.findings.texts.append(Text(where, name, _PROTECTED))
         self.unknown(value, where)
 
@@ -111,7 +111,7 @@ class Walker:
             if field is None:
                 self.unknown_member(name, member, path)
                 if role is TextRole.TOOL_DEFINITION:
-                    where = paths.key(path, name)
+                    where = paths.free(path, name)
                     self.findings.refuse(where, "an option of a tool that this version does not know")
             elif field.kind is not Kind.CONTROL:
                 own = field.role if field.role and role is not _PROTECTED else role
@@ -136,7 +136,7 @@ class Walker:
             if value:
                 self.findings.texts.append(Text(path, "\n".join(value), _PROTECTED))
             for name, member in value.items():
-                self._json(member, paths.key(path, name), role)
+                self._json(member, paths.free(path, name), role)
         elif isinstance(value, list):
             for index, item in enumerate(value):
                 self._json(item, f"{path}[{index}]", role)

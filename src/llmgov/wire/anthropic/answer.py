@@ -12,6 +12,11 @@ _CONTROLS = frozenset({"id", "type", "signature", "data", "encrypted_content", "
 _KNOWN = frozenset({"content", "usage", "container"})
 """A container is an id and a time."""
 
+_VOCABULARY = answers.CONTROLS | _CONTROLS | {
+    "caller", "citations", "content", "input", "is_error", "name", "partial_json", "server_name", "text", "thinking",
+}  # fmt: skip
+"""Names of what blocks hold; another may be anybody's words."""
+
 
 def parse_answer(route: Route, status: int, body: bytes, *, strict: bool = False) -> Answer:
     """A whole answer. What cannot be read is `unread`, and one text of role `PROTECTED`."""
@@ -51,7 +56,7 @@ class Reading(answers.Texts):
         neither is a tool's name."""
         said = block.get("type") in ("text", "tool_use")
         for name, value in block.items():
-            where = paths.key(path, name)
+            where = self.at(path, name, _VOCABULARY)
             if answers.is_control(name, value, _CONTROLS):
                 continue
             if said and name not in ("name", "caller"):

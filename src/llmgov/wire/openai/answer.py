@@ -40,6 +40,15 @@ _ECHOES = frozenset(
 """Members of a response that repeat the request, which filters have seen: an instruction never to say a word has it."""
 
 
+VOCABULARY = answers.CONTROLS | {
+    "action", "annotations", "approval_request_id", "arguments", "audio", "code", "container_id", "content", "error",
+    "file_id", "function_call", "input", "logprobs", "max_output_length", "name", "operation", "output", "outputs",
+    "pending_safety_checks", "queries", "reasoning", "reasoning_content", "refusal", "result", "results",
+    "server_label", "summary", "text", "thinking", "tool_calls", "tools", "transcript",
+}  # fmt: skip
+"""Names of what messages, their parts and output items hold; another may be anybody's words."""
+
+
 def parse_answer(route: Route, status: int, body: bytes, *, strict: bool = False) -> Answer:
     """A whole answer. What cannot be read is `unread`, and one text of role `PROTECTED`."""
     if status >= 400:
@@ -115,7 +124,7 @@ class Reading(answers.Texts):
             self._evidence(part, path)
             return
         for name, value in part.items():
-            where = paths.key(path, name)
+            where = self.at(path, name, VOCABULARY)
             if name == "logprobs":
                 if value:
                     self.derived.append(where)
@@ -134,7 +143,7 @@ class Reading(answers.Texts):
 
     def _message(self, message: dict[str, Any], path: str) -> None:
         for name, value in message.items():
-            where = paths.key(path, name)
+            where = self.at(path, name, VOCABULARY)
             if name == "tool_calls":
                 self.each(value, where, self._call)
             elif name == "function_call":
@@ -153,7 +162,7 @@ class Reading(answers.Texts):
         self.evidence(function.get("name"), f"{path}.name")
         for name, value in function.items():
             if name != "name":
-                self.said(value, paths.key(path, name))
+                self.said(value, self.at(path, name, VOCABULARY))
 
     def _audio(self, audio: dict[str, Any], path: str) -> None:
         self.media(audio.get("data"), f"{path}.data")
@@ -169,7 +178,7 @@ class Reading(answers.Texts):
     def _evidence(self, value: Mapping[str, Any], path: str, known: tuple[str, ...] = ()) -> None:
         for name, member in value.items():
             if name not in known and not answers.is_control(name, member, _CONTROLS):
-                self.evidence(member, paths.key(path, name))
+                self.evidence(member, self.at(path, name, VOCABULARY))
 
 
 def _is_numbers(value: Any) -> bool:

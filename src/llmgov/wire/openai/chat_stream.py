@@ -92,20 +92,23 @@ class _Said:
     def read(self, delta: dict[str, Any], path: str, channel: str) -> None:
         """The delta of a choice."""
         for name, value in delta.items():
-            where = paths.key(path, name)
+            where, goes_on = self._at(path, name), _channel(channel, name)
             if isinstance(value, str):
                 if name not in _CONTROLS:
                     kind = DeltaKind.REFUSAL if name == "refusal" else DeltaKind.TEXT
-                    self._goes_on(value, where, f"{channel}.{name}", kind)
+                    self._goes_on(value, where, goes_on, kind)
             elif name == "tool_calls" and isinstance(value, list):
                 for position, call in enumerate(value):
                     self._call(call, f"{where}[{position}]", channel)
             elif name == "function_call" and isinstance(value, dict):
-                self._function(value, where, f"{channel}.{name}")
+                self._function(value, where, goes_on)
             elif name == "audio" and isinstance(value, dict):
-                self._audio(value, where, f"{channel}.{name}")
+                self._audio(value, where, goes_on)
             else:
-                self._parts(value, where, f"{channel}.{name}")
+                self._parts(value, where, goes_on)
+
+    def _at(self, path: str, name: str) -> str:
+        return self.rest.at(path, name, answer.VOCABULARY)
 
     def _goes_on(self, value: str, path: str, channel: str, kind: DeltaKind = DeltaKind.TEXT) -> None:
         if value:
@@ -125,7 +128,7 @@ class _Said:
             if name in ("arguments", "input") and isinstance(value, str):
                 self._goes_on(value, f"{path}.{name}", f"{channel}.{name}", DeltaKind.TOOL_ARGUMENTS)
             else:
-                self.rest.evidence(value, paths.key(path, name))
+                self.rest.evidence(value, self._at(path, name))
 
     def _audio(self, audio: dict[str, Any], path: str, channel: str) -> None:
         transcript = audio.get("transcript")
@@ -143,10 +146,14 @@ class _Said:
                 self._parts(part, f"{path}[{position}]", f"{channel}[{index}]")
         elif isinstance(value, dict):
             for name, member in value.items():
-                where = paths.key(path, name)
+                where, goes_on = self._at(path, name), _channel(channel, name)
                 if name in _SAID and isinstance(member, str):
-                    self._goes_on(member, where, f"{channel}.{name}")
+                    self._goes_on(member, where, goes_on)
                 elif name not in _CONTROLS or not isinstance(member, str):
-                    self._parts(member, where, f"{channel}.{name}")
+                    self._parts(member, where, goes_on)
         else:
             self.rest.evidence(value, path)
+
+
+def _channel(channel: str, name: str) -> str:
+    return paths.key(channel, name) if name in answer.VOCABULARY else paths.free(channel, name)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from llmgov.wire import answers, paths, sse, stream
+from llmgov.wire import answers, sse, stream
 from llmgov.wire.events import Delta, DeltaKind, Frame, Text
 from llmgov.wire.openai import answer, usage
 
@@ -36,6 +36,10 @@ _CONTROLS = frozenset(
         "status",
     }
 )
+
+
+_VOCABULARY = answer.VOCABULARY | _CONTROLS | {"annotation", "delta", "diff", "message", "obfuscation", "param", "part"}
+"""Names of what events hold; another may be anybody's words."""
 
 
 class ResponsesReader(stream.Reader):
@@ -116,7 +120,7 @@ def _texts(parsed: dict[str, Any], stem: str) -> tuple[tuple[Text, ...], tuple[s
         elif name == "logprobs" or answers.is_control(name, value, _CONTROLS):
             continue
         elif stem in _STEMS:
-            texts.said(value, paths.key("", name))
+            texts.said(value, texts.at("", name, _VOCABULARY))
         else:
-            texts.evidence(value, paths.key("", name))
+            texts.evidence(value, texts.at("", name, _VOCABULARY))
     return texts.found, tuple(texts.derived)

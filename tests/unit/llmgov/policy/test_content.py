@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from llmgov.policy import content, escapes, patterns, scanner, state
 from llmgov.policy.decision import Action
 from llmgov.policy.scanner import Hit, Scanner
-from llmgov.snapshot import Audience, Category, ContentFilter, Direction, OnDetect, Pattern
-from llmgov.wire.events import Reason, ReplaceText, Text, TextRole
+from llmgov.snapshot import Audience, Category, ContentFilter, CostLimit, Direction, OnDetect, Pattern
+from llmgov.wire import paths
+from llmgov.wire.events import CostFacts, Reason, Refused, ReplaceText, Text, TextRole
 from tests.support.policies import configure, decide, policy, request
 
 GUIDE = Pattern("ssn", r"SSN:\s*\d{3}-\d{2}-\d{4}")
@@ -37,6 +38,34 @@ def test_a_blocked_request_names_policy_pattern_and_path_but_never_the_value() -
     assert "078" not in repr(refused)
     [violation] = refused.violations
     assert (violation.reason, violation.action, violation.notify) == ("pattern:ssn", Action.DENY, (Audience.ADMINS,))
+
+
+@pytest.mark.parametrize("on_detect", OnDetect)
+@pytest.mark.parametrize("parent", ["", "messages[0]", "messages[0].content[1].input"])
+def test_a_name_that_is_what_was_found_is_not_repeated(on_detect: OnDetect, parent: str) -> None:
+    where = paths.free(parent, SECRET)
+    texts = (Text(where, SECRET, TextRole.PROTECTED), Text(paths.free(where, "b"), "code 7", TextRole.USER))
+    filters = policy(filter_(on_detect, GUIDE), "a"), policy(filter_(on_detect, Pattern("code", r"code \d")), "b")
+    cost = CostFacts(9, refused=(Refused(where, "nothing known"),))
+    for dry_run in (False, True):
+        configured = configure(*filters, policy(CostLimit(max_request_cost=10**6), "c"), observe=dry_run)
+        found = decide(configured, request(texts=texts, cost=cost))
+        assert "078" not in repr(found.violations) + repr(found.refusal)
+        assert {v.path for v in found.violations if v.reason.startswith("pattern:")} == {parent}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("turbo", "tools[0].turbo"), ("nightfall", "tools[0]"), ("Turbo", "tools[0]"), ("1-2", "tools[0]")],
+)
+def test_an_unknown_option_is_named_where_no_filter_looks_for_its_name(name: str, told: str) -> None:
+    cost = CostFacts(9, refused=(Refused(paths.free("tools[0]", name), "nothing known"),))
+    configured = configure(
+        policy(filter_(OnDetect.FLAG, Pattern("project", "nightfall"))), policy(CostLimit(max_request_cost=10**6), "c")
+    )
+    refusal = decide(configured, request(cost=cost)).refusal
+    assert refusal is not None
+    assert refusal.param == told
 
 
 @pytest.mark.parametrize("role", [role for role in TextRole if role is not TextRole.PROTECTED])

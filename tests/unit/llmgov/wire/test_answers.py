@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletion
 from llmgov.snapshot import Dimension
 from llmgov.wire import formats, frames
 from llmgov.wire.events import Answer, Format, Operation, Route, TextRole
+from tests.support.json_paths import plain
 
 RECORDINGS = pathlib.Path(__file__).parent / "recordings"
 CHAT = Route(Format.OPENAI, Operation.CHAT_COMPLETIONS, "/chat/completions")
@@ -48,7 +49,7 @@ PLACES = {
 
 @pytest.mark.parametrize("name", PLACES)
 def test_what_the_model_said_is_found_in_its_place(name: str) -> None:
-    found = {text.path: (text.text, text.role) for text in answer(name).texts if "SECRET" in text.text}
+    found = {plain(text.path): (text.text, text.role) for text in answer(name).texts if "SECRET" in text.text}
     assert found == PLACES[name]
 
 
