@@ -1,11 +1,12 @@
 """What sidecars report: each event, its settlement and its audit record in one transaction, each event once."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from llmgov.audit import facts
 from llmgov.instants import Instant
-from llmgov.ledger import approvals, recording
-from llmgov.ledger.book import Book
+from llmgov.ledger import approvals, recording, reopening
+from llmgov.ledger.book import Book, WindowLock
 from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import Event, Settlement, Subject, Violated
 from llmgov.ledger.store import Store
@@ -73,9 +74,16 @@ class Events:
         asked = approvals.askings(await self._store.approvals()) if recording.needs_askings(events) else {}
         prepared = [self._recorder.prepare(event) for event in events]  # while others have the locks
 
-        def step(book: Book) -> None:
+        def step(book: Book) -> tuple[WindowLock, ...]:
+            lost = reopening.lost(book, events, now)
+            if not reopening.has_read(book, lost):
+                return lost
+            reopening.open_again(book, lost, now)
             for event, each in zip(events, prepared, strict=True):
                 if recording.record(book, event, now):
                     self._recorder.put(book, each, now)
+            return ()
 
-        await self._store.transact(self._recorder.lock(recording.lock(events, now, asked), events), step)
+        lock = self._recorder.lock(recording.lock(events, now, asked), events)
+        while lost := await self._store.transact(lock, step):  # nothing was taken yet
+            lock = dataclasses.replace(lock, windows=(*lock.windows, *lost))

@@ -50,7 +50,8 @@ class Database:
         world, kept = self._world, copy.deepcopy(self.store)
         if losing:
             await asyncio.sleep(self._chance.uniform(0.01, 2))
-            world.truth.forget(kept._rows.attempts)
+            rows = kept._rows.attempts
+            world.truth.forget({id_ for id_, row in rows.items() if row.intent and row.settlement})
             self.store = kept
         self._lives += 1
         self.store.begin_life(f"life {self._lives}")

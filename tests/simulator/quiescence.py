@@ -72,8 +72,6 @@ async def check(world: "World") -> None:
 
 
 def _problems(world: "World", found: Balances) -> Iterator[str]:
-    if world.truth.forgetful:
-        return
     yield from balances.differences(found)
     recorded = {row.id: row for row in found.attempts}
     for attempt in world.truth.attempts.values():
@@ -116,14 +114,16 @@ def _foreign(world: "World", recorded: dict[str, Recorded]) -> Iterator[str]:
 
 def _window_problems(world: "World", window: Window, found: Balances) -> Iterator[str]:
     name = f"{window.account} from {instants.to_rfc3339(window.start)}"
+    spent = sum(_spent(world, window, row) for row in found.attempts)
+    if window.spent != spent:
+        yield f"{name}: {window.spent} is spent, by what attempts cost it is {spent}"
+    if world.truth.forgetful:
+        return  # what it lost of attempts stays lent, and of leases that nobody reported it knows nothing
     if window.leased:
         yield f"{name}: {window.leased} is lent, and nobody has it"
     stranded = _stranded(world, window, found)
     if window.unknown > stranded:
         yield f"{name}: {window.unknown} is unknown, and lost pods' leases leave {stranded}"
-    spent = sum(_spent(world, window, row) for row in found.attempts)
-    if window.spent != spent:
-        yield f"{name}: {window.spent} is spent, by what attempts cost it is {spent}"
     really = sum(_really(world, window))
     if window.spent + window.unknown < really:
         yield f"{name}: {window.spent} spent and {window.unknown} unknown, and {really} was really spent"

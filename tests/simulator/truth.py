@@ -162,7 +162,8 @@ class Truth:
 
     def forget(self, kept: Collection[str]) -> None:
         """The database has lost commits, of which some were answered: from now on the ledger may know less than was
-        spent, and no promise about limits holds (docs/simulator.md)."""
+        spent, and no promise about limits holds (docs/simulator.md). `kept` are attempts of which it has both halves.
+        """
         self.forgetful = True
         for attempt in self.attempts.values():
             attempt.torn |= attempt.id not in kept or attempt.state is not State.ENDED

@@ -38,6 +38,7 @@ from tests.support.ledgers import CENT, NOW, USD, on_every_store
 
 ACCOUNT = ledgers.account()
 LIFE = "2:life-2"
+WINDOW = windows.current(ACCOUNT.period, ACCOUNT.time_zone, NOW)
 
 
 class World:
@@ -223,6 +224,45 @@ def test_attempts_of_a_lease_that_came_back_add_up_until_it_is_reported() -> Non
     asyncio.run(main())
 
 
+@on_every_store
+async def test_an_attempt_of_a_lost_lease_brings_its_window_back_too_and_counts_once(store: Store) -> None:
+    """Beside it, in the same window and the same delivery, one that held from nothing counts for its path."""
+    hub = Hub(store, lambda: NOW, recall_wait_seconds=0)
+    await store.transact(Lock(), define_account)
+    lost = Lease(f"{ledgers.epoch()}/2/0", ACCOUNT.key, *WINDOW, USD, NOW + instants.MINUTE)
+    intent = ledgers.intent("pod-1:1/7", 20 * CENT, (Charged(lost.id, ACCOUNT.key, 20 * CENT),))
+    other = ledgers.intent("pod-1:1/8", 3 * CENT, ())
+    halves = [other, ledgers.settlement(other.id, 3 * CENT), intent, ledgers.settlement(intent.id, 15 * CENT)]
+    for _ in range(2):
+        await hub.deliver(halves)
+    (window,) = await store.windows(NOW)
+    assert (window.spent, window.leased) == (18 * CENT, 5 * CENT)
+    for _ in range(2):
+        await hub.holdings(Holdings(ledgers.epoch(), LIFE, (holding(lost, spent=15 * CENT),), 100))
+    (window,) = await store.windows(NOW)
+    assert (window.spent, window.leased) == (18 * CENT, USD - 15 * CENT)
+    assert list(balances.differences(await store.balances())) == []
+
+
+@pytest.mark.parametrize(
+    ("late", "key"),
+    [(31 * instants.DAY, ACCOUNT.key), (0, "test|team/unknown|Month|UTC")],
+    ids=["the window has ended", "nobody defines the account"],
+)
+def test_no_window_is_opened_again_that_may_have_been_pruned_or_nobody_knows(late: int, key: str) -> None:
+    async def main() -> None:
+        world = World()
+        await world.store.transact(Lock(), define_account)
+        world.now += late
+        charged = (Charged("pod-1:1/2/0", key, 20 * CENT),)
+        await world.hub.deliver([ledgers.intent("pod-1:1/7", 20 * CENT, charged)])
+        found = await world.store.balances()
+        assert (found.windows, found.leases) == ((), ())
+        assert len(found.attempts) == 1
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("attempts", [0, 1], ids=["the ledger does not know the lease", "attempts brought it back"])
 def test_a_report_that_arrives_after_the_last_return_lends_nothing_again(attempts: int) -> None:
     """An older boot's report was delayed; a newer one has accounted for its leases from the spool meanwhile."""
@@ -264,9 +304,13 @@ def test_what_a_torn_spool_could_not_account_for_is_taken_up_from_a_late_report(
 
 def define(book: Book) -> None:
     """The ledger knows the account and its window, though not what was lent of it."""
-    window = windows.current(ACCOUNT.period, ACCOUNT.time_zone, NOW)
+    define_account(book)
+    book.put_window(Window(ACCOUNT.key, str(ACCOUNT.target), *WINDOW, 10**9, currency="USD"))
+
+
+def define_account(book: Book) -> None:
+    """The ledger knows the account alone."""
     book.put_account(AccountRow(ACCOUNT.key, str(ACCOUNT.target), ACCOUNT))
-    book.put_window(Window(ACCOUNT.key, str(ACCOUNT.target), *window, 10**9, currency="USD"))
 
 
 def test_boots_after_it_are_numbered_above_all_that_may_have_been_lost() -> None:
@@ -291,6 +335,7 @@ def test_an_older_epochs_report_counts_and_does_not_speak_for_its_holder() -> No
         world.fail_over(copied)
         newer = await world.hub.register("pod-1")
         await world.hub.recovery.look()
+        await world.lend(CENT, 1, newer)
         await world.report(holding(lost))
         assert (await world.sums())[1] == lost.amount
         assert await world.store.unreported(LIFE) == ["pod-1"]
