@@ -118,7 +118,7 @@ class Attempt:
             self._step("first_byte")
             forwarder = Forwarder(passage, connection, self, self._services.settings.answer_bytes)
             return await forwarder.forward(
-                reply, self._ours(), self._active.runtime.output_scanner(self._decision.output)
+                reply, self.ours(), self._active.runtime.output_scanner(self._decision.output)
             )
         except UpstreamError as error:
             entry.settle_unknown(lost=error.cause is not Cause.ABORTED)
@@ -126,7 +126,8 @@ class Attempt:
         finally:
             entry.settle_unknown(lost=False)
 
-    def _ours(self) -> headers.Ours:
+    def ours(self) -> headers.Ours:
+        """What an answer says about its decision, as far as that is known."""
         passage = self._passage
         rate = self._decision.rate_headers
         return headers.about(passage.shape, passage.request_id, passage.action, passage.policy, passage.clamp, rate)
@@ -169,13 +170,17 @@ class Attempt:
 
     def found(self, violations: tuple[Violation, ...]) -> None:
         """Filters found something in the answer."""
+        self._passage.judged(violations)
         self._entry.violated(violations)
 
     def unread(self, why: str, guard: str | None) -> None:
         """The answer cannot be read: an administrator should know, whatever becomes of it."""
         subject = self._passage.subject()
         self._services.log.warning("an answer cannot be read", request_id=self._passage.request_id, why=why)
-        self._entry.violated((output.unread(f"{subject.provider}/{subject.model}", why, guard),))
+        violation = output.unread(f"{subject.provider}/{subject.model}", why, guard)
+        if guard is not None:
+            self._passage.judged((violation,))
+        self._entry.violated((violation,))
 
     def withhold(self, refusal: Refusal) -> None:
         """Tell the client why it does not get the answer."""

@@ -54,6 +54,10 @@ class Ends(Protocol):
         """Filters found something in the answer."""
         ...
 
+    def ours(self) -> Ours:
+        """What the answer's head says about its decision, as far as that is known."""
+        ...
+
     def unread(self, why: str, guard: str | None) -> None:
         """The answer cannot be read; the policy `guard` withholds it, `None`: it is handed on as it is."""
         ...
@@ -127,7 +131,7 @@ class Forwarder:
             filtered = self._filter(scanner, answer)
             if filtered is None:
                 return True
-            body = filtered
+            body, ours = filtered, self._ends.ours()
         if reply.status < 400:
             ours = headers.with_cost(ours, cost)
         self._passage.status = reply.status

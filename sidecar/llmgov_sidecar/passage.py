@@ -19,6 +19,10 @@ UNMETERED = "unmetered"
 """The operation of a route that a policy lets pass uncounted."""
 
 
+_STRICTNESS = (Action.FLAG, Action.REDACT, Action.DENY)
+"""What filters do to answers, the strictest last."""
+
+
 class RefusedError(Exception):
     """The request ends here, with an answer of ours; `asks` is the approval that is to be pending from now on."""
 
@@ -53,6 +57,7 @@ class Passage(msgspec.Struct):
     attempts: int = 0
     tokens: int | None = None
     dispatched: bool = False
+    answered: Violation | None = None
     _subject: tuple[Decision | None, Subject] | None = None
 
     def subject(self) -> Subject:
@@ -77,17 +82,38 @@ class Passage(msgspec.Struct):
             pod=self.workload.pod,
         )
 
+    def judged(self, violations: tuple[Violation, ...]) -> None:
+        """Filters did something to the answer; the strictest thing counts."""
+        for violation in violations:
+            if violation.dry_run or violation.action not in _STRICTNESS:
+                continue
+            if self.answered is None or _strictness(violation) > _strictness(self.answered):
+                self.answered = violation
+
     @property
     def action(self) -> Action:
-        """What came of the request so far."""
+        """What came of the request so far: what became of its answer, and else what was decided."""
+        asked = self._asked
+        if self.answered is None or (self.answered.action is Action.FLAG and asked is not Action.ALLOW):
+            return asked
+        return self.answered.action
+
+    @property
+    def _asked(self) -> Action:
         if self.clamp is not None:
             return Action.CLAMP
         return self.decision.action if self.decision is not None else Action.ALLOW
 
     @property
     def policy(self) -> str | None:
-        """The policy that shaped an allowed request most, for the answer's header."""
+        """The policy that shaped an allowed request or its answer most, for the answer's header."""
+        if self.answered is not None and self.action is self.answered.action:
+            return self.answered.policy
         if self.clamp is not None and self.clamp.policy:
             return self.clamp.policy
         acted = [violation for violation in self.violations if not violation.dry_run]
         return acted[0].policy if acted else None
+
+
+def _strictness(violation: Violation) -> int:
+    return _STRICTNESS.index(violation.action)

@@ -53,7 +53,7 @@ def render(shape: Format, refusal: events.Refusal, request_id: str, budget_statu
     headers = [
         ("content-type", "application/json"),
         ("x-request-id", request_id),
-        ("x-llmgov-decision", row.decision),
+        ("x-llmgov-decision", _decision(refusal, row)),
         *_retry_headers(refusal.retry_after),
     ]
     if shape is Format.ANTHROPIC:
@@ -61,6 +61,11 @@ def render(shape: Format, refusal: events.Refusal, request_id: str, budget_statu
     if refusal.policy is not None:
         headers.append(("x-llmgov-policy", visible(refusal.policy)))
     return events.Response(status, tuple(headers), _encode(_body(shape, refusal, request_id)))
+
+
+def _decision(refusal: events.Refusal, row: _Row) -> str:
+    """Where the provider is at fault the request itself was decided; but a filter that withholds an answer denies."""
+    return "deny" if refusal.reason is Reason.UPSTREAM and refusal.policy is not None else row.decision
 
 
 def spread(refusal: events.Refusal, request_id: str) -> events.Refusal:

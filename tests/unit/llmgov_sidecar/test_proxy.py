@@ -212,6 +212,8 @@ def test_an_answer_is_redacted_whole() -> None:
             text = json.loads(reply.body)["choices"][0]["message"]["content"]
             assert text.startswith("it is ")
             assert "123-45-6789" not in text
+            assert (reply.header("x-llmgov-decision"), reply.header("x-llmgov-policy")) == ("redact", "root/pii")
+            assert await made.decided() == ["redact"]
             assert reply.body.split(b'"content"')[0] == answer.split(b'"content"')[0]
             assert (await made.only(Settlement)).cost == 75
             await client.close()
@@ -228,6 +230,8 @@ def test_an_answer_that_is_blocked_is_withheld_and_still_paid() -> None:
             assert reply.status == 400
             assert json.loads(reply.body)["error"]["code"] == "content_policy_violation"
             assert b"123-45-6789" not in reply.body
+            assert reply.header("x-llmgov-decision") == "deny"
+            assert await made.decided() == ["deny"]
             assert (await made.only(Settlement)).cost == 75
             await client.close()
 

@@ -147,6 +147,7 @@ def test_a_block_ends_the_stream_with_an_error_that_sdks_raise_and_the_usage_is_
             settlement = await made.only(Settlement)
             assert (settlement.outcome, settlement.cost) == (Outcome.SETTLED, 75)
             assert (await client.ask(world.CHAT, world.chat(**ASKS_USAGE))).status == 200
+            assert set(await made.decided()) == {"deny"}
             await client.close()
 
     harness.run(main())

@@ -63,7 +63,9 @@ def test_a_filter_withholds_an_answer_that_cannot_be_read(on_detect: OnDetect, b
             assert (reply.status, error["code"]) == (502, "upstream_error")
             assert "policy root/words filters answers" in error["message"]
             assert reply.header("x-llmgov-policy") == "root/words"
+            assert reply.header("x-llmgov-decision") == "deny"
             assert reply.header("x-should-retry") == "false"
+            assert await made.decided() == ["deny"]
             settlement, intent = await made.only(Settlement), await made.only(Intent)
             assert (settlement.outcome, settlement.cost) == (Outcome.UNKNOWN, intent.hold)
             (violation,) = (await made.only(Violated)).violations

@@ -212,6 +212,15 @@ class World:
     async def on_record(self) -> None:
         assert await self.sidecar.delivered(5)
 
+    async def decided(self) -> list[str]:
+        """What the log says came of each request so far, of which there is at least one."""
+        while not (said := [line["decision"] for line in self._logged() if line["event"] == "request"]):  # noqa: ASYNC110 - nothing else says when
+            await asyncio.sleep(0.01)
+        return said
+
+    def _logged(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
     async def only(self, kind: type[Any]) -> Any:
         """The one event of a kind that is on record."""
         await self.on_record()
