@@ -177,7 +177,7 @@ class Leases:
         return await self._store.transact(lock, lambda book: returns.take_inventory(book, message, now))
 
     async def register(self, holder: str) -> Epoch:
-        """A sidecar has started: its epoch, which fences the earlier ones of its pod."""
+        """A sidecar has started: its epoch, which fences the earlier ones of its pod once it asks for anything."""
         return await self._store.transact(epochs.register_lock(holder), lambda book: epochs.register(book, holder))
 
     async def holdings(self, message: Holdings) -> None:

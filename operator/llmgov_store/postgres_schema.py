@@ -5,7 +5,7 @@ from typing import Final
 from llmgov.ledger.store import StoreError
 from llmgov_store.postgres_connection import SCHEMA, Connection, translated
 
-REVISION: Final = "0003"
+REVISION: Final = "0004"
 """The newest revision in `migrations/versions`."""
 
 

@@ -217,7 +217,11 @@ CREATE TABLE database (name TEXT NOT NULL) STRICT;
 INSERT INTO database VALUES (lower(hex(randomblob(16))));
 """
 
-MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS)
+_GIVEN_EPOCHS = """
+ALTER TABLE epochs ADD COLUMN given INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS, _GIVEN_EPOCHS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -63,9 +63,8 @@ class Waiting:
             self._check_refused(refusal)
 
     def _check_fenced(self) -> None:
-        boot = self._pod.boot
-        newest = self._invariants.newest[self._pod.name]
-        if self._pod.name not in self._world.truth.lost_pods and boot is not None and boot.epoch.number == newest:
+        """Who waits lives, and there is no newer boot of its pod than the one that lives."""
+        if self._pod.name not in self._world.truth.lost_pods:
             self._world.fail(f"{self._pod.name} is told that it is fenced, and it is its newest boot")
 
     @property
@@ -95,7 +94,8 @@ class Invariants:
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self.newest: dict[str, int] = collections.defaultdict(int)
+        self._given: dict[str, int] = collections.defaultdict(int)
+        self._acted: dict[str, int] = collections.defaultdict(int)
         self.refusals = 0
         self.refusals_checked = 0
         self._waits: list[Waiting] = []
@@ -150,9 +150,13 @@ class Invariants:
 
     def registered(self, epoch: Epoch) -> None:
         """An epoch was given out."""
-        if epoch.number <= self.newest[epoch.holder]:
-            self.world.fail(f"{epoch} was given out, and {self.newest[epoch.holder]} before it")
-        self.newest[epoch.holder] = epoch.number
+        if epoch.number <= self._given[epoch.holder]:
+            self.world.fail(f"{epoch} was given out, and {self._given[epoch.holder]} before it")
+        self._given[epoch.holder] = epoch.number
+
+    def acted(self, epoch: Epoch) -> None:
+        """A boot has been lent something, or told what it knows of: from now on those before it get nothing."""
+        self._acted[epoch.holder] = max(self._acted[epoch.holder], epoch.number)
 
     async def lent(self, grant: LeaseGrant) -> None:
         """A grant is committed; nothing awaits here but the memory store, which never does."""
@@ -166,8 +170,10 @@ class Invariants:
             self._granted[lease.id] = world.now
             self._check_window(lease.id, (lease.window_start, lease.window_end), lease.deadline)
             holder, _, rest = lease.id.partition(":")
-            if int(rest.partition("/")[0]) < self.newest[holder]:
+            number = int(rest.partition("/")[0])
+            if number < self._acted[holder]:
                 world.fail(f"lease {lease.id} is lent to a fenced epoch")
+            self.acted(Epoch(holder, number))
             row = windows.get(lease.key)
             if row is not None and not world.truth.forgetful and row.start == lease.window_start:
                 most = world.truth.limits.highest(lease.key, row.start, world.now)

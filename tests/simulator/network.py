@@ -140,20 +140,14 @@ class Line:
         replica = self._route()
         world.step(self._process, f"send {method}")
         answer: asyncio.Future[Any] = loop.create_future()
-        taken: list[bool] = []
 
         def arrive() -> None:
-            if method == "register" and (answer.done() or taken):
-                return  # see docs/simulator.md, "What is not simulated"
-            taken.append(True)
             if replica.process.alive:
                 loop.spawn(replica.process, serve(), method)
             else:
                 lost()
 
         async def serve() -> None:
-            if method == "register" and answer.done():
-                return
             world.note(replica.name, "takes", f"<- {self._pod}", method, *arguments)
             try:
                 result, error = await getattr(replica.hub, method)(*arguments), None
@@ -162,6 +156,8 @@ class Line:
             except Exception as failure:
                 world.fail(f"{replica.name} broke on {method}: {failure!r}")
                 raise
+            if method == "inventory" and error is None:
+                world.invariants.acted(arguments[0].epoch)
             world.step(replica.process, f"answer {method}")
             world.note(replica.name, "answers", f"-> {self._pod}", method, error or result)
             world.network.send(replica.name, self._pod, f"answer {method}", lambda: tell(result, error), lost)

@@ -18,20 +18,25 @@ def register_lock(holder: str) -> Lock:
 
 
 def register(book: Book, holder: str) -> Epoch:
-    """A new boot of `holder`: its epoch, numbered above all earlier ones, which it fences."""
-    known = book.epochs.get(holder)
-    number = max((lives.generation(book) - 1) * BOOTS, 0 if known is None else known.number) + 1
-    book.put_epoch(EpochRow(holder, number))
+    """A number for a new boot of `holder`, above all earlier ones.
+
+    Nobody is fenced by that: a call that its sidecar has given up on may be carried out late, after the sidecar has
+    been told another number by which it works. The older boots are fenced by what the new one does (`admit`).
+    """
+    known = book.epochs.get(holder) or EpochRow(holder, 0)
+    number = max((lives.generation(book) - 1) * BOOTS, known.highest) + 1
+    book.put_epoch(msgspec.structs.replace(known, given=number, gone=None))
     return Epoch(holder, number)
 
 
 def admit(book: Book, epoch: Epoch) -> bool:
-    """Whether `epoch` is its holder's newest; a newer one than was known fences the older from here on."""
-    known = book.epochs.get(epoch.holder)
-    if known is not None and known.number > epoch.number:
+    """Whether no newer boot of its holder has acted; if so, `epoch` fences the older ones from here on."""
+    known = book.epochs.get(epoch.holder) or EpochRow(epoch.holder, 0)
+    if known.number > epoch.number:
         return False
-    if known is None or known.number < epoch.number:
-        book.put_epoch(EpochRow(epoch.holder, epoch.number))
+    if known.number < epoch.number:
+        given = known.given if known.given > epoch.number else 0
+        book.put_epoch(EpochRow(epoch.holder, epoch.number, given=given))
     return True
 
 

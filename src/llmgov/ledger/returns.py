@@ -6,7 +6,7 @@ A deadline that passed stops new holds at the sidecar and returns nothing: whoev
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import moves
+from llmgov.ledger import epochs, moves
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.errors import BadInputError, Fault, require_amount
 from llmgov.ledger.messages import Inventory, LeaseReturn
@@ -91,8 +91,8 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     """Free the leases of older epochs that were never spent from (they are not named); how much became free.
 
     What was given up as lost is not among them: a spool names no more what it was trimmed of, once its epoch had told
-    that it cannot account for that. Ignored where the epoch is not its holder's newest: an older one that still runs
-    may be spending.
+    that it cannot account for that. What an older epoch asked for and what arrives only now is lent nothing any more.
+    Ignored where a newer epoch has acted: that one may be spending.
 
     Raises:
         BadInputError: `FOREIGN`: it names what was not lent to this holder.
@@ -100,8 +100,7 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     for lease_id in message.leases:
         if not lease_id.startswith(f"{message.epoch.holder}:"):
             raise BadInputError(Fault.FOREIGN, "leases", f"{lease_id} was not lent to {message.epoch.holder}")
-    row = book.epochs.get(message.epoch.holder)
-    if row is None or row.number != message.epoch.number:
+    if not epochs.admit(book, message.epoch):
         return 0
     freed = 0
     for lease in list(book.leases.values()):
@@ -126,7 +125,7 @@ def lose(book: Book, holder: str, now: Instant) -> MicroUsd:
     """
     known = book.epochs.get(holder)
     if known is not None and known.gone is None:
-        book.put_epoch(msgspec.structs.replace(known, number=known.number + 1, gone=now))
+        book.put_epoch(msgspec.structs.replace(known, number=known.highest + 1, gone=now))
     lost = 0
     for lease in list(book.leases.values()):
         if lease.holder == holder and lease.state is not LeaseState.LOST:

@@ -118,8 +118,9 @@ class LeaseRow(Row, frozen=True):
 
 
 class EpochRow(Row, frozen=True):
-    """The newest boot of a holder, by `holder`: it fences the older ones.
+    """The newest boot of a holder that has acted, by `holder`: it fences the older ones; 0 where none has.
 
+    `given` is the highest number that was given out to a boot that has not acted yet, 0 where there is none such.
     `refused` are requests that were answered with no, so that a copy of one which arrives late is not granted to
     nobody; those below `closed` need not be remembered. `reported` is the latest ledger epoch that the holder told its
     leases to; `gone` is when its pod was lost for good.
@@ -131,6 +132,12 @@ class EpochRow(Row, frozen=True):
     refused: tuple[int, ...] = ()
     reported: str = ""
     gone: Instant | None = None
+    given: int = 0
+
+    @property
+    def highest(self) -> int:
+        """Above all numbers that were given out there is the next."""
+        return max(self.number, self.given)
 
 
 class Attempt(Row, frozen=True):

@@ -251,7 +251,7 @@ async def test_a_clock_that_is_ahead_by_less_counts_at_the_ledgers_time(store: S
 @on_every_store
 async def test_attempts_of_a_fenced_epoch_are_taken_and_its_requests_are_not(store: Store) -> None:
     hub = await ready(store)
-    await hub.register("pod-1")
+    await hub.inventory(Inventory(await hub.register("pod-1"), (LEASE,)))
     await hub.deliver([INTENT, SETTLEMENT])
     (window,) = await store.windows(NOW)
     assert window.spent == CENT

@@ -220,11 +220,15 @@ async def _until(condition: Callable[[], bool]) -> None:
 @on_every_store
 async def test_epochs_grow_and_fence(store: Store) -> None:
     services = hub(store)
-    first, second = await services.register("pod"), await services.register("pod")
-    assert (first.number, second.number) == (1, 2)
-    reply = await services.lease(request(first, CENT))
+    first, second, late = [await services.register("pod") for _ in range(3)]
+    assert (first.number, second.number, late.number) == (1, 2, 3)
+    assert isinstance(await services.lease(request(first, CENT)), LeaseGrant)
+    assert isinstance(await services.lease(request(second, CENT)), LeaseGrant)
+    reply = await services.lease(request(first, CENT, 2))
     assert isinstance(reply, LeaseRefusal)
     assert reply.why is Why.FENCED
+    assert (await services.register("pod")).number == 4
+    assert isinstance(await services.lease(request(second, CENT, 2)), LeaseGrant)
 
 
 @on_every_store

@@ -1,0 +1,67 @@
+"""Registrations that are late, repeated or lost: each boot has a number of its own, and only what boots do fences."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmgov.ledger import epochs, returns
+from llmgov.ledger.book import Book
+from llmgov.ledger.messages import Epoch, Inventory
+from llmgov.ledger.rows import EpochRow
+from tests.support.ledgers import NOW
+
+
+def test_a_registration_that_is_carried_out_late_fences_nobody() -> None:
+    rows = Book()
+    first = epochs.register(rows, "pod")
+    assert epochs.admit(rows, first)
+    used, unused = epochs.register(rows, "pod"), epochs.register(rows, "pod")
+    assert epochs.admit(rows, first)
+    assert epochs.admit(rows, used)
+    assert not epochs.admit(rows, first)
+    assert epochs.register(rows, "pod").number == unused.number + 1
+    assert epochs.admit(rows, used)
+
+
+def test_a_registration_changes_nothing_of_what_protects_the_boot_that_lives() -> None:
+    rows = Book(epochs={"pod": EpochRow("pod", 3, 7, (8, 9), "life")})
+    assert epochs.register(rows, "pod") == Epoch("pod", 4)
+    assert rows.epochs["pod"] == EpochRow("pod", 3, 7, (8, 9), "life", given=4)
+    assert epochs.admit(rows, Epoch("pod", 4))
+    assert rows.epochs["pod"] == EpochRow("pod", 4)
+
+
+def test_a_pod_that_is_given_up_takes_the_numbers_with_it_that_it_was_given() -> None:
+    rows = Book()
+    epochs.admit(rows, epochs.register(rows, "pod"))
+    given_before = epochs.register(rows, "pod")
+    returns.lose(rows, "pod", NOW)
+    assert not epochs.admit(rows, given_before)
+    assert epochs.admit(rows, epochs.register(rows, "pod"))
+    assert rows.epochs["pod"].gone is None
+
+
+def test_an_inventory_fences_what_older_boots_still_ask_for() -> None:
+    rows = Book()
+    older, newer = epochs.register(rows, "pod"), epochs.register(rows, "pod")
+    returns.take_inventory(rows, Inventory(newer, ()), NOW)
+    assert not epochs.admit(rows, older)
+
+
+@given(st.lists(st.one_of(st.just("register"), st.just("lose"), st.integers(0, 30)), max_size=40))
+def test_numbers_grow_and_who_is_admitted_is_the_newest_that_acted(steps: list[str | int]) -> None:
+    """Against sums of its own: `given` are all numbers, `least` is what a boot needs to be admitted."""
+    rows, given_numbers, least = Book(), [0], 0
+    for step in steps:
+        if step == "register":
+            number = epochs.register(rows, "pod").number
+            assert number > max(*given_numbers, least)
+            given_numbers.append(number)
+        elif step == "lose":
+            if given_numbers != [0] and rows.epochs["pod"].gone is None:
+                least = max(*given_numbers, least) + 1
+            returns.lose(rows, "pod", NOW)
+        elif int(step) < len(given_numbers) and given_numbers[int(step)]:
+            number = given_numbers[int(step)]
+            assert epochs.admit(rows, Epoch("pod", number)) == (number >= least)
+            least = max(least, number)
+        rows = Book(epochs=dict(rows.epochs))
