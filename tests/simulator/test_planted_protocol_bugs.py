@@ -31,9 +31,10 @@ def test_what_is_found_is_shown_in_columns_with_the_events_before_it_and_how_to_
     assert shown == again
     *events, violation, ending, replay = shown.splitlines()
     assert len(events) == report.LAST - 1
-    assert re.fullmatch(r"\d\d \d\d:\d\d:\d\d\.\d{6}  VIOLATION  attempt pod-\d:\d+/\d+ cost .*", violation)
+    found = re.fullmatch(r"\d\d \d\d:\d\d:\d\d\.\d{6}  VIOLATION  (.+)", violation)
     assert all(re.match(r"\d\d \d\d:\d\d:\d\d\.\d{6}  [\w-]+ +\w", event) for event in events)
-    assert ending.startswith(f"seed {seed} (crashes): attempt pod-")
+    assert found
+    assert ending == f"seed {seed} (crashes): {found[1]}"
     assert replay == f"replay with: python -m tests.simulator --seed {seed}"
 
 

@@ -91,7 +91,9 @@ class World:
         return random.Random("/".join((str(self.shape.seed), *names)))
 
     def note(self, who: str, what: str, *about: object) -> None:
-        self.trace.add(self.now, who, what, *about)
+        """Put an event on the trace, which ends with a violation."""
+        if self.violation is None:
+            self.trace.add(self.now, who, what, *about)
 
     def trouble(self) -> None:
         """Something is broken at this moment."""
@@ -100,8 +102,8 @@ class World:
     def fail(self, violation: str) -> None:
         """An invariant does not hold: the run ends here."""
         if self.violation is None:
-            self.violation = violation
             self.note("VIOLATION", violation)
+            self.violation = violation
             self.loop.stop()
 
     def step(self, process: Process, label: str) -> None:
