@@ -80,7 +80,7 @@ class Entry:
             if learnt.unreported:
                 self._doubt(billing.UNREPORTED)
             return self._end(self._unlearnt(), self.hold.amount, {}, status)
-        return self._settle_usage(learnt.usage, status)
+        return self._settle_usage(learnt.usage, status, produced=learnt.produced)
 
     def settle_free(self) -> None:
         """Nothing was sent to the provider."""
@@ -121,10 +121,10 @@ class Entry:
         self.id = intent.id
         return position
 
-    def _settle_usage(self, usage: Usage, status: int) -> MicroUsd:
+    def _settle_usage(self, usage: Usage, status: int, *, produced: bool) -> MicroUsd:
         plan, hold = self._decision.plan, self.hold.amount
         facts = self._passage.request.cost if self._passage.request is not None else None
-        bill = billing.bill(usage, plan.price if plan is not None else None, hold, facts)
+        bill = billing.bill(usage, plan.price if plan is not None else None, hold, facts, produced=produced)
         if bill.doubt is None or bill.doubt.counts:
             self._passage.tokens = sum([count for kind, count in usage.counts.items() if kind not in CALLS])
         if bill.doubt is None:

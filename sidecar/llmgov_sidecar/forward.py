@@ -14,7 +14,7 @@ from llmgov.policy.decision import Violation
 from llmgov.policy.output import OutputScanner
 from llmgov.wire import formats, frames, key_errors, sse
 from llmgov.wire import refusals as shapes
-from llmgov.wire.events import METERED, Answer, Frame, Refusal, Request, Usage
+from llmgov.wire.events import METERED, Answer, Frame, Operation, Refusal, Request, Text, TextRole, Usage
 from llmgov_sidecar import headers, http1, readable
 from llmgov_sidecar.filtering import StreamFilter
 from llmgov_sidecar.headers import Ours
@@ -33,12 +33,14 @@ _BAD_GATEWAYS = frozenset({502, 504})
 class Learnt(msgspec.Struct, frozen=True):
     """What an answer says of its price: the reported usage, or that it is free, or neither (then it is unknown).
 
-    `unreported` says of the last that the answer is whole and should have had its usage.
+    `unreported` says of the last that the answer is whole and should have had its usage, `produced` of a usage that the
+    answer has something of the model's in it.
     """
 
     usage: Usage | None = None
     free: bool = False
     unreported: bool = False
+    produced: bool = False
 
 
 class Ends(Protocol):
@@ -211,6 +213,7 @@ class _Stream:
         self._guard = scanner.guard if scanner is not None else None
         self._unread = ""
         self._usage: Usage | None = None
+        self._produced = False
         self._complete = False
         self._settled = False
         self._cut = False
@@ -246,6 +249,7 @@ class _Stream:
     def _one(self, frame: Frame, violations: list[Violation]) -> bytes:
         """The bytes to send for a frame. A stream is paid for before its end is passed on."""
         self._usage = frame.usage or self._usage
+        self._produced = self._produced or bool(frame.deltas)
         self._complete = self._complete or frame.terminal
         self._unread = self._unread or frame.unread
         if self._complete and self._usage is not None:
@@ -288,7 +292,8 @@ class _Stream:
             if self._unread and self._guard is None and not (self._complete and self._usage):
                 self._ends.unread(self._unread, None)
             usage = self._usage if self._complete else None
-            self._ends.settle(Learnt(usage, unreported=self._complete and not (usage or self._unread)), self._status)
+            unreported = self._complete and not (usage or self._unread)
+            self._ends.settle(Learnt(usage, unreported=unreported, produced=self._produced), self._status)
 
 
 def _understood(reply: http1.ReplyHead, request: Request, body: bytes, *, strict: bool) -> Answer:
@@ -303,7 +308,12 @@ def _learnt(request: Request, status: int, answer: Answer) -> Learnt:
         return Learnt(free=status not in _BAD_GATEWAYS or _is_providers_own(answer.body))
     if request.route.operation not in METERED:
         return Learnt(free=True)
-    return Learnt(answer.usage, unreported=answer.usage is None and not answer.unread)
+    produced = request.route.operation is Operation.EMBEDDINGS or any(_is_said(text) for text in answer.texts)
+    return Learnt(answer.usage, unreported=answer.usage is None and not answer.unread, produced=produced)
+
+
+def _is_said(text: Text) -> bool:
+    return text.role is TextRole.OUTPUT and bool(text.text)
 
 
 def _is_providers_own(body: bytes) -> bool:

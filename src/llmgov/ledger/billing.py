@@ -43,18 +43,24 @@ class Bill(msgspec.Struct, frozen=True):
     doubt: Doubt | None = None
 
 
-def bill(usage: Usage, price: ModelPrice | None, hold: MicroUsd, facts: CostFacts | None = None) -> Bill:
+def bill(
+    usage: Usage, price: ModelPrice | None, hold: MicroUsd, facts: CostFacts | None = None, *, produced: bool = False
+) -> Bill:
     """What an attempt costs that reported `usage`; `price` is `None` where its model costs nothing here.
 
     `facts` are the request's: with them more than the model can read or write is not believed (`prices.excess`), unless
     it costs no more than was held. Without them, and where the price does not say what its model can, the bound is a
-    million dollars.
+    million dollars. `produced` says that the answer has something of the model's, which no provider makes of nothing.
     """
     doubt = _unbelieved(usage)
     if doubt is not None:
         return Bill(Outcome.UNKNOWN, hold, usage.counts, doubt)
     if price is None:
         return Bill(Outcome.SETTLED, 0, usage.counts)
+    lacks = prices.missing(usage, answered=facts is None or facts.produces_output) if produced else ()
+    if lacks:
+        what = f"reported an answer without {' and '.join(lacks)} and was charged its hold"
+        return Bill(Outcome.UNKNOWN, hold, usage.counts, Doubt("usage_implausible", what, stops=False))
     try:
         cost = prices.cost(usage, price)
     except prices.UnpricedError as error:

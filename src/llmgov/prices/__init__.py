@@ -4,7 +4,7 @@ from llmgov.prices.bound import BoundError, base, per_output_token
 from llmgov.prices.cost import UnpricedError, cost
 from llmgov.prices.document import PriceDataError, parse, render
 from llmgov.prices.lookup import find
-from llmgov.prices.plausible import excess
+from llmgov.prices.plausible import excess, missing
 
 __all__ = [
     "BoundError",
@@ -14,6 +14,7 @@ __all__ = [
     "cost",
     "excess",
     "find",
+    "missing",
     "parse",
     "per_output_token",
     "render",

@@ -41,6 +41,16 @@ def _excess(usage: Usage, facts: CostFacts, price: ModelPrice) -> Iterator[str]:
         yield from _beyond(usage.counts[dimension], possible, f"{dimension.value}s")
 
 
+def missing(usage: Usage, *, answered: bool) -> tuple[str, ...]:
+    """What a report of work that was done lacks: whoever was billed has sent something, and, where `answered` says that
+    the model wrote, got something. All of the input may have come from a cache."""
+    tokens = {dimension for dimension, count in usage.counts.items() if count and dimension not in CALLS}
+    lacks = [] if tokens - _OUTPUT else ["input tokens"]
+    if answered and not tokens & _OUTPUT:
+        lacks.append("output tokens")
+    return tuple(lacks)
+
+
 def _sent(facts: CostFacts) -> int:
     return facts.text_bytes + facts.overhead_tokens + facts.image_tokens + facts.audio_tokens
 

@@ -40,6 +40,10 @@ class Reader:
             return 0
         return int(value)
 
+    def parts(self, whole: int, **parts: int) -> None:
+        """Counts that are said to be parts of one: more than the whole of it none of them can be."""
+        self.unreadable += tuple(name for name, count in parts.items() if count > whole)
+
     def section(self, report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         """An object inside the report; empty where it is absent or null, and where it is something else."""
         value = report.get(name)

@@ -30,6 +30,8 @@ UNREADABLE = {
     "a word": {**FINE, "completion_tokens": "5"},
     "nothing": {},
     "no object": "much",
+    "nothing was read or written": {"prompt_tokens": 0, "completion_tokens": 0},
+    "more cached than read": {**FINE, "prompt_tokens_details": {"cached_tokens": 11}},
 }
 
 

@@ -31,12 +31,14 @@ def of_report(report: Any, model: str | None = None) -> Usage:
     written = read.number(report, "cache_creation_input_tokens")
     hour = _hour_writes(read.section(report, "cache_creation"), written, read)
     searches = read.number(read.section(report, "server_tool_use"), "web_search_requests")
+    made = read.needed(report, "output_tokens")
+    read.parts(made, thinking_tokens=read.number(read.section(report, "output_tokens_details"), "thinking_tokens"))
     counts = {
         Dimension.INPUT: read.needed(report, "input_tokens"),
         Dimension.CACHED_INPUT: read.number(report, "cache_read_input_tokens"),
         Dimension.CACHE_WRITE_5M: max(0, written - hour),
         Dimension.CACHE_WRITE_1H: hour,
-        Dimension.OUTPUT: read.needed(report, "output_tokens"),
+        Dimension.OUTPUT: made,
         Dimension.WEB_SEARCH_CALL: searches,
     }
     return Usage(

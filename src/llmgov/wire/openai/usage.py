@@ -78,8 +78,12 @@ def _of_chat(body: Mapping[str, Any], report: Any, *, produces_output: bool) -> 
         if prompt
         else {Dimension.INPUT: total}
     )
-    output = read.needed if produces_output else read.number
-    counts[Dimension.OUTPUT] = max(0, output(report, "completion_tokens") - audio)
+    made = (read.needed if produces_output else read.number)(report, "completion_tokens")
+    _check_input(read, total, counts)
+    if completion:
+        made += _beside(report, total, made, read.number(completion, "reasoning_tokens"), read)
+        read.parts(made, audio_tokens=audio)
+    counts[Dimension.OUTPUT] = max(0, made - audio)
     counts[Dimension.OUTPUT_AUDIO] = audio
     return _usage(body, counts, reports.unknown(report, _CHAT_KNOWN), read)
 
@@ -94,17 +98,41 @@ def of_response(response: Mapping[str, Any]) -> Usage | None:
     read = reports.Reader()
     details = read.section(report, "input_tokens_details")
     lifetimes = read.section(details, "cache_write_tokens_details")
+    total = read.needed(report, "input_tokens")
     counts = _input(
-        total=read.needed(report, "input_tokens"),
+        total=total,
         cached=read.number(details, "cached_tokens"),
         written=read.number(details, "cache_write_tokens"),
         written_12h=read.number(lifetimes, "ttl_12h_tokens"),
     )
-    counts[Dimension.OUTPUT] = read.needed(report, "output_tokens")
+    _check_input(read, total, counts)
+    made = counts[Dimension.OUTPUT] = read.needed(report, "output_tokens")
+    read.parts(made, reasoning_tokens=read.number(read.section(report, "output_tokens_details"), "reasoning_tokens"))
     counts[Dimension.WEB_SEARCH_CALL] = _searches(response, read)
     counts[Dimension.FILE_SEARCH_CALL] = _item_types(response).count("file_search_call")
     hosted = tuple(sorted(_UNPRICED_CALLS.intersection(_item_types(response))))
     return _usage(response, counts, reports.unknown(report, _RESPONSES_KNOWN) + hosted, read)
+
+
+def _check_input(read: reports.Reader, total: int, counts: Mapping[Dimension, int]) -> None:
+    """What was read from a cache and what was written to it are different parts of the input; audio may be in both."""
+    cached = counts.get(Dimension.CACHED_INPUT, 0)
+    written = counts.get(Dimension.CACHE_WRITE_30M, 0) + counts.get(Dimension.CACHE_WRITE_12H, 0)
+    read.parts(
+        total,
+        cached_tokens=cached,
+        cache_write_tokens=cached + written if written else 0,
+        audio_tokens=counts.get(Dimension.INPUT_AUDIO, 0),
+    )
+
+
+def _beside(report: Mapping[str, Any], total: int, made: int, reasoning: int, read: reports.Reader) -> int:
+    """Reasoning that is not in the output: some compatible servers count it beside, and only their sum of all says so.
+    Elsewhere it is a part of the output."""
+    if reasoning and report.get("total_tokens") == total + made + reasoning:
+        return reasoning
+    read.parts(made, reasoning_tokens=reasoning)
+    return 0
 
 
 def _searches(response: Mapping[str, Any], read: reports.Reader) -> int:

@@ -47,6 +47,99 @@ REPORTS: st.SearchStrategy[Any] = st.one_of(
 )
 
 
+CHAT, RESPONSES, _, MESSAGES = ROUTES
+UNLIKELY: dict[str, tuple[Route, dict[str, Any]]] = {
+    "nothing at all": (CHAT, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
+    "no output": (CHAT, {"prompt_tokens": 9, "completion_tokens": 0}),
+    "no input": (CHAT, {"prompt_tokens": 0, "completion_tokens": 9}),
+    "more cached than sent": (
+        CHAT,
+        {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 50}},
+    ),
+    "more reasoning than output": (
+        CHAT,
+        {"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 50}},
+    ),
+    "a response of nothing": (RESPONSES, {"input_tokens": 0, "output_tokens": 0}),
+    "more cached than sent in a response": (
+        RESPONSES,
+        {"input_tokens": 10, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 11}},
+    ),
+    "more reasoning than a response": (
+        RESPONSES,
+        {"input_tokens": 10, "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 6}},
+    ),
+    "a message of nothing": (MESSAGES, {"input_tokens": 0, "output_tokens": 0}),
+    "more thinking than output": (
+        MESSAGES,
+        {"input_tokens": 9, "output_tokens": 5, "output_tokens_details": {"thinking_tokens": 6}},
+    ),
+}
+HONEST: dict[str, tuple[Route, dict[str, Any], dict[Dimension, int]]] = {
+    "all of the input cached": (
+        CHAT,
+        {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 10}},
+        {Dimension.CACHED_INPUT: 10, Dimension.OUTPUT: 5},
+    ),
+    "audio that was cached": (
+        CHAT,
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "prompt_tokens_details": {"cached_tokens": 10, "audio_tokens": 4},
+        },
+        {Dimension.CACHED_INPUT: 10, Dimension.INPUT_AUDIO: 4, Dimension.OUTPUT: 5},
+    ),
+    "reasoning beside the output": (
+        CHAT,
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 5,
+            "total_tokens": 65,
+            "completion_tokens_details": {"reasoning_tokens": 50},
+        },
+        {Dimension.INPUT: 10, Dimension.OUTPUT: 55},
+    ),
+    "a message wholly from the cache": (
+        MESSAGES,
+        {"input_tokens": 0, "cache_read_input_tokens": 9, "output_tokens": 5},
+        {Dimension.CACHED_INPUT: 9, Dimension.OUTPUT: 5},
+    ),
+}
+ALL_PRICED = ModelPrice("openai", "gpt-4o", dict.fromkeys(Dimension, 1_000_000))
+
+
+def reported(route: Route, report: dict[str, Any]) -> Usage:
+    usage = formats.parse_answer(route, 200, json.dumps({"usage": report}).encode()).usage
+    assert usage is not None
+    return usage
+
+
+@pytest.mark.parametrize(("route", "report"), UNLIKELY.values(), ids=UNLIKELY.keys())
+def test_a_report_that_no_answer_can_have_is_charged_the_hold_and_told(route: Route, report: dict[str, Any]) -> None:
+    bill = billing.bill(reported(route, report), ALL_PRICED, HOLD, CostFacts(9), produced=True)
+    assert (bill.outcome, bill.cost) == (Outcome.UNKNOWN, HOLD)
+    assert bill.doubt is not None
+    assert not bill.doubt.stops
+
+
+@pytest.mark.parametrize(("route", "report", "counts"), HONEST.values(), ids=HONEST.keys())
+def test_a_strange_report_of_an_honest_provider_is_believed(
+    route: Route, report: dict[str, Any], counts: dict[Dimension, int]
+) -> None:
+    bill = billing.bill(reported(route, report), ALL_PRICED, HOLD, CostFacts(9), produced=True)
+    assert (bill.outcome, bill.usage, bill.doubt) == (Outcome.SETTLED, counts, None)
+
+
+def test_where_nothing_was_made_nothing_need_be_reported() -> None:
+    nothing = reported(CHAT, {"prompt_tokens": 0, "completion_tokens": 0})
+    assert billing.bill(nothing, ALL_PRICED, HOLD, CostFacts(9)).cost == 0
+    assert billing.bill(nothing, None, HOLD, CostFacts(9), produced=True).doubt is None
+    embedded = reported(ROUTES[2], {"prompt_tokens": 3, "total_tokens": 3})
+    facts = CostFacts(9, produces_output=False)
+    assert billing.bill(embedded, ALL_PRICED, HOLD, facts, produced=True).doubt is None
+
+
 def settled(bill: billing.Bill) -> Settlement:
     stop = bill.doubt.what if bill.doubt is not None else ""
     return Settlement("a/1", 1, bill.outcome, bill.cost, bill.usage, 200, "gpt-4o", 1, bill.cost > HOLD, stop)
