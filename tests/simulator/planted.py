@@ -13,7 +13,7 @@ import msgspec
 from llmgov.instants import SECOND, Instant
 from llmgov.ledger import approvals, candidates, ceilings, charging, epochs, grants, moves, replay, returns, settling
 from llmgov.ledger.book import Book
-from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest, Outcome
+from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest, Outcome, Settlement
 from llmgov.ledger.purse import Purse, _Pocket
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseState
 from llmgov_hub.configuration import Configuration
@@ -21,6 +21,7 @@ from llmgov_hub.events import Events
 from llmgov_hub.leases import Leases
 from llmgov_hub.recalls import Recalls
 from llmgov_sidecar import leasing, records
+from llmgov_sidecar.ends import Ends
 
 Replace = Callable[[Any, str, object], None]
 
@@ -348,3 +349,28 @@ def only_the_first_lease_pays(replace: Replace) -> None:
         return {part.lease: min(part.held, cost) for part in charged[:1]}
 
     replace(charging, "distribute", first)
+
+
+@_bug("network")
+def registration_fences(replace: Replace) -> None:
+    """A registration fences the older boots, also where it is carried out after its sidecar has given up on it."""
+    register = epochs.register
+
+    def fencing(book: Book, holder: str) -> Epoch:
+        epoch = register(book, holder)
+        epochs.admit(book, epoch)
+        return epoch
+
+    replace(epochs, "register", fencing)
+
+
+@_bug("power")
+def money_let_go_before_its_end_is_on_record(replace: Replace) -> None:
+    """The disk refuses the end of an attempt, and its money is let go all the same."""
+
+    def put(self: Ends, settlement: Settlement, recorded: Callable[[], None]) -> None:
+        with contextlib.suppress(OSError):
+            self._journal.end_attempt(settlement)
+        recorded()
+
+    replace(Ends, "put", put)
