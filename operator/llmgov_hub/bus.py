@@ -15,7 +15,7 @@ class Member(Protocol):
     """A replica as its bus sees it; called in the event loop's thread, never to raise."""
 
     def asked(self, recall: Recall) -> None:
-        """Another replica is short: ask a sidecar that is connected here."""
+        """Another replica is short: ask a sidecar that is connected here, by the same `ask`."""
         ...
 
     def told(self, message: Recalled) -> None:
@@ -50,7 +50,7 @@ class Bus(Protocol):
         ...
 
     def answer(self, message: Recalled) -> None:
-        """A sidecar that is connected here answered: tell the replicas that asked."""
+        """A sidecar answered: tell the replica that asked, which the recall's `ask` is known by."""
         ...
 
     def turn(self, key: str, seconds: float) -> contextlib.AbstractAsyncContextManager[None]:

@@ -16,6 +16,7 @@ from llmgov_hub.bus import Member
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Ask:
     by: "MemoryBus"
+    name: str
     key: str
     epochs: Collection[Epoch]
 
@@ -34,6 +35,7 @@ class MemoryExchange:
         self.where: dict[Epoch, MemoryBus] = {}
         self.asks: list[_Ask] = []
         self.turns: dict[str, list[_Turn]] = {}
+        self.asked = 0
 
     def bus(self) -> "MemoryBus":
         """The end of one more replica."""
@@ -90,7 +92,7 @@ class MemoryBus:
         self._exchange.where[epoch] = self
         for ask in self._exchange.asks:
             if epoch in ask.epochs:
-                self.hand_over(Recall(epoch, ask.key))
+                self.hand_over(Recall(epoch, ask.key, ask.name))
 
     def disconnect(self, epoch: Epoch) -> None:
         if self._exchange.where.get(epoch) is self:
@@ -105,11 +107,12 @@ class MemoryBus:
     ) -> AsyncIterator[Collection[Epoch]]:
         where = self._exchange.where
         asked = {epoch: where[epoch] for epoch in epochs if where.get(epoch, self) is not self}
-        ask = _Ask(self, key, asked.keys())
+        self._exchange.asked += 1
+        ask = _Ask(self, f"bus/{self._exchange.asked}", key, asked.keys())
         self._exchange.asks.append(ask)
         try:
             for epoch, bus in asked.items():
-                bus.hand_over(Recall(epoch, key))
+                bus.hand_over(Recall(epoch, key, ask.name))
             yield asked.keys()
         finally:
             with contextlib.suppress(ValueError):  # this replica has left
@@ -117,7 +120,7 @@ class MemoryBus:
 
     def answer(self, message: Recalled) -> None:
         for ask in self._exchange.asks:
-            if ask.key == message.key and message.epoch in ask.epochs:
+            if (ask.name, ask.key) == (message.ask, message.key) and message.epoch in ask.epochs:
                 ask.by.tell(message)
 
     @contextlib.asynccontextmanager

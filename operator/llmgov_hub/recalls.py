@@ -42,6 +42,8 @@ class Recalls:
         self._bus: Bus = MemoryExchange().bus() if bus is None else bus
         self._connected: dict[Epoch, asyncio.Queue[Recall | Recount]] = {}
         self._answers: dict[tuple[Epoch, str], list[asyncio.Future[MicroUsd]]] = {}
+        self._asks: dict[str, str] = {}
+        self._asked = 0
         self._silent: dict[str, frozenset[Epoch]] = {}
         self._turns = Turns()
         self._bus.join(self)
@@ -60,12 +62,13 @@ class Recalls:
                 self._bus.disconnect(epoch)
 
     def answered(self, message: Recalled) -> None:
-        """A sidecar that is connected here has returned what was idle."""
-        self.told(message)
+        """A sidecar has returned what was idle. What this replica does not wait for any more counts for nothing."""
+        if self._asks.get(message.key) == message.ask:
+            self.told(message)
         self._bus.answer(message)
 
     def told(self, message: Recalled) -> None:
-        """A sidecar, here or elsewhere, has returned what was idle."""
+        """A sidecar has returned what was idle, and is waited for."""
         for answer in self._answers.get((message.epoch, message.key), ()):
             if not answer.done():
                 answer.set_result(message.amount)
@@ -102,16 +105,26 @@ class Recalls:
         began = asyncio.get_running_loop().time()
         here = [epoch for epoch in epochs if epoch in self._connected]
         others = [epoch for epoch in epochs if epoch not in self._connected]
-        with self._expecting(key, epochs) as answers:
-            self.send(key, here)
+        with self._asking(key) as ask, self._expecting(key, epochs) as answers:
+            self.send(key, here, ask)
             async with self._bus.asking(key, others, self._wait_elsewhere_seconds) as elsewhere:
                 bound = self._wait_elsewhere_seconds if elsewhere else self._wait_seconds
                 return await self._sum(key, {epoch: answers[epoch] for epoch in (*here, *elsewhere)}, began, bound)
 
-    def send(self, key: str, epochs: Iterable[Epoch]) -> None:
+    def send(self, key: str, epochs: Iterable[Epoch], ask: str = "") -> None:
         """Ask those of `epochs` that are connected here for idle money of `key`, and wait for nobody."""
         for epoch in epochs:
-            self.asked(Recall(epoch, key))
+            self.asked(Recall(epoch, key, ask))
+
+    @contextlib.contextmanager
+    def _asking(self, key: str) -> Iterator[str]:
+        """A name for asking those that are connected here; those of buses begin otherwise."""
+        self._asked += 1
+        self._asks[key] = ask = f"/{self._asked}"
+        try:
+            yield ask
+        finally:
+            del self._asks[key]
 
     @contextlib.contextmanager
     def _expecting(self, key: str, epochs: Collection[Epoch]) -> Iterator[dict[Epoch, "asyncio.Future[MicroUsd]"]]:

@@ -150,7 +150,7 @@ class PostgresBus:
                 self._wake.set()
 
     def answer(self, message: Recalled) -> None:
-        wanted = Recall(message.epoch, message.key)
+        wanted = Recall(message.epoch, message.key, message.ask)
         for id_ in [id_ for id_, recall in self._handed.items() if recall == wanted]:
             self._answers[id_] = min(max(0, message.amount), _MOST)
             self._wake.set()

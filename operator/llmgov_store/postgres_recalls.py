@@ -165,7 +165,9 @@ async def open_recalls(connection: Connection, name: str) -> dict[RecallId, Reca
         name,
     )
     return {
-        RecallId(asker, number, holder, epoch): Recall(Epoch(unescape(holder), epoch), unescape(account))
+        RecallId(asker, number, holder, epoch): Recall(
+            Epoch(unescape(holder), epoch), unescape(account), f"{asker}/{number}"
+        )
         for asker, number, holder, epoch, account in found
     }
 
@@ -196,7 +198,7 @@ async def answers(connection: Connection, name: str) -> list[tuple[int, Recalled
         name,
     )
     return [
-        (number, Recalled(Epoch(unescape(holder), epoch), unescape(account), amount))
+        (number, Recalled(Epoch(unescape(holder), epoch), unescape(account), amount, f"{name}/{number}"))
         for number, holder, epoch, account, amount in found
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from llmgov.ledger.messages import Recall, Recalled
+from llmgov.ledger.messages import Epoch, Recall, Recalled
 from llmgov_hub.bus import Bus
 from llmgov_hub.memory_bus import MemoryBus, MemoryExchange
 from llmgov_store import postgres_connection, postgres_notify
@@ -33,10 +33,25 @@ class Heard:
     def asked(self, recall: Recall) -> None:
         self.recalls.append(recall)
         if self.idle is not None:
-            self.bus.answer(Recalled(recall.epoch, recall.key, self.idle))
+            self.bus.answer(Recalled(recall.epoch, recall.key, self.idle, recall.ask))
 
     def told(self, message: Recalled) -> None:
         self.answers.append(message)
+
+    @property
+    def asked_for(self) -> list[tuple[Epoch, str]]:
+        """Whom it was to ask, for which account."""
+        return [(recall.epoch, recall.key) for recall in self.recalls]
+
+    @property
+    def told_of(self) -> list[tuple[Epoch, str, int]]:
+        """Who answered, about which account, what."""
+        return [(answer.epoch, answer.key, answer.amount) for answer in self.answers]
+
+    def answer(self, amount: int, number: int = -1) -> None:
+        """Answer one of its recalls, the latest where nothing else is said."""
+        recall = self.recalls[number]
+        self.bus.answer(Recalled(recall.epoch, recall.key, amount, recall.ask))
 
 
 async def until(condition: Callable[[], bool], seconds: float = SOON) -> None:

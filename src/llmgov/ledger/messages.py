@@ -182,18 +182,23 @@ class Holdings(Struct, frozen=True, tag=True):
 
 
 class Recall(Struct, frozen=True, tag=True):
-    """The hub asks an epoch to return idle money of an account."""
+    """The hub asks an epoch to return idle money of an account. `ask` is the hub's name for this asking."""
 
     epoch: Epoch
     key: str
+    ask: str = ""
 
 
 class Recalled(Struct, frozen=True, tag=True):
-    """The answer to a `Recall`, sent after the returns that it brought about: `amount` in all, nothing more is idle."""
+    """The answer to a `Recall`, sent after the returns that it brought about: `amount` in all, nothing more is idle.
+
+    `ask` is the recall's: so that a late answer is not taken for that to a later recall.
+    """
 
     epoch: Epoch
     key: str
     amount: MicroUsd = 0
+    ask: str = ""
 
 
 class Outcome(enum.Enum):

@@ -231,7 +231,7 @@ class Purse:
         amount = sum(pocket.free for pocket in idle)
         for pocket in idle:
             commands.extend(self._give_back(pocket))
-        return (*commands, Send(Recalled(self.epoch, recall.key, amount)))
+        return (*commands, Send(Recalled(self.epoch, recall.key, amount, recall.ask)))
 
     def on_recount(self, recount: Recount, now: Instant) -> tuple[Command, ...]:
         """Tell the ledger what is lent here, since it may have lost that."""

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from llmgov.ledger.messages import Epoch, Recall, Recalled
+from llmgov.ledger.messages import Epoch
 from tests.support.buses import SOON, Exchange, Heard, on_every_bus, until
 
 KEY = "test|team/payments|Month|UTC"
@@ -15,13 +15,13 @@ async def members(exchange: Exchange, count: int) -> list[Heard]:
 
 async def connected(member: Heard, asker: Heard, epoch: Epoch) -> None:
     """Connect, and wait until others know."""
-    probe = Recall(epoch, "until it is known")
+    probe = (epoch, "until it is known")
     member.bus.connect(epoch)
     async with asyncio.timeout(SOON):
-        while probe not in member.recalls:
-            async with asker.bus.asking(probe.key, [epoch], SOON) as asked:
+        while probe not in member.asked_for:
+            async with asker.bus.asking(probe[1], [epoch], SOON) as asked:
                 if asked:
-                    await until(lambda: probe in member.recalls)
+                    await until(lambda: probe in member.asked_for)
     member.recalls.clear()
 
 
@@ -31,9 +31,9 @@ async def test_a_sidecar_elsewhere_is_asked_and_its_answer_told(exchange: Exchan
     await connected(other, asker, POD)
     async with asker.bus.asking(KEY, [OTHER, POD], SOON) as asked:
         assert list(asked) == [POD]
-        await until(lambda: other.recalls == [Recall(POD, KEY)])
-        other.bus.answer(Recalled(POD, KEY, 7))
-        await until(lambda: asker.answers == [Recalled(POD, KEY, 7)])
+        await until(lambda: other.asked_for == [(POD, KEY)])
+        other.answer(7)
+        await until(lambda: asker.told_of == [(POD, KEY, 7)])
     assert (asker.recalls, third.recalls, other.answers, third.answers) == ([], [], [], [])
 
 
@@ -45,8 +45,8 @@ async def test_an_account_of_any_name_is_asked_for(exchange: Exchange) -> None:
     other.idle = 7
     async with asker.bus.asking(key, [pod], SOON) as asked:
         assert list(asked) == [pod]
-        await until(lambda: asker.answers == [Recalled(pod, key, 7)])
-    assert other.recalls == [Recall(pod, key)]
+        await until(lambda: asker.told_of == [(pod, key, 7)])
+    assert other.asked_for == [(pod, key)]
 
 
 @on_every_bus
@@ -68,12 +68,12 @@ async def test_who_connects_to_another_replica_meanwhile_is_asked_there(exchange
     asker, first, second = await members(exchange, 3)
     await connected(first, asker, POD)
     async with asker.bus.asking(KEY, [POD], SOON):
-        await until(lambda: first.recalls == [Recall(POD, KEY)])
+        await until(lambda: first.asked_for == [(POD, KEY)])
         second.bus.connect(POD)
-        await until(lambda: second.recalls == [Recall(POD, KEY)])
+        await until(lambda: second.asked_for == [(POD, KEY)])
         first.bus.disconnect(POD)
-        second.bus.answer(Recalled(POD, KEY, 0))
-        await until(lambda: asker.answers == [Recalled(POD, KEY, 0)])
+        second.answer(0)
+        await until(lambda: asker.told_of == [(POD, KEY, 0)])
     await asyncio.sleep(0.1)
     async with asker.bus.asking(KEY, [POD], SOON) as asked:
         assert list(asked) == [POD]
@@ -84,24 +84,42 @@ async def test_who_connects_again_to_its_replica_is_asked_again(exchange: Exchan
     asker, other = await members(exchange, 2)
     await connected(other, asker, POD)
     async with asker.bus.asking(KEY, [POD], SOON):
-        await until(lambda: other.recalls == [Recall(POD, KEY)])
+        await until(lambda: other.asked_for == [(POD, KEY)])
         other.bus.connect(POD)
-        await until(lambda: other.recalls == [Recall(POD, KEY)] * 2)
+        await until(lambda: other.asked_for == [(POD, KEY)] * 2)
 
 
 @on_every_bus
-async def test_an_answer_is_told_to_all_that_ask_and_to_nobody_that_does_not_any_more(exchange: Exchange) -> None:
+async def test_answers_are_told_to_those_that_asked_and_to_nobody_that_does_not_wait_any_more(
+    exchange: Exchange,
+) -> None:
     first, second, other = await members(exchange, 3)
     await connected(other, first, POD)
     async with first.bus.asking(KEY, [POD], SOON):
         async with second.bus.asking(KEY, [POD], SOON):
-            await until(lambda: other.recalls == [Recall(POD, KEY)] * 2)
+            await until(lambda: other.asked_for == [(POD, KEY)] * 2)
         async with second.bus.asking("another", [POD], SOON):
             await until(lambda: len(other.recalls) == 3)
-            other.bus.answer(Recalled(POD, KEY, 7))
-            await until(lambda: first.answers == [Recalled(POD, KEY, 7)])
+            other.answer(7, 0)
+            other.answer(7, 1)
+            await until(lambda: first.told_of == [(POD, KEY, 7)])
             await asyncio.sleep(0.1)
-    assert second.answers == []
+    assert (len(first.answers), second.answers) == (1, [])
+
+
+@on_every_bus
+async def test_a_late_answer_is_not_told_to_who_asks_the_same_again(exchange: Exchange) -> None:
+    asker, other = await members(exchange, 2)
+    await connected(other, asker, POD)
+    async with asker.bus.asking(KEY, [POD], SOON):
+        await until(lambda: len(other.recalls) == 1)
+    async with asker.bus.asking(KEY, [POD], SOON):
+        await until(lambda: len(other.recalls) == 2)
+        other.answer(0, 0)
+        await asyncio.sleep(0.1)
+        assert asker.answers == []
+        other.answer(7)
+        await until(lambda: asker.told_of == [(POD, KEY, 7)])
 
 
 @on_every_bus

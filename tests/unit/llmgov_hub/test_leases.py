@@ -15,6 +15,7 @@ from llmgov.ledger.messages import (
     LeaseRequest,
     LeaseReturn,
     Need,
+    Recall,
     Recalled,
     Why,
 )
@@ -266,7 +267,7 @@ def test_collecting_sums_what_the_connected_ones_returned(answer: int) -> None:
 
         async def follow() -> None:
             async for recall in recalls.stream(epoch):
-                recalls.answered(Recalled(recall.epoch, recall.key, answer))
+                recalls.answered(Recalled(recall.epoch, recall.key, answer, recall.ask))
 
         async with asyncio.TaskGroup() as group:
             follower = group.create_task(follow())
@@ -277,3 +278,34 @@ def test_collecting_sums_what_the_connected_ones_returned(answer: int) -> None:
         return collected
 
     assert asyncio.run(collect()) == answer
+
+
+def test_a_late_answer_to_one_recall_is_not_taken_for_that_to_the_next() -> None:
+    async def collect() -> list[int]:
+        recalls, epoch, heard = Recalls(5.0), ledgers.epoch(), asyncio.Queue[Recall]()
+
+        async def follow() -> None:
+            async for recall in recalls.stream(epoch):
+                assert isinstance(recall, Recall)
+                heard.put_nowait(recall)
+
+        async def answer(recall: Recall, amount: int) -> None:
+            recalls.answered(Recalled(recall.epoch, recall.key, amount, recall.ask))
+            await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as group:
+            follower = group.create_task(follow())
+            await asyncio.sleep(0)
+            first = group.create_task(recalls.collect("key", [epoch]))
+            late = await heard.get()
+            await answer(late, 1)
+            await first
+            again = group.create_task(recalls.collect("key", [epoch]))
+            recall = await heard.get()
+            await answer(late, 0)
+            await answer(recall, 7)
+            collected = [first.result(), await again]
+            follower.cancel()
+        return collected
+
+    assert asyncio.run(collect()) == [1, 7]

@@ -185,7 +185,7 @@ async def test_a_sidecar_elsewhere_that_does_not_answer_is_waited_for_up_to_the_
         began = now()
         assert isinstance(await hubs[1].lease(request(poor, USD)), LeaseRefusal)
         assert now() - began == pytest.approx(DEFAULT_WAIT_ELSEWHERE_SECONDS)
-    assert heard == [Recall(rich, ACCOUNT.key)]
+    assert [(recall.epoch, recall.key) for recall in heard] == [(rich, ACCOUNT.key)]
 
 
 @in_virtual_time
@@ -204,7 +204,7 @@ async def test_one_that_did_not_answer_the_last_time_is_asked_again_and_hardly_w
             asked = group.create_task(hubs[1].lease(request(poor, USD, 4)))
             await asyncio.sleep(0.05)
             await hubs[0].give_back(LeaseReturn(rich, f"{rich}/1/0", 1, 5 * USD, final=True))
-            await hubs[0].recalled(Recalled(rich, ACCOUNT.key, 5 * USD))
+            await hubs[0].recalled(Recalled(rich, ACCOUNT.key, 5 * USD, heard[-1].ask))
         assert isinstance(asked.result(), LeaseGrant)
 
 
@@ -213,12 +213,12 @@ async def test_one_that_answers_again_is_waited_for_as_before() -> None:
     store = MemoryStore()
     hubs, _ = replicas(store, 2)
     rich, poor = await borrowed(store, hubs)
-    async with listening(hubs[0], rich):
+    async with listening(hubs[0], rich) as heard:
         await hubs[1].lease(request(poor, USD))
         async with asyncio.TaskGroup() as group:
             group.create_task(hubs[1].lease(request(poor, USD, 2)))
             await asyncio.sleep(0.05)
-            await hubs[0].recalled(Recalled(rich, ACCOUNT.key, 0))
+            await hubs[0].recalled(Recalled(rich, ACCOUNT.key, 0, heard[-1].ask))
         began = now()
         await hubs[1].lease(request(poor, USD, 3))
         assert now() - began == pytest.approx(DEFAULT_WAIT_ELSEWHERE_SECONDS)
@@ -257,8 +257,8 @@ async def test_a_sidecar_that_connects_to_another_replica_is_asked_again_there()
         await asyncio.sleep(0.1)
         async with listening(hubs[2], rich) as heard:
             await asyncio.sleep(0)
-            assert heard == [Recall(rich, ACCOUNT.key)]
-            await hubs[2].recalled(Recalled(rich, ACCOUNT.key, 0))
+            (recall,) = heard
+            await hubs[2].recalled(Recalled(rich, recall.key, 0, recall.ask))
             await asked
             assert now() == pytest.approx(0.1)
 
@@ -274,7 +274,7 @@ async def test_a_connection_that_ends_late_does_not_end_the_one_after_it() -> No
             first = asyncio.ensure_future(anext(later))  # noqa: TID251 - the stream after both
             await asyncio.sleep(0)
         await hubs[1].lease(request(poor, USD))
-        assert await first == Recall(rich, ACCOUNT.key)
+        assert (await first).epoch == rich
     assert heard == []
 
 
@@ -360,7 +360,7 @@ async def giving_back(rich: Epoch, heard: Hub, answered: Hub, *, silent: str = "
             index = [ACCOUNT.key, ORGANIZATION.key].index(recall.key)
             await answered.give_back(LeaseReturn(rich, f"{rich}/1/{index}", 1, 5 * USD, final=True))
             if recall.key != silent:
-                await answered.recalled(Recalled(rich, recall.key, 5 * USD))
+                await answered.recalled(Recalled(rich, recall.key, 5 * USD, recall.ask))
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(give_back())

@@ -164,7 +164,7 @@ async def give_back(services: Hub, rich: Epoch) -> None:
     """Return everything on the first recall."""
     async for recall in services.recalls(rich):
         await services.give_back(LeaseReturn(rich, f"{rich}/1/0", 1, 5 * USD, final=True))
-        await services.recalled(Recalled(rich, recall.key, 5 * USD))
+        await services.recalled(Recalled(rich, recall.key, 5 * USD, recall.ask))
         return
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from llmgov.ledger.messages import Epoch, Recall, Recalled
+from llmgov.ledger.messages import Epoch
 from llmgov_store import postgres_connection, postgres_recalls
 from llmgov_store.postgres_notify import PostgresBus, Times
 from tests.support import buses, machine, postgres
@@ -68,11 +68,11 @@ async def is_asked(asker: Heard, other: Heard, epoch: Epoch = POD) -> None:
     other.idle = 7
     asker.answers.clear()
     async with asyncio.timeout(2 * SOON):
-        while Recalled(epoch, KEY, 7) not in asker.answers:
+        while (epoch, KEY, 7) not in asker.told_of:
             async with asker.bus.asking(KEY, [epoch], 1.0) as asked:
                 if asked:
                     with contextlib.suppress(TimeoutError):
-                        await until(lambda: Recalled(epoch, KEY, 7) in asker.answers, 1.0)
+                        await until(lambda: (epoch, KEY, 7) in asker.told_of, 1.0)
 
 
 @in_a_world
@@ -96,10 +96,10 @@ async def test_a_recall_is_answered_though_both_connections_break_meanwhile(give
     asker.answers.clear()
     async with asker.bus.asking(KEY, [POD], SOON) as asked:
         assert list(asked) == [POD]
-        await until(lambda: other.recalls == [Recall(POD, KEY)])
+        await until(lambda: other.asked_for == [(POD, KEY)])
         other.idle = 7
         await given.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'llmgov bus'")
-        await until(lambda: Recalled(POD, KEY, 7) in asker.answers)
+        await until(lambda: (POD, KEY, 7) in asker.told_of)
 
 
 def test_after_a_crash_of_the_server_which_empties_the_tables_all_is_as_before() -> None:

@@ -286,9 +286,9 @@ class TestReturning:
     def test_a_recall_takes_what_is_idle_and_leaves_what_is_held(self) -> None:
         made = with_money(10)
         made.hold(only_team("a", 4), NOW)
-        commands = made.on_recall(Recall(ledgers.epoch(), TEAM.key), NOW)
+        commands = made.on_recall(Recall(ledgers.epoch(), TEAM.key, "hub-1/3"), NOW)
         assert returned(commands) == [("L", 1, 6, False)]
-        assert commands[-1] == Send(Recalled(ledgers.epoch(), TEAM.key, 6))
+        assert commands[-1] == Send(Recalled(ledgers.epoch(), TEAM.key, 6, "hub-1/3"))
         assert returned(made.settle("a", 1, NOW)) == []
         assert made.idle(TEAM.key, NOW) == 3
 
