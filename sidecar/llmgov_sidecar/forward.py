@@ -129,7 +129,7 @@ class Forwarder:
             return False
         if answer.unread and self._is_unread(answer, request, scanner):
             return True
-        if scanner is not None and answer.texts:
+        if scanner is not None and (answer.texts or answer.derived):
             filtered = self._filter(scanner, answer)
             if filtered is None:
                 return True
@@ -173,7 +173,8 @@ class Forwarder:
         if scan.refusal is not None:
             self._ends.withhold(scan.refusal)
             return None
-        return frames.rewrite_answer(answer, {edit.path: edit.text for edit in scan.edits})
+        edits = {edit.path: edit.text for edit in scan.edits}
+        return frames.rewrite_answer(answer, edits, bare=scanner.guard is not None)
 
     async def _raw(self, reply: http1.ReplyHead, ours: Ours, learnt: Learnt) -> None:
         """An unmetered route, or a stream that nobody can or has to read: nothing is held back."""

@@ -5,23 +5,23 @@ from collections.abc import Mapping
 from llmgov.wire import events, paths, spans, splice, sse
 
 
-def rewrite_answer(answer: events.Answer, texts: Mapping[str, str]) -> bytes:
-    """The answer's body with the strings at these paths replaced, and what is derived from them emptied.
+def rewrite_answer(answer: events.Answer, texts: Mapping[str, str], *, bare: bool = False) -> bytes:
+    """The answer's body with the strings at these paths replaced, and what is derived from them emptied; that also
+    where no string is, if `bare`.
 
     Raises:
         splice.SpliceError: a path is not in the answer.
     """
-    return _rewrite(answer.body, texts, answer.derived) if texts else answer.body
+    return _rewrite(answer.body, texts, answer.derived) if texts or (bare and answer.derived) else answer.body
 
 
-def rewrite(frame: events.Frame, texts: Mapping[str, str]) -> bytes:
-    """The frame's bytes with the strings at these paths (of its deltas and full texts) replaced.
+def rewrite(frame: events.Frame, texts: Mapping[str, str], *, bare: bool = False) -> bytes:
+    """The frame's bytes with the strings at these paths (of its deltas and full texts) replaced; `bare` as above.
 
     Raises:
         splice.SpliceError: a path is not in the frame.
     """
-    data = sse.parse(frame.raw).data
-    if not texts or data is None:
+    if not (texts or (bare and frame.derived)) or (data := sse.parse(frame.raw).data) is None:
         return frame.raw
     return sse.with_data(frame.raw, _rewrite(data, texts, frame.derived))
 

@@ -429,3 +429,30 @@ def test_a_block_whose_beginning_is_held_back_still_says_it() -> None:
             assert [block.text for block in message.content if block.type == "text"] == ["it is SS"]
 
     harness.run(main())
+
+
+SPELT = {"content": [{"token": token, "logprob": -0.1, "top_logprobs": []} for token in ("SSN", ": ", "123-45-6789")]}
+LATE = world.event({"choices": [{"index": 0, "delta": {}, "logprobs": SPELT}]})
+ALONE = json.dumps(
+    json.loads(world.chat_answer("hi")) | {"choices": [{"message": {"content": "hi"}, "logprobs": SPELT}]}
+).encode()
+
+
+@pytest.mark.parametrize("on_detect", OnDetect)
+def test_log_probabilities_pass_no_filter_that_acts_whatever_the_text_beside_them(on_detect: OnDetect) -> None:
+    scripts = {
+        True: streamed(world.piece("hi"), LATE, world.piece("", "stop"), world.usage_event(), world.DONE),
+        False: harness.says(harness.whole(ALONE)),
+    }
+
+    async def main(*, stream: bool) -> None:
+        async with world.world(scripts[stream], [ssn(on_detect)]) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat(**(ASKS_USAGE if stream else {})))
+            assert reply.status == 200
+            assert b"hi" in reply.body
+            assert (b"123-45-6789" in reply.body) == (on_detect is OnDetect.FLAG)
+            await client.close()
+
+    for stream in (True, False):
+        harness.run(main(stream=stream))
