@@ -290,3 +290,12 @@ def test_a_team_shows_its_path_namespaces_and_spend() -> None:
     teams.TeamStatus.model_validate(status, strict=False)
     assert (status["path"], status["namespaces"]) == (["payments", "engineering"], ["a", "b"])
     assert (status["members"], status["spent"]) == (1, "12.34")
+
+
+def test_of_several_accounts_of_one_resource_the_first_is_shown() -> None:
+    other = msgspec.structs.replace(ACCOUNT, key="c|team/payments|Day|UTC", limit=1 * USD, period=snapshot.Period.DAY)
+    windows = (_window(spent=20 * USD), msgspec.structs.replace(_window(spent=USD), account=other.key))
+    observed = Observed(NOON_10TH, START, accounts=(ACCOUNT, other), windows=windows)
+    turned = dataclasses.replace(observed, accounts=(other, ACCOUNT))
+    assert kinds.status(BUDGET, observed)["spent"] == "20.00"
+    assert kinds.status(BUDGET, turned)["spent"] == "1.00"
