@@ -104,7 +104,8 @@ def _over(decision: Decision, key: str, percent: int) -> Violation:
     """What enforcement would have done at that percentage of the account's limit."""
     assert decision.plan is not None, "nothing is over without an account that it is charged to"
     account = next(charge.account for charge in decision.plan.accounts if charge.key == key)
-    message = f"llmgov: {account.source} is above {percent} % of its limit, which is not enforced"
+    reached = f"more than {percent} % of the limit of {account.source} is spent or held"
+    message = f"llmgov: with this request {reached}; that is not enforced"
     action = Action.REQUIRE_APPROVAL if ceilings.asks(account, percent) else Action.DENY
     return Violation(account.source, action, f"threshold:{percent}", message, dry_run=True)
 

@@ -123,11 +123,12 @@ def _denial(directory: Directory, mark: str, now: Instant) -> Denial | None:
 
 def _refusal(rule: Rule[Compliance], why: str, mark: str, directory: Directory, now: Instant) -> Refusal:
     """Nothing is pending for a rule in dry run, so there is no approval to name."""
+    if not rule.acts:
+        return refusals.approval_not_asked(rule.id, why)
     denial = _denial(directory, mark, now)
     if denial is not None:
         return refusals.approval_denied(rule.id, why, denial)
-    asked = approval_id(mark, directory.askings.get(mark, 1))
-    return refusals.approval_required(rule.id, why, asked if rule.acts else None)
+    return refusals.approval_required(rule.id, why, approval_id(mark, directory.askings.get(mark, 1)))
 
 
 def _size(request: Request, worst_case: MicroUsd | None) -> str:

@@ -146,6 +146,15 @@ def approval_required(policy: str, why: str, approval: str | None = None) -> Ref
     )
 
 
+def approval_not_asked(policy: str, why: str) -> Refusal:
+    """The same of a policy that is not enforced: it only says what it would do."""
+    return Refusal(
+        Reason.APPROVAL,
+        f"llmgov: {_source(policy)} would require approval: {why}; it is not enforced, so nobody is asked",
+        policy=policy,
+    )
+
+
 def approval_denied(policy: str, why: str, denial: Denial) -> Refusal:
     """Exactly this request was denied, and is not asked for again until the denial expires."""
     reason = f": {denial.reason}" if denial.reason else " without a reason"

@@ -152,6 +152,8 @@ def test_what_is_not_enforced_records_what_enforcement_would_have_done(
             await made.on_record()
             (row,) = await made.store.violations(0, 2**62)
             assert (row.policy, row.action, row.reason, row.dry_run) == (account.source, action, reason, True)
+            percent = reason.partition(":")[2]
+            assert f"with this request more than {percent} % of the limit" in row.message
             assert await made.hub.approvals.list() == []
             await client.close()
 

@@ -134,7 +134,11 @@ def test_a_dry_run_asks_nobody() -> None:
     found = decide(configure(policy(SENSITIVE, dry_run=True)), request(model="o3"))
     assert (found.refusal, found.approval_request, found.action) == (None, None, Action.ALLOW)
     assert [(v.action, v.dry_run) for v in found.violations] == [(Action.REQUIRE_APPROVAL, True)]
-    assert "`llmgov approvals list`" in found.violations[0].message
+    (violation,) = found.violations
+    assert violation.message == (
+        "llmgov: policy ns/p would require approval: openai/o3 is a sensitive model;"
+        " it is not enforced, so nobody is asked"
+    )
 
 
 def test_the_strictest_duties_of_all_rules_hold() -> None:
