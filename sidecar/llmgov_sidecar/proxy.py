@@ -13,7 +13,7 @@ import msgspec
 
 from llmgov.ledger.messages import Subject
 from llmgov.policy import access, engine, refusals
-from llmgov.policy.decision import Action, Decision, Workload
+from llmgov.policy.decision import Action, Decision, Violation, Workload
 from llmgov.policy.runtime import Runtime
 from llmgov.wire import formats, malformed, route, splice
 from llmgov.wire import refusals as shapes
@@ -92,6 +92,9 @@ class Proxy:
         passage.principal = who.principal
         if who.refusal is not None:
             raise RefusedError(who.refusal)
+        if who.ignored:
+            ignored = Violation(engine.SETTINGS, Action.DENY, Reason.AUTHENTICATION.value, who.ignored, dry_run=True)
+            self._services.records.violated(passage, None, (ignored,))
 
     async def _pass_uncounted(self, passage: Passage, active: Active, found: route.Unrouted) -> None:
         """A route that is not governed: refused, unless a policy lists it as unmetered."""

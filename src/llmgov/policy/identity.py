@@ -37,6 +37,7 @@ Headers = Iterable[tuple[str, str]]
 class Identity(msgspec.Struct, frozen=True):
     """The principal, or why there is none. `strip` are the headers (lower case) that must not be forwarded.
 
+    `ignored` says why a credential proves nobody where nothing is enforced, so that the request goes as nobody's.
     `lasting` says that it follows from the headers, the workload and the configuration alone, whenever that is asked.
     """
 
@@ -44,6 +45,7 @@ class Identity(msgspec.Struct, frozen=True):
     refusal: Refusal | None = None
     strip: tuple[str, ...] = CREDENTIAL_HEADERS
     lasting: bool = False
+    ignored: str = ""
 
 
 def identify(headers: Headers, body_user: str | None, workload: Workload, runtime: Runtime, now: Instant) -> Identity:
@@ -51,16 +53,19 @@ def identify(headers: Headers, body_user: str | None, workload: Workload, runtim
     strip = _strip(runtime.settings.trusted_user_headers)
     lasting = not (runtime.issuers or runtime.settings.trust_body_user)  # tokens expire
     fields = [(key, value.strip()) for name, value in headers if (key := name.lower()) in strip]
+    ignored = ""
     try:
         proved = _proved([field for field in fields if field[0] in CREDENTIAL_HEADERS], runtime, now)
     except TokenError as error:
+        refusal = refusals.bad_token(str(error))
         if not runtime.observes:
-            return Identity(None, refusals.bad_token(str(error)), strip, lasting)
-        proved = None
+            return Identity(None, refusal, strip, lasting)
+        proved, ignored = None, refusal.message
     if proved is not None:
         return Identity(principal(workload, runtime, proved, verified=True), strip=strip, lasting=lasting)
     claimed = _claimed(fields, body_user, runtime)
-    return Identity(principal(workload, runtime, claimed, verified=False), strip=strip, lasting=lasting)
+    nobody = principal(workload, runtime, claimed, verified=False)
+    return Identity(nobody, strip=strip, lasting=lasting, ignored=ignored)
 
 
 @functools.lru_cache(maxsize=8)

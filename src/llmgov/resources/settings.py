@@ -34,7 +34,7 @@ class Requests(Model):
     max_staleness: scalars.UpTo30Days | None = None
     """After this time without the control plane a sidecar refuses; absent: never while it has leases."""
     kill_switch: bool = False
-    """Passes everything, still metered and recorded; what passes beyond a limit is an overrun."""
+    """Enforces no policy, limit or token: what would be refused is on record; ungoverned routes stay refused."""
 
 
 class FailureModes(Model):

@@ -69,12 +69,21 @@ def _location(error: ErrorDetails) -> Location:
 def _unknown_field(location: Location, root: type[Model]) -> Finding:
     model = outline.model_at(root, location[:-1])
     known = tuple(outline.fields(model)) if model is not None else ()
-    meant = nearest(location[-1], known)
+    meant = _deeper(location, root, known) or nearest(location[-1], known)
     if meant is not None:
         remedy = f"did you mean {meant}?"
     else:
         remedy = f"use one of {', '.join(known)}" if known else "remove it; the object has no fields"
     return Finding(location, "UnknownField", "is no field of this object", remedy)
+
+
+def _deeper(location: Location, root: type[Model], known: Iterable[str]) -> str | None:
+    """The place of a field that belongs into an object beside it."""
+    name = str(location[-1])
+    inside = ((each, outline.model_at(root, (*location[:-1], each))) for each in known)
+    return next(
+        (f"{each}.{name}" for each, model in inside if model is not None and name in outline.fields(model)), None
+    )
 
 
 def _missing_field(location: Location, root: type[Model]) -> Finding:

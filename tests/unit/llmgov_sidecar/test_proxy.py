@@ -20,6 +20,7 @@ from llmgov.snapshot import (
     Pattern,
     Policy,
     RateLimit,
+    Settings,
     Subject,
 )
 from tests.unit.llmgov_sidecar import harness, world
@@ -642,6 +643,22 @@ def test_metrics_say_what_happened() -> None:
             ):
                 assert line in text, text
             await admin.close()
+            await client.close()
+
+    harness.run(main())
+
+
+def test_under_the_kill_switch_a_token_that_proves_nobody_is_on_record_and_an_ungoverned_route_is_refused() -> None:
+    async def main() -> None:
+        script = harness.says(harness.whole(world.chat_answer()))
+        async with world.world(script, settings=Settings(kill_switch=True)) as made:
+            client = await made.client()
+            reply = await client.ask(world.CHAT, world.chat(), "X-Llmgov-Token: nobody\r\n")
+            assert reply.status == 200
+            (violation,) = (await made.only(Violated)).violations
+            assert (violation.reason, violation.action, violation.dry_run) == ("invalid_token", Action.DENY, True)
+            assert "nobody" not in violation.message
+            assert (await client.ask("/v1/files", b"{}")).status == 403
             await client.close()
 
     harness.run(main())

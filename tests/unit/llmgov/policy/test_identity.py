@@ -262,7 +262,10 @@ def test_a_proved_user_goes_before_a_claimed_one() -> None:
 
 def test_under_the_kill_switch_a_bad_token_names_nobody_and_stops_nothing() -> None:
     runtime = configured(issuer(), kill_switch=True)
-    assert user(identify(runtime, ("authorization", f"Bearer {token(key=STRANGER)}"))) == (None, False)
+    found = identify(runtime, ("authorization", f"Bearer {token(key=STRANGER)}"))
+    assert user(found) == (None, False)
+    assert found.ignored.startswith("llmgov: ")
+    assert identify(runtime).ignored == ""
 
 
 def test_keys_that_cannot_be_read_verify_nothing() -> None:

@@ -172,3 +172,15 @@ def test_rates_become_pico_usd_a_unit() -> None:
 
 def test_every_billed_dimension_can_be_priced() -> None:
     assert set(outline.fields(Rates)) == {dimension.value for dimension in Dimension}
+
+
+def test_a_field_that_belongs_into_an_object_beside_it_is_pointed_there() -> None:
+    raw = {
+        "apiVersion": "llmgov.dev/v1alpha1",
+        "kind": "GovernanceSettings",
+        "metadata": {"name": "default"},
+        "spec": {"killSwitch": True},
+    }
+    (problem,) = _problems(raw)
+    assert (problem.code, problem.field) == ("UnknownField", "spec.killSwitch")
+    assert problem.remedy == "did you mean requests.killSwitch?"
