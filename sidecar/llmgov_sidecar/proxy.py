@@ -93,7 +93,7 @@ class Proxy:
         if who.refusal is not None:
             raise RefusedError(who.refusal)
         if who.ignored:
-            ignored = Violation(engine.SETTINGS, Action.DENY, Reason.AUTHENTICATION.value, who.ignored, dry_run=True)
+            ignored = Violation(engine.SETTINGS, Action.DENY, "invalid_token", who.ignored, dry_run=True)
             self._services.records.violated(passage, None, (ignored,))
 
     async def _pass_uncounted(self, passage: Passage, active: Active, found: route.Unrouted) -> None:

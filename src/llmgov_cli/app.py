@@ -297,7 +297,7 @@ def approvals_approve(
     state: State = None,
     database: Database = None,
 ) -> None:
-    """Grant a pending approval."""
+    """Grant a pending approval; running proxies take it up within a second."""
     from llmgov_cli import approvals as implementation
     from llmgov_cli import sources
 
