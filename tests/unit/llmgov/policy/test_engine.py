@@ -255,6 +255,7 @@ CALLS: list[tuple[Callable[..., Refusal], tuple[object, ...]]] = [
     (refusals.content_in_answer, ("ns/p", "ssn", "")),
     (refusals.answer_unread, ("ns/p", "it is encoded")),
     (refusals.approval_required, ("ns/p", "why", "a-1")),
+    (refusals.approval_not_asked, ("ns/p", "why")),
     (refusals.threshold_approval, ("Budget/ns/b", 90, "$5.00", "$0.01", "a-1")),
     (refusals.approval_used, ("ns/p", "a-1")),
     (refusals.approval_denied, ("ns/p", "why", Denial("a-1", "d", 9, "because"))),
