@@ -58,9 +58,18 @@ def known(book: Book, order: Order) -> Correction | None:
         BadInputError: `REPEATED`: something else was corrected under it.
     """
     row = book.corrections.get(order.id)
-    if row is not None and (row.kind, row.subject, row.after) != (order.kind, order.subject, order.amount):
-        raise BadInputError(Fault.REPEATED, "id", f"{order.id} has corrected {row.kind.value} {row.subject} already")
+    if row is not None and not _is_same(row, order):
+        where = f" on account {row.account}" if row.kind is CorrectionKind.HOLDER else ""
+        wrong = f"{order.id} has corrected {row.kind.value} {row.subject}{where} already"
+        raise BadInputError(Fault.REPEATED, "id", wrong)
     return row
+
+
+def _is_same(row: Correction, order: Order) -> bool:
+    """Whether the row is what the order asks for; only a holder's names an account and window of its own."""
+    if order.kind is CorrectionKind.HOLDER and (row.account, row.window_start) != (order.account, order.window_start):
+        return False
+    return (row.kind, row.subject, row.after) == (order.kind, order.subject, order.amount)
 
 
 def correct(book: Book, order: Order, now: Instant) -> Correction:

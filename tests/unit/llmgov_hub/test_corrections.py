@@ -170,6 +170,28 @@ async def test_all_lost_leases_of_a_holder_are_corrected_together(store: Store) 
 
 
 @on_every_store
+async def test_an_id_that_corrected_a_holder_in_one_window_corrects_it_in_no_other(store: Store) -> None:
+    services = hub(store)
+    team, organization = await lend(services)
+    await services.leases.lose("pod-1")
+    wanted = order(0, "pod-1", CorrectionKind.HOLDER, account=TEAM.key, window_start=team.window_start)
+    row = await services.corrections.correct(wanted)
+    others: dict[str, dict[str, object]] = {
+        "the other account": {"account": ORGANIZATION.key, "window_start": organization.window_start},
+        "another window of this account": {"window_start": team.window_start - 1},
+    }
+    before = await sums(store)
+    for name, changes in others.items():
+        with pytest.raises(BadInputError, match=r"has corrected holder pod-1 on account .* already") as raised:
+            await services.corrections.correct(msgspec.structs.replace(wanted, **changes))
+        assert raised.value.fault is Fault.REPEATED, name
+    assert await sums(store) == before
+    assert before[ORGANIZATION.key][2] == organization.amount
+    assert await services.corrections.correct(wanted) == row
+    await check(store)
+
+
+@on_every_store
 async def test_money_that_a_correction_freed_is_not_returned_again(store: Store) -> None:
     services = hub(store)
     (lease,) = await lend(services, USD, 1, TEAM)
