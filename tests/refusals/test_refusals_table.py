@@ -143,7 +143,8 @@ def test_the_policy_that_refuses_is_named_in_a_header(found: Found) -> None:
 def test_every_answer_says_what_was_decided(found: Found) -> None:
     def wrong(one: Seen) -> object:
         said = {answer.headers.get("x-llmgov-decision") for answer in one.answers}
-        passed = one.midstream or one.scenario.reason in (None, Reason.UPSTREAM)
+        by_policy = any(answer.headers.get("x-llmgov-policy") for answer in one.answers)
+        passed = one.midstream or one.scenario.reason is None or (one.scenario.reason is Reason.UPSTREAM and not by_policy)
         expected = "allow" if passed else "require approval" if one.scenario.reason is Reason.APPROVAL else "deny"
         return said if said != {expected} else None
 
