@@ -144,7 +144,9 @@ def test_every_answer_says_what_was_decided(found: Found) -> None:
     def wrong(one: Seen) -> object:
         said = {answer.headers.get("x-llmgov-decision") for answer in one.answers}
         by_policy = any(answer.headers.get("x-llmgov-policy") for answer in one.answers)
-        passed = one.midstream or one.scenario.reason is None or (one.scenario.reason is Reason.UPSTREAM and not by_policy)
+        passed = (
+            one.midstream or one.scenario.reason is None or (one.scenario.reason is Reason.UPSTREAM and not by_policy)
+        )
         expected = "allow" if passed else "require approval" if one.scenario.reason is Reason.APPROVAL else "deny"
         return said if said != {expected} else None
 
