@@ -2,15 +2,17 @@
 
 When the connection breaks, what is under way fails and the next commit opens another. Should it break, or should the
 answer not come in time, at the moment of a commit, the writer's own row in `lanes` tells: each commit puts its number
-there, and asking for it waits until the server has ended the commit before (and, with a synchronous standby, until
-that is safe there: the question is a commit, too).
+there. Before it is asked for, the session that was lost is ended: its process may not have read yet what was sent to
+it, and would commit after the answer. With a synchronous standby the answer is safe there, since the question is a
+commit, too.
 """
 
 import asyncio
 import contextlib
+import datetime
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
 
@@ -26,7 +28,25 @@ _OUTCOME_SECONDS: Final = 10.0
 
 _RETRY_SECONDS: Final = 0.1
 
+_END_MILLISECONDS: Final = 1000
+"""How long the server waits at a time for a session to end."""
+
+_SESSION = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+
+_END = """
+    SELECT pg_terminate_backend(pid, $3) FROM pg_stat_activity
+    WHERE (pid, backend_start) = ($1, $2) AND pid <> pg_backend_pid()
+"""
+"""A role may end its own sessions. Nothing is found where it has ended already, after a failover for one."""
+
 _OUTCOME = "INSERT INTO lanes (id, batch) VALUES ($1, 0) ON CONFLICT (id) DO UPDATE SET at = now() RETURNING batch"
+
+
+class _Session(NamedTuple):
+    """A connection's process at the server; its start tells it from a later one with the same number."""
+
+    pid: int
+    start: datetime.datetime
 
 
 class Commits:
@@ -35,6 +55,7 @@ class Commits:
     def __init__(self, connect: Callable[[], Awaitable[Opened]]) -> None:
         self._connect = connect
         self._connection: Connection | None = None
+        self._session: _Session | None = None
         self._life = ""
         self._id = uuid.uuid4()
         self._number = 0
@@ -79,10 +100,11 @@ class Commits:
         Raises:
             StoreError: that is not known.
         """
-        end = asyncio.get_running_loop().time() + _OUTCOME_SECONDS
+        end, lost = asyncio.get_running_loop().time() + _OUTCOME_SECONDS, self._session
         while True:
             try:
                 connection = await self._connected()
+                await _end(connection, lost)
                 return bool(await connection.fetchval(_OUTCOME, self._id) == self._number)
             except (StoreError, *ERRORS) as error:
                 self._drop()
@@ -93,7 +115,9 @@ class Commits:
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection, self._life = await self._connect()
+            connection, self._life = await self._connect()
+            self._session = await _session(connection)
+            self._connection = connection
         return self._connection
 
     def _drop(self) -> None:
@@ -108,3 +132,21 @@ class Commits:
                 await self._connection.execute("DELETE FROM lanes WHERE id = $1", self._id)
                 await self._connection.close(timeout=postgres_connection.CONNECT_SECONDS)
             self._drop()
+
+
+async def _session(connection: Connection) -> _Session:
+    try:
+        return _Session(*await connection.fetchrow(_SESSION))
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def _end(connection: Connection, lost: _Session | None) -> None:
+    """End another session than this connection's, so that nothing that was sent to it comes about any more.
+
+    Raises:
+        TimeoutError: it has not ended yet: its process is stopped, or the machine that it is on.
+    """
+    if lost is not None and await connection.fetchval(_END, *lost, _END_MILLISECONDS) is False:
+        raise TimeoutError

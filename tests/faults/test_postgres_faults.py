@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import signal
 import sys
@@ -13,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_connection
+from llmgov_store import postgres_commits, postgres_connection
 from llmgov_store.postgres import PostgresReader, PostgresStore
 from tests.support import ledger_queries, ledger_traffic, machine, postgres
 from tests.support.ledgers import USD
@@ -128,6 +129,59 @@ def test_a_checkpoint_is_stored_exactly_when_that_was_said() -> None:
             assert len(stored) == len(set(stored))
             assert None not in said.values()
             assert set(stored) == {data for data, done in said.items() if done}
+
+    with contextlib.closing(Server.new()) as server:
+        asyncio.run(check(server))
+
+
+@contextlib.asynccontextmanager
+async def stopped_at_its_commit(store: PostgresStore) -> AsyncIterator[Callable[[], None]]:
+    """The next commit lies unread at a backend that is stopped, and its connection breaks; the value lets it go on."""
+    commits = store._lane._commits
+    connection, statement = commits._connection, commits._statement
+    assert connection is not None
+    pid = connection.get_server_pid()
+
+    def stop() -> str:
+        os.kill(pid, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(0.1, connection.terminate)
+        return statement()
+
+    def go_on() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    commits._statement = stop  # type: ignore[method-assign]
+    try:
+        yield go_on
+    finally:
+        commits._statement = statement  # type: ignore[method-assign]
+        go_on()
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["for a moment", "for longer than anybody waits"])
+def test_what_a_stopped_backend_was_sent_is_not_denied_and_then_committed(
+    goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process has the commit and has not read it when the client asks by another connection what became of it."""
+    monkeypatch.setattr(postgres_commits, "_OUTCOME_SECONDS", 10.0 if goes_on else 0.5)
+
+    async def check(server: Server) -> None:
+        async with postgres.database(server.url("postgres")) as database:
+            store = await PostgresStore.open(database.hub)
+            await store.put_checkpoint(b"before")
+            async with stopped_at_its_commit(store) as go_on:
+                if goes_on:
+                    asyncio.get_running_loop().call_later(0.8, go_on)
+                (said,) = await asyncio.gather(store.put_checkpoint(b"in doubt"), return_exceptions=True)
+            await store.put_checkpoint(b"after")
+            await asyncio.sleep(0.5)  # long enough for a backend to read what it was sent
+            stored = b"in doubt" in await store.checkpoints()
+            await store.close()
+        if goes_on:
+            assert stored == (said is None)
+        else:
+            assert "may or may not" in str(said)
 
     with contextlib.closing(Server.new()) as server:
         asyncio.run(check(server))
