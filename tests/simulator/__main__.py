@@ -28,7 +28,7 @@ def _show(seed: int, bug: str) -> int:
     with planted.planted(bug):
         result = world.run(seed, keep=None)
     print(result.trace.text())
-    print(report.ending(result))
+    print(report.ending(result, bug))
     return 0 if result.violation is None else 1
 
 

@@ -11,11 +11,12 @@ def found(result: Result) -> str:
     return f"{result.trace.text(LAST)}\n{ending(result)}"
 
 
-def ending(result: Result) -> str:
-    """One line, and where something was found another one."""
+def ending(result: Result, bug: str = "") -> str:
+    """One line, and where something was found another one; `bug` is the planted one that it was run with."""
     if result.violation is None:
         return f"seed {result.seed} ({result.kind}): every invariant held; trace {result.trace.digest()[:16]}"
+    planted = f" --bug {bug}" if bug else ""
     return (
         f"seed {result.seed} ({result.kind}): {result.violation}\n"
-        f"replay with: python -m tests.simulator --seed {result.seed}"
+        f"replay with: python -m tests.simulator --seed {result.seed}{planted}"
     )

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.simulator import planted, report, shape, world
+from tests.simulator import __main__, planted, report, shape, world
 
 
 def seeds_of(kind: str) -> range:
@@ -36,6 +36,18 @@ def test_what_is_found_is_shown_in_columns_with_the_events_before_it_and_how_to_
     assert found
     assert ending == f"seed {seed} (crashes): {found[1]}"
     assert replay == f"replay with: python -m tests.simulator --seed {seed}"
+
+
+def test_a_seed_that_was_run_with_a_bug_is_replayed_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "attempt_without_an_end_is_free"
+    words = ["--seed", str(seeds_of("crashes")[0]), "--bug", name]
+    shown = []
+    for _ in range(2):
+        assert __main__.main(words) == 1
+        shown.append(capsys.readouterr().out)
+        words = shown[-1].splitlines()[-1].removeprefix("replay with: python -m tests.simulator ").split()
+    assert shown[0] == shown[1]
+    assert words[2:] == ["--bug", name]
 
 
 def test_nothing_is_planted_afterwards() -> None:
