@@ -346,7 +346,7 @@ def only_the_first_lease_pays(replace: Replace) -> None:
     """Of an attempt that held from two leases only the first one pays."""
 
     def first(charged: Any, cost: int) -> dict[str, int]:
-        return {part.lease: min(part.held, cost) for part in charged[:1]}
+        return {part.lease: 0 if index else min(part.held, cost) for index, part in enumerate(charged)}
 
     replace(charging, "distribute", first)
 

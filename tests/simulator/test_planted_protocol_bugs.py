@@ -24,6 +24,13 @@ def test_a_planted_bug_is_found(name: str) -> None:
     pytest.fail(f"no world of kind {bug.kind!r} shows that {bug.what}", pytrace=False)
 
 
+def test_a_lease_that_does_not_pay_is_found_by_the_money_and_not_by_a_crash() -> None:
+    with planted.planted("only_the_first_lease_pays"):
+        violation = world.run(seeds_of("calm")[0]).violation
+    assert violation is not None
+    assert "may really be spent" in violation
+
+
 def test_what_is_found_is_shown_in_columns_with_the_events_before_it_and_how_to_replay_it() -> None:
     seed = seeds_of("crashes")[0]
     with planted.planted("attempt_without_an_end_is_free"):
