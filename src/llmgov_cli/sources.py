@@ -75,8 +75,8 @@ class Source(Protocol):
         """A sentence, where whoever `serving` spoke for enforces nothing any more."""
         ...
 
-    def explained(self, error: StoreError) -> str:
-        """An error of the ledger as a sentence that names the place."""
+    def explained(self, error: StoreError, *, changing: bool) -> str:
+        """An error of the ledger, met while reading or changing it, as a sentence that names the place."""
         ...
 
 
@@ -118,7 +118,7 @@ class Folder:
     def ended(self, run: state.Run) -> str | None:
         return None if lock.served(self.path) else f"nobody serves {self.path} now (process {run.pid} ended)"
 
-    def explained(self, error: StoreError) -> str:
+    def explained(self, error: StoreError, *, changing: bool) -> str:  # noqa: ARG002 (a file has no roles)
         return f"{self.path}/ledger.db: {error}"
 
 
@@ -156,9 +156,11 @@ class Database:
     def ended(self, run: state.Run) -> str | None:  # noqa: ARG002 (a database knows of no process)
         return None
 
-    def explained(self, error: StoreError) -> str:
-        denied = "permission denied" in str(error)
-        return f"{error}; changing the ledger takes a login of the role llmgov_hub" if denied else str(error)
+    def explained(self, error: StoreError, *, changing: bool) -> str:
+        if "permission denied" not in str(error):
+            return str(error)
+        doing, role = ("changing", "llmgov_hub") if changing else ("reading", "llmgov_reader")
+        return f"{error}; {doing} the ledger takes a login of the role {role}"
 
 
 Where: TypeAlias = Source | pathlib.Path | None
@@ -242,13 +244,13 @@ def change(source: Source, act: Callable[[Ledger[Store]], Awaitable[T]]) -> T:
         async with source.writer() as ledger:
             return await act(ledger)
 
-    with explained(source):
+    with explained(source, changing=True):
         return asyncio.run(do())
 
 
 @contextlib.contextmanager
-def explained(source: Source) -> Iterator[None]:
-    """Say what the ledger cannot do.
+def explained(source: Source, *, changing: bool = False) -> Iterator[None]:
+    """Say what the ledger cannot do, and whose rights it takes to read or to change it.
 
     Raises:
         CommandError: it could not.
@@ -256,4 +258,4 @@ def explained(source: Source) -> Iterator[None]:
     try:
         yield
     except StoreError as error:
-        raise errors.CommandError(source.explained(error)) from error
+        raise errors.CommandError(source.explained(error, changing=changing)) from error

@@ -163,6 +163,18 @@ class TestOverADatabase:
         assert "changing the ledger takes a login of the role llmgov_hub" in err
         assert "--id" in err
 
+    @pytest.mark.parametrize("words", [("get", "budgets"), ("audit", "show")], ids=["get", "audit"])
+    def test_who_may_not_even_read_is_told_who_may(self, database: postgres.Database, words: tuple[str, ...]) -> None:
+        asyncio.run(postgres.execute(database.owner, "REVOKE SELECT ON llmgov.schema_version FROM llmgov_reader"))
+        try:
+            code, _, err = _run(*words, url=database.reader)
+        finally:
+            asyncio.run(postgres.execute(database.owner, "GRANT SELECT ON llmgov.schema_version TO llmgov_reader"))
+        assert code == 2
+        assert "permission denied" in err
+        assert "reading the ledger takes a login of the role llmgov_reader" in err
+        assert "llmgov_hub" not in err
+
     def test_an_approval_is_granted_on_record(self, database: postgres.Database) -> None:
         (row,) = _json("approvals", "list", url=database.reader)
         code, out, _ = _run("approvals", "approve", row["id"], "--reason", "month's end", url=database.hub)
