@@ -13,7 +13,7 @@ import msgspec
 from llmgov.instants import SECOND, Instant
 from llmgov.ledger import approvals, candidates, ceilings, charging, epochs, grants, moves, replay, returns, settling
 from llmgov.ledger.book import Book
-from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest, Outcome, Settlement
+from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseGrant, LeaseRequest, Outcome, Settlement
 from llmgov.ledger.purse import Purse, _Pocket
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseState
 from llmgov_hub.configuration import Configuration
@@ -141,6 +141,16 @@ def old_window_goes_on(replace: Replace) -> None:
         "look_up",
         lambda book, need, definitions, now, *whole: look_up(book, need, definitions, now - late, *whole),
     )
+
+
+@_bug("rollover")
+def windows_held_from_together(replace: Replace) -> None:
+    """A sidecar whose clock was set back when a window ended holds for one attempt from that one and from the next."""
+
+    def end_none(self: Purse, grant: LeaseGrant) -> list[_Pocket]:
+        return [self._pockets[lease.id] for lease in grant.leases]
+
+    replace(Purse, "_end_other_windows", end_none)
 
 
 @_bug("power")

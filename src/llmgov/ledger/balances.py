@@ -38,6 +38,7 @@ def differences(given: Balances) -> Iterator[str]:
     for lease in given.leases:
         yield from sums.of_lease(lease)
     yield from sums.of_spends(given.spends)
+    yield from _of_times(given)
     corrected = _Corrected(given)
     for attempt in given.attempts:
         yield from corrected.of_attempt(attempt)
@@ -116,6 +117,24 @@ class _Sums:
             if (lease.state is LeaseState.LOST) is lost:
                 found[lease.account, lease.window_start] += lease.outstanding
         return found
+
+
+def _of_times(given: Balances) -> Iterator[str]:
+    """What is spent of a window is what the spends of its time add up to, and what was billed of its lost leases.
+
+    A window is charged through leases, a spend has a time: where one attempt held from leases whose windows share no
+    moment, the sums above agree, and this one does not.
+    """
+    spends: dict[str, list[Spend]] = collections.defaultdict(list)
+    for spend in given.spends:
+        spends[spend.scope].append(spend)
+    billed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
+    for lease in given.leases:
+        billed[lease.account, lease.window_start] += lease.billed
+    for window in given.windows:
+        spent = sum(spend.cost for spend in spends[window.scope] if spend.at in window.span) + billed[_key(window)]
+        if window.spent != spent:
+            yield f"spent of {window.account} from {_time(window.start)}: {_differ(window.spent, spent, 'spends')}"
 
 
 class _Corrected:

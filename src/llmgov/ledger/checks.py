@@ -7,6 +7,7 @@ from llmgov.instants import Duration, Instant
 from llmgov.ledger.book import Book
 from llmgov.ledger.errors import BadInputError, Fault, require_amount, require_time
 from llmgov.ledger.messages import Charged, Event, Intent, Refused, Settlement, Violated
+from llmgov.ledger.rows import LeaseRow
 from llmgov.money import MicroUsd
 
 CLOCK_AHEAD: Duration = instants.HOUR
@@ -52,6 +53,7 @@ def _check_intent(book: Book, intent: Intent) -> None:
         require_amount(part.held, f"{field}.held")
         _require_own(book, intent, part, field)
         held[part.key] = held.get(part.key, 0) + part.held
+    _require_one_time(book, intent)
     for key, amount in held.items():
         if amount != intent.hold:
             wrong = f"{amount} micro-USD of {key} are set aside for a hold of {intent.hold}"
@@ -69,12 +71,34 @@ def _require_own(book: Book, intent: Intent, part: Charged, field: str) -> None:
         raise BadInputError(Fault.FOREIGN, f"{field}.key", f"{part.lease} was lent from {lease.account}")
 
 
+def _require_one_time(book: Book, intent: Intent) -> None:
+    """Each lease once, and windows that share a moment: else no time is right for what the attempt cost.
+
+    A lease that the ledger made anew after a failover has no deadline, and a window that is only supposed.
+    """
+    named = [part.lease for part in intent.charged]
+    if len(set(named)) < len(named):
+        raise BadInputError(Fault.REPEATED, "charged", "one lease is named twice")
+    leases = [lease for lease in map(book.leases.get, named) if lease is not None and lease.deadline]
+    first, last = max(leases, key=_start, default=None), min(leases, key=_end, default=None)
+    if first is not None and last is not None and last.window_end <= first.window_start:
+        raise BadInputError(Fault.RANGE, "charged", f"{last.id} is of a window that ended before that of {first.id}")
+
+
 def _check_settlement(settlement: Settlement) -> None:
     require_amount(settlement.cost, "cost")
     _require_count(settlement.duration, "duration", most=MAX_PLAIN)
     _require_count(settlement.status, "status", most=MAX_STATUS)
     for dimension, count in settlement.usage.items():
         _require_count(count, f"usage.{dimension.value}")
+
+
+def _start(lease: LeaseRow) -> Instant:
+    return lease.window_start
+
+
+def _end(lease: LeaseRow) -> Instant:
+    return lease.window_end
 
 
 def _require_count(count: int, field: str, least: int = 0, most: int = MAX_COUNT) -> None:

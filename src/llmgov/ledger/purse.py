@@ -11,6 +11,10 @@ A lease is good only under the definition of its account that it was lent by, wh
 another one comes into force here (`define`), what is idle goes back at once and is asked for anew, so that the ledger
 decides by the new limit; what attempts hold already they keep. A change is published before sidecars are told of it, so
 until then a lease by a definition that was never heard of here is by a newer one, and good.
+
+All leases that can be held from are of windows that share a moment, so that an attempt is charged to one window of an
+account, and to windows of one time. When a lease's window ends is a duration here, and this clock may be set back; but
+a grant tells the ledger's time, and ends every lease whose window does not contain it.
 """
 
 import bisect
@@ -132,6 +136,7 @@ class Purse:
         self._fingerprints: dict[str, str] = {}
         self._numbers = 0
         self._requests = 0
+        self._told: tuple[int, Instant] = (0, 0)
         self._closed: Why | None = None
 
     def define(self, in_force: Mapping[str, Account], now: Instant) -> tuple[Command, ...]:
@@ -196,12 +201,12 @@ class Purse:
             if asked.outdated and not self._is_good(pocket):
                 pocket.ends = _ENDED
             self._put(pocket)
-        fresh = [self._pockets[lease.id] for lease in grant.leases]
+        ended = self._end_other_windows(grant)
         wait = self._waits.get(asked.attempt)
         if wait is not None and wait.asked == grant.request:
             wait.asked, wait.answered = None, True
         writes = (Write(Leased(lease), sync=True) for lease in grant.leases)
-        return (*writes, *self._retire(fresh, now), *self._serve(now))
+        return (*writes, *self._retire(ended, now), *self._serve(now))
 
     def on_refusal(self, refusal: LeaseRefusal, now: Instant) -> tuple[Command, ...]:
         """End the wait that asked, and those beside it that what remains would not satisfy either.
@@ -292,6 +297,20 @@ class Purse:
     def _is_good(self, pocket: _Pocket) -> bool:
         """Whether its lease is by the definition in force here."""
         return self._fingerprints.get(pocket.account) == pocket.lease.definition
+
+    def _end_other_windows(self, grant: LeaseGrant) -> list[_Pocket]:
+        """End leases whose windows do not contain the ledger's time; return them, and those that were just granted.
+
+        The latest request tells that time: an earlier one's answer may be late, and the ledger's clock corrected.
+        """
+        self._told = max(self._told, (grant.request, grant.now))
+        _, time = self._told
+        ended = {lease.id: self._pockets[lease.id] for lease in grant.leases}
+        for pocket in self._pockets.values():
+            if not pocket.lease.window_start <= time < pocket.lease.window_end:
+                pocket.ends = _ENDED
+                ended[pocket.lease.id] = pocket
+        return list(ended.values())
 
     def _put(self, pocket: _Pocket) -> None:
         """Take a lease; those of an account are kept in the order in which they end."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from llmgov import instants, snapshot
-from llmgov.ledger import asking, checks, errors, recording
+from llmgov.ledger import asking, checks, epochs, errors, recording
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Lock
 from llmgov.ledger.errors import BadInputError, Fault
@@ -40,6 +40,7 @@ EACH = ledgers.account(Target(TargetKind.USER))
 LEASE = "pod-1:1/1/0"
 HUGE = 10**19
 INTENT = ledgers.intent("pod-1:1/1", CENT, (Charged(LEASE, ACCOUNT.key, CENT),))
+TWICE = (*INTENT.charged, *INTENT.charged)
 SETTLEMENT = ledgers.settlement("pod-1:1/1", CENT)
 REFUSED = Refused("pod-1:1/2", NOW, "r", ledgers.subject(), "rate", None, "no", (), 429)
 VIOLATED = Violated("pod-1:1/3", NOW, "r", None, ledgers.subject(), ())
@@ -88,6 +89,7 @@ EVENTS = {
     "an intent's lease is another account's": charged(Fault.FOREIGN, "charged[0].key", key="other"),
     "an intent holds a negative part": charged(Fault.NEGATIVE, "charged[0].held", held=-1),
     "an intent's parts are not its hold": charged(Fault.RANGE, "charged", held=CENT - 1),
+    "an intent holds from one lease twice": bad(INTENT, Fault.REPEATED, "charged", hold=2 * CENT, charged=TWICE),
     "a settlement's cost is negative": bad(SETTLEMENT, Fault.NEGATIVE, "cost", cost=-1),
     "a settlement's cost is beyond all money": bad(SETTLEMENT, Fault.RANGE, "cost", cost=HUGE),
     "a settlement is from the future": bad(SETTLEMENT, Fault.FUTURE, "at", at=FUTURE),
@@ -135,10 +137,20 @@ REQUESTS = {
 RETURNS = {
     "below nothing": bad(RETURN, Fault.NEGATIVE, "amount", amount=-1),
     "beyond all money": bad(RETURN, Fault.RANGE, "amount", amount=HUGE),
+    "a serial below nothing": bad(RETURN, Fault.NEGATIVE, "serial", serial=-3),
+    "a serial beyond all": bad(RETURN, Fault.RANGE, "serial", serial=2**70),
+    "a torn spool's serial below all": bad(RETURN, Fault.NEGATIVE, "serial", serial=-(2**70), unaccounted=True),
     "more than was lent": bad(RETURN, Fault.RANGE, "amount", amount=5 * USD),
     "another holder's": bad(RETURN, Fault.FOREIGN, "lease", epoch=Epoch("pod-2", 1)),
     "of a later epoch": bad(RETURN, Fault.FOREIGN, "epoch", epoch=Epoch("pod-1", 0)),
     "an inventory of what another holder was lent": bad(INVENTORY, Fault.FOREIGN, "leases", leases=("pod-2:1/1/0",)),
+}
+
+
+HOLDERS = {
+    "nobody": Bad("", Fault.EMPTY, "holder"),
+    "a name without end": Bad("x" * (epochs.MAX_HOLDER + 1), Fault.EMPTY, "holder"),
+    "half a character": Bad("pod-\ud800", Fault.EMPTY, "holder"),
 }
 
 
@@ -180,6 +192,11 @@ async def test_events(store: Store) -> None:
 @on_every_store
 async def test_lease_requests(store: Store) -> None:
     await check(store, REQUESTS.items(), (await ready(store)).lease)
+
+
+@on_every_store
+async def test_registrations(store: Store) -> None:
+    await check(store, HOLDERS.items(), (await ready(store)).register)
 
 
 @on_every_store
@@ -235,6 +252,29 @@ async def test_an_event_that_cannot_be_is_put_aside_and_the_others_taken(store: 
     assert row.reason == "event_refused"
     assert "at: lies 3601 s ahead of the ledger's clock" in row.message
     assert [attempt.settlement for attempt in (await store.balances()).attempts] == [SETTLEMENT]
+
+
+@on_every_store
+async def test_an_intent_that_holds_from_windows_without_a_common_moment_is_put_aside(store: Store) -> None:
+    """What it held stays lent: its leases' holder gives back what it did not spend, and nothing settles the rest."""
+    clock = [NOW]
+    hub = Hub(store, lambda: clock[0], recall_wait_seconds=0)
+    hourly = ledgers.account(period=snapshot.Period.HOUR)
+    epoch = await hub.register("pod-1")
+    parts = []
+    for number in (1, 2):
+        need = Need(hourly.key, hourly, CENT, CENT)
+        grant = await hub.lease(LeaseRequest(epoch, number, (need,), ledgers.PATH))
+        assert isinstance(grant, LeaseGrant)
+        parts.append(Charged(grant.leases[0].id, hourly.key, CENT))
+        clock[0] += instants.HOUR
+    mixed = ledgers.intent("pod-1:1/1", 2 * CENT, tuple(parts), at=clock[0])
+    await hub.deliver([mixed, ledgers.settlement("pod-1:1/1", 2 * CENT, at=clock[0])])
+    (row,) = await store.violations(0, 2 * clock[0])
+    assert "charged: pod-1:1/1/0 is of a window that ended before that of pod-1:1/2/0" in row.message
+    found = await store.balances()
+    assert [(window.spent, window.leased) for window in found.windows] == [(0, lease.amount) for lease in found.leases]
+    assert [attempt.intent for attempt in found.attempts] == [None]
 
 
 @on_every_store

@@ -445,6 +445,61 @@ class TestADefinitionThatChanges:
         assert returned(define(made, LOWERED)) == [("L", 1, 5, False)]
 
 
+class TestWindows:
+    """The ledger's window is over, and by this clock, which was set back, the lease is still good."""
+
+    LATER = NOW + SKEW + 60 * MINUTE
+
+    def following(self, request: int, *leases: Lease) -> LeaseGrant:
+        """A grant in the window after that of `lease`."""
+        times = {"window_start": self.LATER, "window_end": self.LATER + 60 * MINUTE, "deadline": self.LATER + MINUTE}
+        later = tuple(msgspec.structs.replace(each, **times) for each in leases)
+        return LeaseGrant(request, later, self.LATER)
+
+    def test_a_hold_is_made_from_one_window(self) -> None:
+        made = with_money(8)
+        assert asked(made.hold(only_team("a", 10), NOW)).needs == (Need(TEAM.key, TEAM, 2, 2),)
+        commands = made.on_grant(self.following(2, lease("M", 2)), NOW)
+        assert (held(commands), returned(commands)) == ({}, [("L", 1, 8, True)])
+        assert made.idle(TEAM.key, NOW) == 2
+        assert asked(commands[-1:]).needs == (Need(TEAM.key, TEAM, 8, 8),)
+        (hold,) = [each for each in made.on_grant(self.following(3, lease("N", 8)), NOW) if isinstance(each, Held)]
+        assert [(part.lease, part.held) for part in hold.charged] == [("M", 2), ("N", 8)]
+
+    def test_of_all_accounts_the_windows_share_a_moment(self) -> None:
+        made = with_money(8)
+        assert asked(made.hold(wish("a", 5), NOW)).needs == (Need(ORGANIZATION.key, ORGANIZATION, 5, 5),)
+        commands = made.on_grant(self.following(2, lease("M", 5, ORGANIZATION.key)), NOW)
+        assert (held(commands), returned(commands)) == ({}, [("L", 1, 8, True)])
+        assert asked(commands[-1:]).needs == (Need(TEAM.key, TEAM, 5, 5),)
+
+    def test_what_attempts_hold_they_keep_and_its_rest_serves_nobody_here(self) -> None:
+        made = with_money(8)
+        made.hold(only_team("a", 6), NOW)
+        made.hold(only_team("b", 5), NOW)
+        commands = made.on_grant(self.following(2, lease("M", 5)), NOW)
+        assert (held(commands), returned(commands)) == ({"b": 5}, [("L", 1, 2, False)])
+        assert returned(made.settle("a", 1, NOW)) == [("L", 2, 5, True)]
+        assert made.idle(TEAM.key, NOW) == 0
+
+    def test_a_late_answer_of_an_earlier_window_goes_back(self) -> None:
+        made = purse()
+        made.hold(only_team("a", 5), NOW)
+        made.hold(Wish("b", (ledgers.charge(ORGANIZATION),), 5, 5), NOW)
+        made.on_grant(self.following(2, lease("M", 5, ORGANIZATION.key)), NOW)
+        commands = made.on_grant(grant(1, lease("L", 5)), NOW)
+        assert (held(commands), returned(commands)) == ({}, [("L", 1, 5, True)])
+        assert held(made.on_grant(self.following(3, lease("N", 5)), NOW)) == {"a": 5}
+
+    def test_a_ledger_whose_clock_was_corrected_is_believed(self) -> None:
+        made = purse()
+        made.hold(only_team("a", 5), NOW)
+        made.on_grant(self.following(1, lease("L", 9)), NOW)
+        made.hold(only_team("b", 5), NOW)
+        commands = made.on_grant(grant(2, lease("M", 5)), NOW)
+        assert (held(commands), returned(commands)) == ({"b": 5}, [("L", 1, 4, False)])
+
+
 def test_a_return_is_recorded_before_it_is_sent() -> None:
     made = with_money(10)
     written, sent = made.close(NOW)
