@@ -30,7 +30,7 @@ class Fault(enum.Enum):
     REPEATED = "named_twice"
     """The same account twice in one request, or an id that was used for something else."""
     EMPTY = "empty"
-    """Words that have to be there and are not, or are longer than may be kept."""
+    """Words that have to be there and are not, are longer than may be kept, or no text."""
     STATE = "not_now"
     """What may be done in another state only: a lease that is still open, an attempt that has not ended."""
 
@@ -70,7 +70,7 @@ def require_time(at: Instant, now: Instant, ahead: Duration, field: str) -> None
 
 
 def require_words(text: str, field: str, most: int) -> None:
-    """Refuse a text without a printable character, or with more than `most`.
+    """Refuse a text without a printable character, with more than `most`, or with half a character (a surrogate).
 
     Raises:
         BadInputError: `EMPTY`.
@@ -79,3 +79,7 @@ def require_words(text: str, field: str, most: int) -> None:
         raise BadInputError(Fault.EMPTY, field, "must not be empty")
     if len(text) > most:
         raise BadInputError(Fault.EMPTY, field, f"has {len(text)} characters, more than {most}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadInputError(Fault.EMPTY, field, "is no text: it holds half a character") from error

@@ -13,9 +13,20 @@ from llmgov.ledger.messages import Inventory, LeaseReturn
 from llmgov.ledger.rows import LeaseRow, LeaseState
 from llmgov.money import MicroUsd
 
+MAX_SERIAL = 2**53
+"""Returns of one lease: what every reader of JSON holds exactly."""
+
 
 def return_lock(message: LeaseReturn) -> Lock:
-    """What `give_back` needs of the store."""
+    """What `give_back` needs of the store.
+
+    Raises:
+        BadInputError: the serial is none. Below 0 is only that of a lease that a boot cannot account for.
+    """
+    least = -MAX_SERIAL if message.unaccounted else 0
+    if not least <= message.serial <= MAX_SERIAL:
+        fault = Fault.NEGATIVE if message.serial < 0 else Fault.RANGE
+        raise BadInputError(fault, "serial", f"{message.serial} is no number of a return")
     return Lock(
         leases=(message.lease,), returns=((message.lease, message.serial),), events=(ended_unknown(message.lease),)
     )
