@@ -27,6 +27,7 @@ class Caller:
         "_headers",
         "_identity",
         "_lines",
+        "_model",
         "_strip",
         "_target",
         "coding",
@@ -46,6 +47,7 @@ class Caller:
         self._identity: Identity | None = None
         self._target: Target | None = None
         self._strip: tuple[str, ...] = ()
+        self._model = ""
         self._lines = b""
 
     def identify(self, active: Active, workload: Workload, body_user: str | None, now: Instant) -> Identity:
@@ -61,14 +63,11 @@ class Caller:
 
         `model` is what the provider calls the model that the path alone names, where the client called it otherwise.
         """
-        if model:
-            path = route.naming(self.found.upstream_path, model)
-            lines = headers.upstream(self.method, target, path, self._headers, strip)
-            return headers.with_length(lines, self.method, length)
-        if self._target is not target or self._strip != strip:
+        if self._target is not target or self._strip != strip or self._model != model:
             path = self.found.upstream_path
+            path = route.naming(path, model) if model else path
             self._lines = headers.upstream(self.method, target, path, self._headers, strip)
-            self._target, self._strip = target, strip
+            self._target, self._strip, self._model = target, strip, model
         return headers.with_length(self._lines, self.method, length)
 
 
