@@ -4,7 +4,7 @@ import functools
 
 from llmgov.ledger.commands import Held, Leased, Refused, Returned, Send, Write
 from llmgov.ledger.messages import (
-    Epoch,
+    Charged,
     Holdings,
     Intent,
     Inventory,
@@ -37,8 +37,8 @@ def _(about: tuple) -> str:  # type: ignore[type-arg]
 
 
 @describe.register
-def _(about: Epoch) -> str:
-    return str(about)
+def _(about: Charged) -> str:
+    return f"{about.lease} {about.held}"
 
 
 @describe.register
@@ -93,8 +93,7 @@ def _(about: Recalled) -> str:
 
 @describe.register
 def _(about: Intent) -> str:
-    parts = ", ".join(f"{part.lease} {part.held}" for part in about.charged)
-    return f"intent {about.id} holds {about.hold} of {parts}"
+    return f"intent {about.id} holds {about.hold} of {', '.join(map(describe, about.charged))}"
 
 
 @describe.register
@@ -124,8 +123,7 @@ def _(about: Send) -> str:
 
 @describe.register
 def _(about: Held) -> str:
-    parts = ", ".join(f"{part.lease} {part.held}" for part in about.charged)
-    return f"hold {about.attempt}: {about.amount} of {parts}"
+    return f"hold {about.attempt}: {about.amount} of {', '.join(map(describe, about.charged))}"
 
 
 @describe.register
