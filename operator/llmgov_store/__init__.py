@@ -1,1 +1,1 @@
-"""Stores of the ledger and the audit: SQLite and memory, under one contract."""
+"""Stores of the ledger and the audit: PostgreSQL, SQLite and memory, under one contract."""

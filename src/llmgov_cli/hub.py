@@ -24,7 +24,7 @@ def migrate(out: TextIO, environment: Mapping[str, str] = os.environ) -> int:
     Raises:
         CommandError: no URL is set, or the database cannot be migrated; the message holds no part of a URL.
     """
-    from llmgov_store import postgres_migration
+    from llmgov_store.postgres import migration
 
     url = environment.get(MIGRATION_URL, "")
     if not url:
@@ -33,7 +33,7 @@ def migrate(out: TextIO, environment: Mapping[str, str] = os.environ) -> int:
             " postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         )
     try:
-        before, after = asyncio.run(postgres_migration.migrate(url))
+        before, after = asyncio.run(migration.migrate(url))
     except StoreError as error:
         raise errors.CommandError(str(error)) from error
     if before == after:

@@ -22,7 +22,7 @@ from llmgov_cli.local import lock, state
 
 if TYPE_CHECKING:  # what reads manifests takes longer to import than most commands run
     from llmgov import resources
-    from llmgov_store.postgres import PostgresReader
+    from llmgov_store.postgres.store import PostgresReader
 
 WRITER = "cli"
 """The audit chain of what is decided on the command line: a hub's chain is its own."""
@@ -94,7 +94,7 @@ class Folder:
 
     @contextlib.asynccontextmanager
     async def reader(self) -> AsyncIterator[Ledger[Reader]]:
-        from llmgov_store import sqlite
+        from llmgov_store.sqlite import store as sqlite
 
         rows = sqlite.SqliteReader.open(self.path / "ledger.db")
         try:
@@ -104,7 +104,7 @@ class Folder:
 
     @contextlib.asynccontextmanager
     async def writer(self) -> AsyncIterator[Ledger[Store]]:
-        from llmgov_store import sqlite
+        from llmgov_store.sqlite import store as sqlite
 
         rows = sqlite.SqliteStore.open(self.path / "ledger.db")
         try:
@@ -136,14 +136,14 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def reader(self) -> AsyncIterator[Ledger[Reader]]:
-        from llmgov_store import postgres
+        from llmgov_store.postgres import store as postgres
 
         async with _closing(await postgres.PostgresReader.open(self.url)) as rows:
             yield Ledger(rows, await rows.clock())
 
     @contextlib.asynccontextmanager
     async def writer(self) -> AsyncIterator[Ledger[Store]]:
-        from llmgov_store import postgres
+        from llmgov_store.postgres import store as postgres
 
         async with _closing(await postgres.PostgresStore.open(self.url)) as rows:
             yield Ledger(rows, await rows.clock())

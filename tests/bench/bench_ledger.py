@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from llmgov.ledger import candidates
 from llmgov_hub.hub import Hub
-from llmgov_store.postgres import PostgresStore
+from llmgov_store.postgres.store import PostgresStore
 from tests.bench import ledger_accounts, ledger_server, ledger_world
 from tests.bench.ledger_replica import PER_DELIVERY
 from tests.bench.ledger_runs import CPUS, Result, Runs

@@ -19,8 +19,8 @@ from llmgov.ledger.messages import LeaseGrant, LeaseRefusal, LeaseRequest, Need
 from llmgov.snapshot import Period, Target, TargetKind
 from llmgov_cli.hub import DATABASE_URL
 from llmgov_hub.hub import Hub
-from llmgov_store import postgres_connection
-from llmgov_store.postgres import PostgresStore
+from llmgov_store.postgres import connecting
+from llmgov_store.postgres.store import PostgresStore
 from tests.bench import ledger_world
 from tests.bench.ledger_world import HOLD, USD, Sidecar
 from tests.support.postgres import Database
@@ -107,7 +107,7 @@ async def _print_users(hub: Hub, users: int) -> None:
 
 async def _execute(database: Database, statement: str, *values: Any) -> Any:
     """Run one statement; the value that it gives."""
-    connection = await postgres_connection.connect(database.owner, statement_timeout="60s")
+    connection = await connecting.connect(database.owner, statement_timeout="60s")
     try:
         return await connection.fetchval(statement, *values)
     finally:

@@ -17,7 +17,7 @@ import uvloop
 
 from llmgov.ledger.messages import Epoch, Event, LeaseGrant
 from llmgov_hub.hub import Hub
-from llmgov_store.postgres import PostgresStore
+from llmgov_store.postgres.store import PostgresStore
 from tests.bench.ledger_world import USD, Sidecar
 
 PER_DELIVERY = 32

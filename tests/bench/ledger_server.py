@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 
-from llmgov_store import postgres_connection
+from llmgov_store.postgres import connecting
 from tests.support.postgres_server import Server
 
 PAGE = 8192
@@ -72,7 +72,7 @@ class Watch:
 
     async def look(self, url: str) -> None:
         """Look until cancelled."""
-        connection = await postgres_connection.connect(url, application_name="llmgov-bench")
+        connection = await connecting.connect(url, application_name="llmgov-bench")
         try:
             while True:
                 self._looks.append(tuple(await connection.fetchrow(_LOOK)))

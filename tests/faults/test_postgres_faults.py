@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_commits, postgres_connection
-from llmgov_store.postgres import PostgresReader, PostgresStore
+from llmgov_store.postgres import committing, connecting
+from llmgov_store.postgres.store import PostgresReader, PostgresStore
 from tests.support import ledger_queries, ledger_traffic, machine, postgres
 from tests.support.ledgers import USD
 from tests.support.postgres import Database
@@ -49,7 +49,7 @@ async def beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 async def kill_a_backend(server: Server, database: Database) -> None:
     """One connection of a replica, whatever it is doing."""
     await asyncio.sleep(random.uniform(0.01, 0.08))
-    connection = await postgres_connection.connect(server.url("postgres"))
+    connection = await connecting.connect(server.url("postgres"))
     try:
         await connection.execute(_KILL_ONE, database.name)
     finally:
@@ -164,7 +164,7 @@ def test_what_a_stopped_backend_was_sent_is_not_denied_and_then_committed(
     goes_on: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process has the commit and has not read it when the client asks by another connection what became of it."""
-    monkeypatch.setattr(postgres_commits, "_OUTCOME_SECONDS", 10.0 if goes_on else 0.5)
+    monkeypatch.setattr(committing, "_OUTCOME_SECONDS", 10.0 if goes_on else 0.5)
 
     async def check(server: Server) -> None:
         async with postgres.database(server.url("postgres")) as database:

@@ -10,8 +10,8 @@ import pytest
 from llmgov.ledger.messages import Epoch, Recall, Recalled
 from llmgov_hub.bus import Bus
 from llmgov_hub.memory_bus import MemoryBus, MemoryExchange
-from llmgov_store import postgres_connection, postgres_notify
-from llmgov_store.postgres_notify import PostgresBus
+from llmgov_store.postgres import connecting, notify
+from llmgov_store.postgres.notify import PostgresBus
 from tests.support import machine, postgres
 from tests.support.postgres import Database
 
@@ -96,18 +96,18 @@ class OverPostgres(Exchange):
         self._group = group
         self._running: dict[PostgresBus, asyncio.Task[None]] = {}
 
-    async def bus(self, times: postgres_notify.Times | None = None) -> PostgresBus:
+    async def bus(self, times: notify.Times | None = None) -> PostgresBus:
         name = f"hub-{len(self._running)}"
-        quick = times or postgres_notify.Times(beat=0.05)
+        quick = times or notify.Times(beat=0.05)
         made = PostgresBus(name, self.connect, times=quick, report=self.broken.append)
         self._running[made] = self._group.create_task(made.run())
         live = [bus for bus, task in self._running.items() if not task.done()]
         await until(lambda: all(bus.others == len(live) - 1 for bus in live))
         return made
 
-    async def connect(self) -> postgres_connection.Connection:
+    async def connect(self) -> connecting.Connection:
         """A connection as the hub's role has it."""
-        return await postgres_connection.connect(self.url, application_name="llmgov bus")
+        return await connecting.connect(self.url, application_name="llmgov bus")
 
     async def leave(self, bus: Bus) -> None:
         assert isinstance(bus, PostgresBus)

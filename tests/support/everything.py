@@ -27,7 +27,7 @@ from llmgov.ledger.rows import (
 from llmgov.ledger.store import Reader
 from llmgov.ledger.windows import Span
 from llmgov.policy.decision import Action
-from llmgov_store.postgres import PostgresReader, PostgresStore
+from llmgov_store.postgres.store import PostgresReader, PostgresStore
 from tests.support import ledgers
 from tests.support.ledgers import NOW, USD
 

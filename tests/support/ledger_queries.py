@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from llmgov_store import postgres_connection
+from llmgov_store.postgres import connecting
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "ledger.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -11,7 +11,7 @@ QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 async def findings(url: str) -> list[int]:
     """How many rows each query returns."""
-    connection = await postgres_connection.connect(url)
+    connection = await connecting.connect(url)
     try:
         return [len(await connection.fetch(query)) for query in QUERIES]
     finally:

@@ -17,8 +17,8 @@ from llmgov.ledger.messages import Charged, Epoch, Event, LeaseGrant, LeaseReque
 from llmgov.ledger.store import Store, StoreError
 from llmgov.snapshot import Account, Target, TargetKind
 from llmgov_hub.hub import Hub
-from llmgov_store import postgres_connection
-from llmgov_store.postgres import PostgresReader, PostgresStore
+from llmgov_store.postgres import connecting
+from llmgov_store.postgres.store import PostgresReader, PostgresStore
 from tests.support import ledger_queries, ledgers
 from tests.support.ledgers import CENT, NOW, USD
 
@@ -172,7 +172,7 @@ async def check(url: str, tally: Tally, limit: int = LIMIT) -> None:
 
 async def deadlocks(url: str) -> int:
     """How many the server has found in this database."""
-    connection = await postgres_connection.connect(url)
+    connection = await connecting.connect(url)
     try:
         query = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
         return int(await connection.fetchval(query))

@@ -14,8 +14,8 @@ from llmgov.ledger.store import Store
 from llmgov.policy.decision import Charge
 from llmgov.snapshot import Account, Period, Target, TargetKind, Threshold
 from llmgov_store.memory import MemoryStore
-from llmgov_store.postgres import PostgresStore
-from llmgov_store.sqlite import SqliteStore
+from llmgov_store.postgres.store import PostgresStore
+from llmgov_store.sqlite.store import SqliteStore
 from tests.support import machine, postgres
 
 NOW = instants.from_rfc3339("2026-11-24T08:00:00Z")

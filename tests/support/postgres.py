@@ -14,7 +14,7 @@ import secrets
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
 
-from llmgov_store import postgres_connection, postgres_migration
+from llmgov_store.postgres import connecting, migration
 from tests.support import postgres_server
 from tests.support.postgres_server import Server
 
@@ -111,7 +111,7 @@ async def _template(url: str) -> str:
     if url not in _templates:
         name = f"llmgov_template_{secrets.token_hex(6)}"
         await execute(url, f"CREATE DATABASE {name} TEMPLATE template0")
-        await postgres_migration.migrate(urllib.parse.urlsplit(url)._replace(path=f"/{name}").geturl())
+        await migration.migrate(urllib.parse.urlsplit(url)._replace(path=f"/{name}").geturl())
         for login, group in ((_HUB, "llmgov_hub"), (_READER, "llmgov_reader")):
             with contextlib.suppress(Exception):  # another worker made it
                 await execute(url, f"CREATE ROLE {login} LOGIN PASSWORD '{_PASSWORD}' IN ROLE {group}")
@@ -121,9 +121,9 @@ async def _template(url: str) -> str:
 
 async def execute(url: str, *statements: str) -> None:
     """Run statements, each on its own, as the user of `url`."""
-    connection = await postgres_connection.connect(url)
+    connection = await connecting.connect(url)
     try:
-        with postgres_connection.translated():
+        with connecting.translated():
             for statement in statements:
                 await connection.execute(statement)
     finally:

@@ -29,7 +29,7 @@ from llmgov_sidecar import settings as sidecar_settings
 from llmgov_sidecar.passage import Observer
 from llmgov_sidecar.sidecar import Sidecar, system_clock
 from llmgov_sidecar.turns import Turns
-from llmgov_store.sqlite import SqliteStore
+from llmgov_store.sqlite.store import SqliteStore
 
 HOST = "127.0.0.1"
 ACTOR = "local"

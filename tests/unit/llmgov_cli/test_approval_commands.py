@@ -13,7 +13,7 @@ from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Refused
 from llmgov_cli import approvals
 from llmgov_hub import hub
-from llmgov_store.sqlite import SqliteStore
+from llmgov_store.sqlite.store import SqliteStore
 from tests.support import ledgers
 
 MODEL = "openai/gpt-4o\x1b[31m"

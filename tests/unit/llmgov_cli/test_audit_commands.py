@@ -18,7 +18,7 @@ from llmgov.ledger.rows import AccountRow, Attempt, AuditRow, LeaseRow, Spend, S
 from llmgov.policy.decision import Action
 from llmgov.snapshot import Target, TargetKind
 from llmgov_cli import audit, audit_keys, errors
-from llmgov_store.sqlite import SqliteStore
+from llmgov_store.sqlite.store import SqliteStore
 from tests.support import ledgers
 from tests.unit.llmgov.audit import history as h
 

@@ -16,8 +16,8 @@ from llmgov.snapshot import OrganizationPart, Period, Target, TargetKind
 from llmgov_cli import correcting, errors, sources, spend, unknown
 from llmgov_cli.local import lock
 from llmgov_hub.hub import Hub
-from llmgov_store.postgres import PostgresStore
-from llmgov_store.sqlite import SqliteStore
+from llmgov_store.postgres.store import PostgresStore
+from llmgov_store.sqlite.store import SqliteStore
 from tests.support import ledgers, machine, postgres
 from tests.support.ledgers import CENT, USD
 

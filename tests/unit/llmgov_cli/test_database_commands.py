@@ -20,7 +20,7 @@ from llmgov_cli import errors, sources
 from llmgov_cli.hub import DATABASE_URL
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.hub import Hub
-from llmgov_store.postgres import PostgresStore
+from llmgov_store.postgres.store import PostgresStore
 from tests.support import ledgers, machine, postgres
 from tests.support.ledgers import CENT, USD
 

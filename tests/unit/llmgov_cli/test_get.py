@@ -13,7 +13,7 @@ from llmgov.policy.decision import Action, Violation
 from llmgov_cli import audit, errors, get, lists, prices, spend
 from llmgov_cli.local import facts, folder, lock, state
 from llmgov_hub.hub import Hub
-from llmgov_store.sqlite import SqliteStore
+from llmgov_store.sqlite.store import SqliteStore
 
 POLICY = (
     "apiVersion: llmgov.dev/v1alpha1\nkind: LLMPolicy\nmetadata: {name: models, namespace: llm-governance}\n"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from llmgov_cli import errors, hub
-from llmgov_store import postgres_schema
+from llmgov_store.postgres import schema
 from tests.support import machine, postgres
 
 
@@ -18,7 +18,7 @@ def test_it_migrates_and_says_so_and_again_has_nothing_to_do() -> None:
         async with postgres.database(migrated=False) as database:
             environment = {hub.MIGRATION_URL: database.owner}
             said = [await asyncio.to_thread(_migrate, environment) for _ in range(2)]
-        newest = postgres_schema.REVISION
+        newest = schema.REVISION
         assert said == [
             f"the ledger's database was migrated from revision none to {newest}\n",
             f"the ledger's database is at revision {newest} already\n",

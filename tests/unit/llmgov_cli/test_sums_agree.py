@@ -25,8 +25,8 @@ from llmgov.ledger.store import Reader, Store
 from llmgov.snapshot import Account
 from llmgov_cli import audit_sources, correcting, get, observe, sources, spend, unknown
 from llmgov_store.memory import MemoryStore
-from llmgov_store.postgres import PostgresReader, PostgresStore
-from llmgov_store.sqlite import SqliteReader, SqliteStore
+from llmgov_store.postgres.store import PostgresReader, PostgresStore
+from llmgov_store.sqlite.store import SqliteReader, SqliteStore
 from tests.support import histories, machine, postgres
 from tests.support.books import Dispatch, Loan
 from tests.support.histories import History, Plan

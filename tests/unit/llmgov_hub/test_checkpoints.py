@@ -13,7 +13,7 @@ from llmgov.ledger.store import StoreError
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.recorder import Recorder
 from llmgov_store.memory import MemoryStore
-from llmgov_store.sqlite import SqliteStore
+from llmgov_store.sqlite.store import SqliteStore
 
 SIGNER = signing.Signer(bytes(range(32)))
 

@@ -14,9 +14,9 @@ from llmgov.ledger.store import Store
 from llmgov.snapshot import Account, OrganizationPart
 from llmgov_hub.hub import Hub
 from llmgov_hub.recalls import DEFAULT_WAIT_ELSEWHERE_SECONDS, DEFAULT_WAIT_SECONDS
-from llmgov_store import postgres_connection
-from llmgov_store.postgres import PostgresStore
-from llmgov_store.postgres_notify import Times
+from llmgov_store.postgres import connecting
+from llmgov_store.postgres.notify import Times
+from llmgov_store.postgres.store import PostgresStore
 from tests.support import buses, ledgers, machine, postgres, purses
 from tests.support.buses import OverPostgres, until
 from tests.support.ledgers import CENT, NOW, USD
@@ -60,7 +60,7 @@ class Cluster:
 
     async def count(self, table: str) -> int:
         """How many rows a table has, or those of it behind `WHERE`."""
-        connection = await postgres_connection.connect(self.database.owner)
+        connection = await connecting.connect(self.database.owner)
         try:
             return int(await connection.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608 - ours
         finally:
@@ -201,8 +201,8 @@ class Deaf(asyncpg.Connection):  # type: ignore[misc]
         pass
 
 
-async def deaf(given: OverPostgres) -> postgres_connection.Connection:
-    arguments = postgres_connection.arguments(given.url)
+async def deaf(given: OverPostgres) -> connecting.Connection:
+    arguments = connecting.arguments(given.url)
     return await asyncpg.connect(**arguments, connection_class=Deaf)
 
 

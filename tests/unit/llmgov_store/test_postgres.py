@@ -12,9 +12,9 @@ from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.rows import AccountRow, Attempt, EpochRow, OutboxEntry, Spend, Window
 from llmgov.ledger.store import StoreError
 from llmgov.ledger.windows import Span
-from llmgov_store import postgres_batch, postgres_commits, postgres_connection, postgres_lane, postgres_locks
-from llmgov_store.postgres import PostgresReader, PostgresStore
-from llmgov_store.postgres_batch import Job
+from llmgov_store.postgres import batch, committing, connecting, lane, locking
+from llmgov_store.postgres.batch import Job
+from llmgov_store.postgres.store import PostgresReader, PostgresStore
 from tests.support import ledgers, machine, postgres
 from tests.support.ledgers import NOW
 from tests.support.postgres import Database
@@ -161,24 +161,24 @@ def test_closing_finishes_what_was_asked_for() -> None:
 def test_every_wait_has_a_bound_and_the_shorter_ones_end_first() -> None:
     async def check() -> None:
         async with postgres.database() as database:
-            connection = await postgres_connection.connect(database.hub)
+            connection = await connecting.connect(database.hub)
             names = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
             values = [await connection.fetchval(f"SELECT setting::int FROM pg_settings WHERE name = '{name}'")  # noqa: S608
                       for name in names]  # fmt: skip
             await connection.close()
-            assert 0 < values[0] < values[1] < values[2] < postgres_connection.COMMAND_SECONDS * 1000
+            assert 0 < values[0] < values[1] < values[2] < connecting.COMMAND_SECONDS * 1000
 
     asyncio.run(check())
 
 
 def test_a_replica_that_is_paused_in_a_transaction_stops_the_others_for_a_bounded_time() -> None:
-    numbers, _ = postgres_locks.numbered({"holder/pod": True})
+    numbers, _ = locking.numbered({"holder/pod": True})
 
     async def check() -> None:
         async with opened() as (store, database):
-            paused = await postgres_connection.connect(database.hub)
+            paused = await connecting.connect(database.hub)
             await paused.execute(f"BEGIN; SELECT pg_advisory_xact_lock({numbers[0]})")
-            async with asyncio.timeout(postgres_connection.IDLE_SECONDS + 3):
+            async with asyncio.timeout(connecting.IDLE_SECONDS + 3):
                 await store.transact(Lock(holders=("pod",)), boot("pod"))
             assert paused.is_closed()
             assert await boots(store, "pod") == {"pod": 1}
@@ -187,13 +187,13 @@ def test_a_replica_that_is_paused_in_a_transaction_stops_the_others_for_a_bounde
 
 
 def test_who_waits_too_long_for_a_lock_is_told_so_and_may_try_again() -> None:
-    numbers, _ = postgres_locks.numbered({"holder/pod": True})
+    numbers, _ = locking.numbered({"holder/pod": True})
 
     async def check() -> None:
         async with opened() as (store, database):
             assert await boots(store, "pod") == {}
             await store._lane._commits._connection.execute("SET lock_timeout = '100ms'")  # type: ignore[union-attr]
-            other = await postgres_connection.connect(database.hub)
+            other = await connecting.connect(database.hub)
             await other.execute(f"BEGIN; SELECT pg_advisory_xact_lock({numbers[0]})")
             with pytest.raises(StoreError, match="lock timeout"):
                 await store.transact(Lock(holders=("pod",)), boot("pod"))
@@ -233,7 +233,7 @@ def test_after_a_broken_connection_the_next_call_opens_another() -> None:
 class LostCommit:
     """A connection that breaks at its commits: before or after the server has taken them."""
 
-    def __init__(self, connection: postgres_connection.Connection, *, taken: bool) -> None:
+    def __init__(self, connection: connecting.Connection, *, taken: bool) -> None:
         self._connection = connection
         self._taken = taken
 
@@ -281,9 +281,9 @@ def test_a_commit_whose_answer_is_lost_leaves_no_doubt(kind: type[LostCommit], t
 
 
 def test_where_the_server_stays_away_after_a_commit_the_doubt_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_commits, "_OUTCOME_SECONDS", 0.3)
+    monkeypatch.setattr(committing, "_OUTCOME_SECONDS", 0.3)
 
-    async def away() -> tuple[postgres_connection.Connection, str]:
+    async def away() -> tuple[connecting.Connection, str]:
         raise StoreError("nobody listens")
 
     async def check() -> None:
@@ -316,7 +316,7 @@ def test_a_process_that_ended_leaves_no_row_of_its_lane() -> None:
         async with opened() as (store, database):
             await store.put_checkpoint(b"one")
             await store.close()
-            connection = await postgres_connection.connect(database.owner)
+            connection = await connecting.connect(database.owner)
             assert await connection.fetchval("SELECT count(*) FROM lanes") == 0
             await connection.close()
 
@@ -357,16 +357,16 @@ def test_a_batch_is_bounded_and_whoever_alone_exceeds_a_bound_is_served(
     bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    run = postgres_batch.run
+    run = batch.run
 
-    async def noted(connection: postgres_connection.Connection, jobs: list[Job], *rest: Any) -> bool:
+    async def noted(connection: connecting.Connection, jobs: list[Job], *rest: Any) -> bool:
         sizes.append(len(jobs))
         return await run(connection, jobs, *rest)
 
     async def check() -> None:
         async with opened() as (store, _):
-            monkeypatch.setattr(postgres_lane, bound, 4)
-            monkeypatch.setattr(postgres_batch, "run", noted)
+            monkeypatch.setattr(lane, bound, 4)
+            monkeypatch.setattr(batch, "run", noted)
             names = [f"pod-{number}" for number in range(12)]
             await asyncio.gather(*(store.transact(Lock(holders=(name,)), boot(name)) for name in names))
             assert max(sizes) == 4

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgov.ledger.store import StoreError
-from llmgov_store.postgres import PostgresReader
-from llmgov_store.postgres_clock import PRECISE, DatabaseClock
+from llmgov_store.postgres.clocks import PRECISE, DatabaseClock
+from llmgov_store.postgres.store import PostgresReader
 from tests.support import machine, postgres
 
 SECOND = 1_000_000

@@ -13,7 +13,7 @@ from llmgov.ledger.messages import Charged, LeaseGrant, LeaseRequest, Need
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState
 from llmgov.snapshot import Account, Period, Target, TargetKind, Threshold, ThresholdAction, account_key
 from llmgov_hub.hub import Hub
-from llmgov_store.postgres import PostgresStore
+from llmgov_store.postgres.store import PostgresStore
 from tests.support import ledger_traffic, ledgers, machine, postgres
 from tests.support.ledgers import CENT, NOW, USD
 

@@ -21,8 +21,8 @@ from llmgov.ledger.rows import (
     Window,
 )
 from llmgov.ledger.windows import Span
-from llmgov_store import postgres_hints, postgres_locks
-from llmgov_store.postgres_hints import Hints
+from llmgov_store.postgres import hinting, locking
+from llmgov_store.postgres.hinting import Hints
 from llmgov_store.working import WorkingSet
 from tests.support import ledgers
 from tests.support.ledgers import NOW
@@ -60,16 +60,16 @@ def working(**rows: object) -> WorkingSet:
          "audit and corrections"],
 )  # fmt: skip
 def test_what_a_lock_states_is_locked_for_it_alone(lock: Lock, names: set[str]) -> None:
-    assert postgres_locks.stated(lock) == dict.fromkeys(names, True)
+    assert locking.stated(lock) == dict.fromkeys(names, True)
 
 
 def test_what_is_only_relied_on_is_shared_unless_somebody_changes_it() -> None:
     relies, changes = Lock(edition=True, ledger_epoch=True), Lock(configuration=True)
-    assert postgres_locks.stated(relies) == {"configuration": False, "ledger epoch": False}
-    both = postgres_locks.merged([postgres_locks.stated(changes), postgres_locks.stated(relies)])
+    assert locking.stated(relies) == {"configuration": False, "ledger epoch": False}
+    both = locking.merged([locking.stated(changes), locking.stated(relies)])
     assert both == {"configuration": True, "ledger epoch": False}
-    assert postgres_locks.written(Put()) == {}
-    assert postgres_locks.written(Put(ledger_epoch=LedgerEpoch("x", 1, 1))) == {"ledger epoch": True}
+    assert locking.written(Put()) == {}
+    assert locking.written(Put(ledger_epoch=LedgerEpoch("x", 1, 1))) == {"ledger epoch": True}
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,15 @@ def test_what_is_only_relied_on_is_shared_unless_somebody_changes_it() -> None:
          "all of some kinds", "a user's first window", "what may be removed"],
 )  # fmt: skip
 def test_rows_add_the_names_that_protect_them(lock: Lock, rows: dict[str, object], names: set[str]) -> None:
-    assert postgres_locks.found(lock, working(**rows)) == dict.fromkeys(names, True)
+    assert locking.found(lock, working(**rows)) == dict.fromkeys(names, True)
 
 
 @given(st.dictionaries(st.text(), st.booleans()), st.randoms())
 def test_everybody_takes_the_same_locks_in_the_same_order(names: dict[str, bool], random: object) -> None:
     shuffled = list(names.items())
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    numbers, alone = postgres_locks.numbered(dict(shuffled))
-    assert (numbers, alone) == postgres_locks.numbered(names)
+    numbers, alone = locking.numbered(dict(shuffled))
+    assert (numbers, alone) == locking.numbered(names)
     assert numbers == sorted(set(numbers))
     assert all(-(2**63) <= number < 2**63 for number in numbers)
     assert len(numbers) == len(names)
@@ -139,7 +139,7 @@ def test_a_replica_remembers_the_scopes_of_what_it_wrote() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_hints, "KEPT", 3)
+    monkeypatch.setattr(hinting, "KEPT", 3)
     hints = Hints()
     for number in range(5):
         lease = msgspec.structs.replace(LEASE, id=f"lease-{number}")

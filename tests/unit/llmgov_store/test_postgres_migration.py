@@ -8,8 +8,8 @@ from alembic import script
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.rows import EpochRow
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_connection, postgres_migration, postgres_schema
-from llmgov_store.postgres import PostgresReader, PostgresStore
+from llmgov_store.postgres import connecting, migration, schema
+from llmgov_store.postgres.store import PostgresReader, PostgresStore
 from tests.support import everything, machine, postgres
 
 pytestmark = machine.requires("postgres")
@@ -28,7 +28,7 @@ _RIGHTS = """
 
 async def schema_of(url: str) -> list[list[tuple[object, ...]]]:
     """Everything that a revision makes."""
-    connection = await postgres_connection.connect(url)
+    connection = await connecting.connect(url)
     try:
         found = [await connection.fetch(query) for query in (_COLUMNS, _INDEXES, _CHECKS, _RIGHTS)]
         return [sorted(tuple(record) for record in records) for records in found]
@@ -37,28 +37,28 @@ async def schema_of(url: str) -> list[list[tuple[object, ...]]]:
 
 
 def test_the_revisions_are_numbered_without_a_gap_and_the_software_knows_the_last() -> None:
-    found = postgres_migration.revisions()
+    found = migration.revisions()
     assert found == [f"{number:04}" for number in range(1, len(found) + 1)]
-    assert found[-1] == postgres_schema.REVISION
-    folder = script.ScriptDirectory(str(postgres_migration._FOLDER))
+    assert found[-1] == schema.REVISION
+    folder = script.ScriptDirectory(str(migration._FOLDER))
     assert [each.revision for each in folder.walk_revisions()] == found[::-1]
 
 
-@pytest.mark.parametrize("revision", postgres_migration.revisions())
+@pytest.mark.parametrize("revision", migration.revisions())
 def test_each_revision_alone_goes_back_to_what_was_before(revision: str) -> None:
     async def check() -> None:
         async with postgres.database(migrated=False) as database:
-            known = postgres_migration.revisions()
-            before = known[known.index(revision) - 1] if revision != known[0] else postgres_migration.EMPTY
-            await postgres_migration.migrate(database.owner, known[0])
-            await postgres_migration.migrate(database.owner, before)
+            known = migration.revisions()
+            before = known[known.index(revision) - 1] if revision != known[0] else migration.EMPTY
+            await migration.migrate(database.owner, known[0])
+            await migration.migrate(database.owner, before)
             at_first = await schema_of(database.owner)
-            assert (await postgres_migration.migrate(database.owner, revision))[1] == revision
+            assert (await migration.migrate(database.owner, revision))[1] == revision
             migrated = await schema_of(database.owner)
             assert migrated != at_first
-            await postgres_migration.migrate(database.owner, before)
+            await migration.migrate(database.owner, before)
             assert await schema_of(database.owner) == at_first
-            await postgres_migration.migrate(database.owner, revision)
+            await migration.migrate(database.owner, revision)
             assert await schema_of(database.owner) == migrated
 
     asyncio.run(check())
@@ -71,9 +71,9 @@ def test_a_database_with_data_goes_back_and_forth_with_it() -> None:
         async with postgres.database() as database:
             await everything.put(database.hub, 1)
             before = await everything.read(database.owner)
-            first = postgres_migration.revisions()[0]
-            assert await postgres_migration.migrate(database.owner, first) == (postgres_schema.REVISION, first)
-            assert await postgres_migration.migrate(database.owner) == (first, postgres_schema.REVISION)
+            first = migration.revisions()[0]
+            assert await migration.migrate(database.owner, first) == (schema.REVISION, first)
+            assert await migration.migrate(database.owner) == (first, schema.REVISION)
             assert await everything.read(database.owner) == before
             await everything.put(database.hub, 2)
 
@@ -84,10 +84,10 @@ def test_down_to_nothing_and_up_again_is_an_empty_ledger() -> None:
     async def check() -> None:
         async with postgres.database() as database:
             await everything.put(database.hub, 1)
-            await postgres_migration.migrate(database.owner, postgres_migration.EMPTY)
+            await migration.migrate(database.owner, migration.EMPTY)
             columns, *_ = await schema_of(database.owner)
             assert {table for table, *_ in columns} == {"schema_version"}
-            await postgres_migration.migrate(database.owner)
+            await migration.migrate(database.owner)
             reader = await PostgresReader.open(database.hub)
             assert await reader.writers() == []
             await reader.close()
@@ -98,8 +98,8 @@ def test_down_to_nothing_and_up_again_is_an_empty_ledger() -> None:
 def test_replicas_that_migrate_at_once_do_it_once() -> None:
     async def check() -> None:
         async with postgres.database(migrated=False) as database:
-            done = await asyncio.gather(*(postgres_migration.migrate(database.owner) for _ in range(4)))
-            newest = postgres_schema.REVISION
+            done = await asyncio.gather(*(migration.migrate(database.owner) for _ in range(4)))
+            newest = schema.REVISION
             assert sorted(done, key=str) == [(newest, newest)] * 3 + [(None, newest)]
 
     asyncio.run(check())
@@ -111,7 +111,7 @@ def test_a_revision_that_fails_leaves_the_one_before() -> None:
             await postgres.execute(database.owner, "CREATE SCHEMA llmgov", "CREATE TABLE llmgov.lanes (x int)")
             before = await schema_of(database.owner)
             with pytest.raises(StoreError, match='relation "lanes" already exists'):
-                await postgres_migration.migrate(database.owner)
+                await migration.migrate(database.owner)
             assert await schema_of(database.owner) == before
 
     asyncio.run(check())
@@ -121,8 +121,8 @@ def test_a_revision_that_fails_leaves_the_one_before() -> None:
     ("revision", "sentence"),
     [
         (None, "holds no ledger: run `llmgov hub --migrate` once"),
-        ("0001", f"has schema 0001, this version of llmgov needs {postgres_schema.REVISION}: run `llmgov hub"),
-        ("9999", f"has schema 9999, this version of llmgov knows {postgres_schema.REVISION}: install a newer one"),
+        ("0001", f"has schema 0001, this version of llmgov needs {schema.REVISION}: run `llmgov hub"),
+        ("9999", f"has schema 9999, this version of llmgov knows {schema.REVISION}: install a newer one"),
     ],
     ids=["no schema at all", "an older one", "a newer one"],
 )
@@ -137,7 +137,7 @@ def test_a_database_of_another_schema_is_refused_with_what_to_do(revision: str |
                     await kind.open(database.owner)
             if revision == "9999":
                 with pytest.raises(StoreError, match="which a newer version of llmgov made"):
-                    await postgres_migration.migrate(database.owner)
+                    await migration.migrate(database.owner)
 
     asyncio.run(check())
 
@@ -169,7 +169,7 @@ def test_a_role_that_may_not_migrate_is_told_so() -> None:
     async def check() -> None:
         async with postgres.database(migrated=False) as database:
             with pytest.raises(StoreError, match=r"permission denied for database .*; docs/ledger.md says"):
-                await postgres_migration.migrate(database.hub)
+                await migration.migrate(database.hub)
 
     asyncio.run(check())
 
@@ -178,7 +178,7 @@ def test_a_database_that_cannot_hold_every_text_is_refused() -> None:
     async def check() -> None:
         async with postgres.database(migrated=False, encoding="LATIN1") as database:
             with pytest.raises(StoreError, match="its encoding is not UTF8"):
-                await postgres_migration.migrate(database.owner)
+                await migration.migrate(database.owner)
 
     asyncio.run(check())
 
@@ -186,5 +186,5 @@ def test_a_database_that_cannot_hold_every_text_is_refused() -> None:
 def test_the_error_of_a_migration_names_no_password() -> None:
     for url in ("postgresql://me:hunter2@127.0.0.1:1/x", "postgresql://me:hunter2/x@host:y/x", "mysql://me:hunter2@x"):
         with pytest.raises(StoreError) as caught:
-            asyncio.run(postgres_migration.migrate(url))
+            asyncio.run(migration.migrate(url))
         assert "hunter2" not in str(caught.value)

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from llmgov.ledger.messages import Epoch
-from llmgov_store import postgres_connection, postgres_recalls
-from llmgov_store.postgres_notify import PostgresBus, Times
+from llmgov_store.postgres import connecting, recalls
+from llmgov_store.postgres.notify import PostgresBus, Times
 from tests.support import buses, machine, postgres
 from tests.support.buses import SOON, Heard, OverPostgres, until
 from tests.support.postgres_server import Server
@@ -32,7 +32,7 @@ class World:
         return Heard(await self.exchange.bus(times))
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
-        connection = await postgres_connection.connect(self.owner)
+        connection = await connecting.connect(self.owner)
         try:
             return [tuple(row) for row in await connection.fetch(query)]
         finally:
@@ -139,7 +139,7 @@ async def test_while_a_replica_says_again_what_it_has_its_sidecars_are_never_con
 
     async def say_again() -> None:
         for _ in range(100):
-            await postgres_recalls.introduce(connection, "hub-1", [POD], [])
+            await recalls.introduce(connection, "hub-1", [POD], [])
 
     async with asyncio.TaskGroup() as group:
         saying = group.create_task(say_again())
@@ -225,8 +225,8 @@ async def test_under_load_no_two_statements_wait_for_each_other(given: World) ->
 async def test_a_notification_carries_the_name_of_who_is_to_look_and_nothing_else(given: World) -> None:
     asker, other = await given.member(), await given.member()
     heard: set[tuple[str, str]] = set()
-    listener = await postgres_connection.connect(given.owner)
-    for channel in (postgres_recalls.WAKE, postgres_recalls.CONFIGURATION):
+    listener = await connecting.connect(given.owner)
+    for channel in (recalls.WAKE, recalls.CONFIGURATION):
         await listener.add_listener(channel, lambda _connection, _pid, name, payload: heard.add((name, payload)))
     other.bus.connect(POD)
     await is_asked(asker, other)
@@ -238,7 +238,7 @@ async def test_a_notification_carries_the_name_of_who_is_to_look_and_nothing_els
 
 @pytest.mark.parametrize("name", ["", "x" * 254, "a\x00b", "line\nbreak"])
 def test_a_name_that_no_pod_can_have_is_refused(name: str) -> None:
-    async def connect() -> postgres_connection.Connection:
+    async def connect() -> connecting.Connection:
         raise AssertionError
 
     with pytest.raises(ValueError, match="no name for a replica"):
@@ -262,7 +262,7 @@ def test_a_replica_works_with_no_more_rights_than_its_role_has() -> None:
 
     async def run() -> None:
         async with postgres.database() as database:
-            reader = await postgres_connection.connect(database.reader)
+            reader = await connecting.connect(database.reader)
             try:
                 for table in ("hub_replicas", "hub_connections", "hub_recalls"):
                     with pytest.raises(Exception, match="permission denied"):

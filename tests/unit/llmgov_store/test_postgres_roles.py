@@ -7,8 +7,8 @@ import pytest
 
 from llmgov.ledger.messages import Epoch
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_connection, postgres_recalls
-from llmgov_store.postgres import PostgresReader
+from llmgov_store.postgres import connecting, recalls
+from llmgov_store.postgres.store import PostgresReader
 from tests.support import everything, machine, postgres
 
 pytestmark = machine.requires("postgres")
@@ -28,7 +28,7 @@ _RIGHTS = """
 
 async def rights(url: str, role: str) -> list[tuple[str, str, str | None]]:
     """Table, right, and the column where it is one column's."""
-    connection = await postgres_connection.connect(url)
+    connection = await connecting.connect(url)
     try:
         return [tuple(record) for record in await connection.fetch(_RIGHTS, role)]
     finally:
@@ -134,23 +134,23 @@ def test_every_right_of_a_reader_is_used() -> None:
 async def use(url: str, number: int) -> None:
     """All that a replica does: with the ledger, and with other replicas."""
     await everything.put(url, number)
-    connection = await postgres_connection.connect(url)
+    connection = await connecting.connect(url)
     try:
-        with postgres_connection.translated():
+        with connecting.translated():
             await _recall(connection, Epoch("pod", number))
     finally:
         await connection.close()
 
 
-async def _recall(connection: postgres_connection.Connection, epoch: Epoch) -> None:
+async def _recall(connection: connecting.Connection, epoch: Epoch) -> None:
     for name in ("a", "b"):
-        await postgres_recalls.introduce(connection, name, [epoch], [])
-    await postgres_recalls.beat(connection, "a", 5.0)
-    await postgres_recalls.ask(connection, "a", epoch.number, "key", [epoch], 5.0, 5.0)
-    found = await postgres_recalls.open_recalls(connection, "b")
-    await postgres_recalls.answer(connection, dict.fromkeys(found, 1))
-    await postgres_recalls.answers(connection, "a")
-    await postgres_recalls.withdraw(connection, "a", [epoch.number])
-    await postgres_recalls.depart(connection, "b", [epoch])
-    await postgres_recalls.sweep(connection, 60.0)
-    await postgres_recalls.leave(connection, "b")
+        await recalls.introduce(connection, name, [epoch], [])
+    await recalls.beat(connection, "a", 5.0)
+    await recalls.ask(connection, "a", epoch.number, "key", [epoch], 5.0, 5.0)
+    found = await recalls.open_recalls(connection, "b")
+    await recalls.answer(connection, dict.fromkeys(found, 1))
+    await recalls.answers(connection, "a")
+    await recalls.withdraw(connection, "a", [epoch.number])
+    await recalls.depart(connection, "b", [epoch])
+    await recalls.sweep(connection, 60.0)
+    await recalls.leave(connection, "b")

@@ -14,8 +14,8 @@ from llmgov.ledger.messages import LeaseGrant, LeaseRequest, Need
 from llmgov.ledger.windows import Span
 from llmgov.snapshot import Target, TargetKind
 from llmgov_hub.hub import Hub
-from llmgov_store import postgres_connection, postgres_loading
-from llmgov_store.postgres import PostgresStore
+from llmgov_store.postgres import connecting, loading
+from llmgov_store.postgres.store import PostgresStore
 from tests.support import ledgers, machine, postgres
 from tests.support.ledgers import CENT, NOW, USD
 from tests.support.postgres import Database
@@ -46,7 +46,7 @@ _SPENDS = """
 async def filled() -> AsyncIterator[tuple[PostgresStore, Database]]:
     """Nine of ten accounts have a window, and every settlement counts for the organization and one account."""
     async with postgres.database() as database:
-        connection = await postgres_connection.connect(database.owner, session_replication_role="replica")
+        connection = await connecting.connect(database.owner, session_replication_role="replica")
         account = msgspec.json.encode(ledgers.account()).decode()
         await connection.execute(_ACCOUNTS, account, ACCOUNTS)
         await connection.execute("INSERT INTO published SELECT key FROM accounts")
@@ -101,7 +101,7 @@ def test_an_account_that_begins_late_is_filled_and_lends_in_a_moment() -> None:
             assert isinstance(reply, LeaseGrant)
             (window,) = (row for row in await store.windows(NOW) if row.account == account.key)
             assert window.spent == SPENDS
-            plan = await explained(database, postgres_loading._SPENT, ["organization"], [NOW], [NOW + SPENDS + 1])
+            plan = await explained(database, loading._SPENT, ["organization"], [NOW], [NOW + SPENDS + 1])
             assert "Index Only Scan using spends_scope" in plan
             assert "Seq Scan" not in plan
 
@@ -109,7 +109,7 @@ def test_an_account_that_begins_late_is_filled_and_lends_in_a_moment() -> None:
 
 
 async def explained(database: Database, statement: str, *arguments: Any) -> str:
-    connection = await postgres_connection.connect(database.owner)
+    connection = await connecting.connect(database.owner)
     try:
         return "\n".join(line for (line,) in await connection.fetch(f"EXPLAIN {statement}", *arguments))
     finally:
@@ -121,8 +121,8 @@ def test_no_transaction_reads_a_table_from_end_to_end() -> None:
 
     async def check() -> None:
         async with filled() as (_, database):
-            connection = Listening(await postgres_connection.connect(database.hub))
-            await postgres_loading.load(connection, [everything_of_many()])
+            connection = Listening(await connecting.connect(database.hub))
+            await loading.load(connection, [everything_of_many()])
             await connection.close()
             plans = [await explained(database, statement, *arguments) for statement, arguments in connection.asked]
             assert len(plans) > 8
@@ -152,7 +152,7 @@ def everything_of_many() -> Lock:
 class Listening:
     """A connection that notes what it is asked."""
 
-    def __init__(self, connection: postgres_connection.Connection) -> None:
+    def __init__(self, connection: connecting.Connection) -> None:
         self._connection = connection
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
 

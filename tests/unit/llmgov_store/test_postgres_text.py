@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llmgov_store import postgres_text
+from llmgov_store.postgres import escaping
 
 TEXTS = st.text(st.one_of(st.sampled_from("\x00\x1a01\\u"), st.characters(codec="utf-8")))
 VALUES = st.recursive(
@@ -20,23 +20,23 @@ VALUES = st.recursive(
 @example("\x1a0")
 @example("\x1a1\x00")
 def test_escaped_text_has_no_nul_and_comes_back(text: str) -> None:
-    stored = postgres_text.escape(text)
+    stored = escaping.escape(text)
     assert "\x00" not in stored
-    assert postgres_text.unescape(stored) == text
+    assert escaping.unescape(stored) == text
 
 
 @given(TEXTS, TEXTS)
 def test_texts_that_differ_are_stored_as_texts_that_differ(one: str, other: str) -> None:
-    assert (postgres_text.escape(one) == postgres_text.escape(other)) == (one == other)
+    assert (escaping.escape(one) == escaping.escape(other)) == (one == other)
 
 
 @given(VALUES)
 @example(["\\u0000", "\\\x00", {"\x1a": "\\u001a"}])
 def test_json_has_no_nul_and_comes_back(value: Any) -> None:
-    stored = postgres_text.to_json(value)
+    stored = escaping.to_json(value)
     as_jsonb_gives_it = msgspec.json.encode(msgspec.json.decode(stored)).decode()
     assert not _has_nul(msgspec.json.decode(stored))
-    assert postgres_text.from_json(as_jsonb_gives_it, Any) == value
+    assert escaping.from_json(as_jsonb_gives_it, Any) == value
 
 
 def _has_nul(value: Any) -> bool:

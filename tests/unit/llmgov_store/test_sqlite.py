@@ -12,8 +12,8 @@ import pytest
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.rows import AccountRow, EpochRow, Window
 from llmgov.ledger.store import StoreError
-from llmgov_store import sqlite_schema, sqlite_threads
-from llmgov_store.sqlite import SqliteReader, SqliteStore
+from llmgov_store.sqlite import schema, threads
+from llmgov_store.sqlite.store import SqliteReader, SqliteStore
 from tests.support import ledgers
 from tests.support.ledgers import NOW
 
@@ -44,7 +44,7 @@ def test_what_was_committed_is_there_after_reopening(tmp_path: pathlib.Path) -> 
 
 
 def test_every_commit_is_synced(tmp_path: pathlib.Path) -> None:
-    connection = sqlite_threads.connect(tmp_path / "ledger.sqlite", read_only=False)
+    connection = threads.connect(tmp_path / "ledger.sqlite", read_only=False)
     full = 2
     assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -59,7 +59,7 @@ def test_only_its_owner_reads_the_file(tmp_path: pathlib.Path) -> None:
 
 def test_a_ledger_of_a_newer_version_is_refused(tmp_path: pathlib.Path) -> None:
     connection = sqlite3.connect(tmp_path / "ledger.sqlite")
-    connection.execute(f"PRAGMA user_version = {len(sqlite_schema.MIGRATIONS) + 1}")
+    connection.execute(f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     connection.close()
     with pytest.raises(StoreError, match="knows"):
         SqliteStore.open(tmp_path / "ledger.sqlite")

@@ -9,9 +9,9 @@ from llmgov.ledger.book import Ended, Lock, Put, WindowId
 from llmgov.ledger.rows import Attempt, LeaseRow
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
-from llmgov_store import postgres_tables, postgres_text
-from llmgov_store.postgres_connection import Connection
-from llmgov_store.postgres_tables import (
+from llmgov_store.postgres import escaping, tables
+from llmgov_store.postgres.connecting import Connection
+from llmgov_store.postgres.tables import (
     ACCOUNTS,
     APPROVALS,
     ATTEMPTS,
@@ -92,7 +92,7 @@ async def _approvals(connection: Connection, locks: Sequence[Lock]) -> list[rows
     found += await APPROVALS.among(connection, "kind", (kind.value for lock in locks for kind in lock.approval_kinds))
     wanted = {(window.account, window.span.start) for lock in locks for window in lock.windows}
     if wanted:
-        found += await APPROVALS.select(connection, _ON_WINDOW, *postgres_tables.texts_and_numbers(wanted))
+        found += await APPROVALS.select(connection, _ON_WINDOW, *tables.texts_and_numbers(wanted))
     return found
 
 
@@ -130,9 +130,9 @@ def _times(
 
 
 async def _windows(connection: Connection, keys: set[WindowId], times: dict[str, Span]) -> dict[WindowId, rows.Window]:
-    found = await WINDOWS.select(connection, _BY_WINDOW, *postgres_tables.texts_and_numbers(keys)) if keys else []
+    found = await WINDOWS.select(connection, _BY_WINDOW, *tables.texts_and_numbers(keys)) if keys else []
     if times:
-        scopes = [postgres_text.escape(scope) for scope in times]
+        scopes = [escaping.escape(scope) for scope in times]
         firsts, lasts = zip(*times.values(), strict=True)
         found += await WINDOWS.select(connection, _IN_TIME, scopes, firsts, lasts)
     return {(row.account, row.start): row for row in found}
@@ -160,23 +160,23 @@ async def _load_sums(connection: Connection, locks: Sequence[Lock], working: Wor
 
 
 async def _users(connection: Connection, bases: Sequence[WindowId]) -> dict[WindowId, int]:
-    found = await connection.fetch(_USERS, *postgres_tables.texts_and_numbers(bases))
+    found = await connection.fetch(_USERS, *tables.texts_and_numbers(bases))
     return {key: int(count) for key, (count,) in zip(bases, found, strict=True)}
 
 
 async def _load_facts(connection: Connection, locks: Sequence[Lock], working: WorkingSet) -> None:
     put = Put()
-    writers = postgres_text.escaped(lock.writer for lock in locks if lock.writer is not None)
+    writers = escaping.escaped(lock.writer for lock in locks if lock.writer is not None)
     if writers:
         put.records += await RECORDS.select(connection, _HEADS, writers)
     returns = {pair for lock in locks for pair in lock.returns}
     if returns:
-        known = await connection.fetch(_RETURNS, *postgres_tables.texts_and_numbers(returns))
-        put.returns.update((postgres_text.unescape(lease), serial) for lease, serial in known)
-    events = postgres_text.escaped(id_ for lock in locks for id_ in lock.events)
+        known = await connection.fetch(_RETURNS, *tables.texts_and_numbers(returns))
+        put.returns.update((escaping.unescape(lease), serial) for lease, serial in known)
+    events = escaping.escaped(id_ for lock in locks for id_ in lock.events)
     if events:
         known = await connection.fetch("SELECT id FROM events WHERE id = ANY($1::text[])", events)
-        put.events.update(postgres_text.unescape(id_) for (id_,) in known)
+        put.events.update(escaping.unescape(id_) for (id_,) in known)
     if any(lock.configuration for lock in locks):
         put.parts += await PARTS.select(connection, "WHERE until IS NULL")
     if any(lock.configuration or lock.edition for lock in locks):
@@ -189,7 +189,7 @@ async def _load_facts(connection: Connection, locks: Sequence[Lock], working: Wo
 async def _load_ended(connection: Connection, ended: Ended, working: WorkingSet) -> None:
     windows = await WINDOWS.select(connection, _ENDED, ended.before, ended.most)
     keys = {(row.account, row.start): row for row in windows}
-    leases = await LEASES.select(connection, _ON_WINDOW, *postgres_tables.texts_and_numbers(keys)) if keys else []
+    leases = await LEASES.select(connection, _ON_WINDOW, *tables.texts_and_numbers(keys)) if keys else []
     accounts = await ACCOUNTS.among(connection, "key", (row.account for row in windows))
     gone = await EPOCHS.select(connection, _GONE, ended.before, ended.most)
     working.apply(
@@ -209,13 +209,13 @@ async def edition(connection: Connection) -> int:
 
 async def ledger_epoch(connection: Connection) -> rows.LedgerEpoch | None:
     """The ledger's epoch."""
-    found = await postgres_tables.LEDGER_EPOCH.select(connection, "")
+    found = await tables.LEDGER_EPOCH.select(connection, "")
     return found[0] if found else None
 
 
 async def unfinished(connection: Connection, holders: Iterable[str]) -> list[LeaseRow]:
     """The holders' leases that have money outstanding, or may still be held from, by id."""
-    wanted = postgres_text.escaped(holders)
+    wanted = escaping.escaped(holders)
     return await LEASES.select(connection, _UNFINISHED, wanted) if wanted else []
 
 
@@ -224,5 +224,5 @@ async def spent(connection: Connection, sums: Sequence[Summed]) -> dict[Summed, 
     if not sums:
         return {}
     scopes, firsts, lasts = zip(*sums, strict=True)
-    found = await connection.fetch(_SPENT, [postgres_text.escape(scope) for scope in scopes], firsts, lasts)
+    found = await connection.fetch(_SPENT, [escaping.escape(scope) for scope in scopes], firsts, lasts)
     return {wanted: int(cost) for wanted, (cost,) in zip(sums, found, strict=True)}

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from llmgov.ledger.book import Book, Lock, Put
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_loading, postgres_locks, postgres_tables
-from llmgov_store.postgres_connection import Connection
-from llmgov_store.postgres_hints import Hints
-from llmgov_store.postgres_locks import Names
+from llmgov_store.postgres import loading, locking, tables
+from llmgov_store.postgres.connecting import Connection
+from llmgov_store.postgres.hinting import Hints
+from llmgov_store.postgres.locking import Names
 from llmgov_store.working import WorkingSet
 
 _ROUNDS: Final = 8
@@ -66,17 +66,17 @@ async def run(connection: Connection, jobs: Sequence[Job], database: str, hints:
     name for its life; `hints` spare a second try.
     """
     locks = [job.lock for job in jobs]
-    held = postgres_locks.merged([*(job.names for job in jobs), *map(hints.names, locks)])
+    held = locking.merged([*(job.names for job in jobs), *map(hints.names, locks)])
     for _ in range(_ROUNDS):
         await connection.execute(_begin_with(held))
-        working = await postgres_loading.load(connection, locks)
+        working = await loading.load(connection, locks)
         working.database = database
-        wanted = postgres_locks.merged([held, *(postgres_locks.found(lock, working) for lock in locks)])
+        wanted = locking.merged([held, *(locking.found(lock, working) for lock in locks)])
         if wanted == held:
             put = _run(jobs, working)
-            wanted = postgres_locks.merged([held, postgres_locks.written(put)])
+            wanted = locking.merged([held, locking.written(put)])
             if wanted == held:
-                await postgres_tables.write(connection, put)
+                await tables.write(connection, put)
                 hints.learn(put, {row.account: row.scope for row in working.rows.windows.values()})
                 return put != Put()
         await connection.execute("ROLLBACK")
@@ -85,7 +85,7 @@ async def run(connection: Connection, jobs: Sequence[Job], database: str, hints:
 
 
 def _run(jobs: Sequence[Job], working: WorkingSet) -> Put:
-    return postgres_tables.gather(put for job in jobs if (put := job.run(working)) is not None)
+    return tables.gather(put for job in jobs if (put := job.run(working)) is not None)
 
 
 def _begin_with(names: Names) -> str:
@@ -93,7 +93,7 @@ def _begin_with(names: Names) -> str:
 
     A lock is waited for in a statement of its own: what is read after it is what its last holder has committed.
     """
-    numbers, alone = postgres_locks.numbered(names)
+    numbers, alone = locking.numbered(names)
     if not numbers:
         return "BEGIN"
     given = f"'{{{','.join(map(str, numbers))}}}'::bigint[], '{{{','.join(map(str, alone))}}}'::boolean[]"

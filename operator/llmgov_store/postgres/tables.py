@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from llmgov.ledger import rows
 from llmgov.ledger.book import Put, WindowId
-from llmgov_store import postgres_text
-from llmgov_store.postgres_connection import Connection
-from llmgov_store.postgres_rows import Table
+from llmgov_store.postgres import escaping
+from llmgov_store.postgres.connecting import Connection
+from llmgov_store.postgres.rows import Table
 
 ACCOUNTS = Table("accounts", rows.AccountRow, ["key"], changed_only=True)
 WINDOWS = Table("windows", rows.Window, ["account", "start"])
@@ -91,9 +91,9 @@ async def _write_facts(connection: Connection, put: Put) -> None:
     if put.returns:
         await connection.execute(_RETURNS, *texts_and_numbers(put.returns))
     if put.events:
-        await connection.execute(_EVENTS, postgres_text.escaped(put.events))
+        await connection.execute(_EVENTS, escaping.escaped(put.events))
     if put.published is not None:
-        await connection.execute(_PUBLISH, postgres_text.escaped(row.key for row in put.published))
+        await connection.execute(_PUBLISH, escaping.escaped(row.key for row in put.published))
     if put.edition is not None:
         await connection.execute("UPDATE edition SET number = $1", put.edition)
     if put.ledger_epoch is not None:
@@ -117,7 +117,7 @@ async def _remove_windows(connection: Connection, windows: Iterable[WindowId]) -
 
 
 async def _remove_holders(connection: Connection, holders: Iterable[str]) -> None:
-    wanted = postgres_text.escaped(holders)
+    wanted = escaping.escaped(holders)
     await connection.execute("DELETE FROM epochs WHERE holder = ANY($1::text[])", wanted)
     await connection.execute(
         "DELETE FROM events USING unnest($1::text[]) AS wanted (holder)"
@@ -129,4 +129,4 @@ async def _remove_holders(connection: Connection, holders: Iterable[str]) -> Non
 def texts_and_numbers(pairs: Iterable[tuple[str, int]]) -> tuple[list[str], list[int]]:
     """Pairs in order, as the columns of a statement."""
     texts, numbers = zip(*sorted(pairs), strict=True)
-    return [postgres_text.escape(text) for text in texts], list(numbers)
+    return [escaping.escape(text) for text in texts], list(numbers)

@@ -27,20 +27,13 @@ from llmgov.ledger.rows import (
 from llmgov.ledger.store import StoreError
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
-from llmgov_store import (
-    postgres_clock,
-    postgres_connection,
-    postgres_loading,
-    postgres_locks,
-    postgres_schema,
-    postgres_tables,
-)
-from llmgov_store.postgres_clock import DatabaseClock
-from llmgov_store.postgres_commits import Commits, Opened
-from llmgov_store.postgres_connection import Connection
-from llmgov_store.postgres_lane import Lane
-from llmgov_store.postgres_rows import Table
-from llmgov_store.postgres_text import escape, escaped, unescape
+from llmgov_store.postgres import clocks, connecting, loading, locking, schema, tables
+from llmgov_store.postgres.clocks import DatabaseClock
+from llmgov_store.postgres.committing import Commits, Opened
+from llmgov_store.postgres.connecting import Connection
+from llmgov_store.postgres.escaping import escape, escaped, unescape
+from llmgov_store.postgres.lane import Lane
+from llmgov_store.postgres.rows import Table
 
 T = TypeVar("T")
 
@@ -78,8 +71,8 @@ class PostgresReader:
     async def _read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         if self._closed:
             raise StoreError("the store is closed")
-        with postgres_connection.translated():
-            async with self._pool.acquire(timeout=postgres_connection.COMMAND_SECONDS) as connection:
+        with connecting.translated():
+            async with self._pool.acquire(timeout=connecting.COMMAND_SECONDS) as connection:
                 return await work(connection)
 
     async def clock(self) -> DatabaseClock:
@@ -88,20 +81,20 @@ class PostgresReader:
         Raises:
             StoreError: the database does not answer.
         """
-        clock = DatabaseClock(lambda: self._read(postgres_clock.database_time))
+        clock = DatabaseClock(lambda: self._read(clocks.database_time))
         await clock.measure()
         return clock
 
     async def accounts(self) -> list[AccountRow]:
         return await self._read(
-            lambda connection: postgres_tables.ACCOUNTS.select(
+            lambda connection: tables.ACCOUNTS.select(
                 connection, "WHERE base IN (SELECT published.key FROM published) ORDER BY key"
             )
         )
 
     async def windows(self, at: Instant) -> list[Window]:
         return await self._read(
-            lambda connection: postgres_tables.WINDOWS.select(
+            lambda connection: tables.WINDOWS.select(
                 connection, 'WHERE start <= $1 AND "end" > $1 ORDER BY account, start', at
             )
         )
@@ -112,7 +105,7 @@ class PostgresReader:
 
     async def spent_each(self, wanted: Sequence[tuple[str, Span]]) -> list[MicroUsd]:
         sums = [(scope, *span) for scope, span in wanted]
-        found = await self._read(lambda connection: postgres_loading.spent(connection, sums))
+        found = await self._read(lambda connection: loading.spent(connection, sums))
         return [found[each] for each in sums]
 
     async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
@@ -128,30 +121,30 @@ class PostgresReader:
         return {Epoch(unescape(holder), number): outstanding for holder, number, outstanding in found}
 
     async def leases(self, holder: str) -> list[LeaseRow]:
-        return await self._read(lambda connection: postgres_loading.unfinished(connection, [holder]))
+        return await self._read(lambda connection: loading.unfinished(connection, [holder]))
 
     async def unaccounted(self) -> list[LeaseRow]:
-        return await self._read(lambda connection: postgres_tables.LEASES.select(connection, _UNACCOUNTED))
+        return await self._read(lambda connection: tables.LEASES.select(connection, _UNACCOUNTED))
 
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         return await self._read(
-            lambda connection: postgres_tables.ATTEMPTS.select(
+            lambda connection: tables.ATTEMPTS.select(
                 connection, "WHERE time >= $1 AND time < $2 ORDER BY time, id", start, end
             )
         )
 
     async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
         return await self._read(
-            lambda connection: postgres_tables.CORRECTIONS.select(
+            lambda connection: tables.CORRECTIONS.select(
                 connection, "WHERE at >= $1 AND at < $2 ORDER BY at, id", start, end
             )
         )
 
     async def ledger_epoch(self) -> LedgerEpoch | None:
-        return await self._read(postgres_loading.ledger_epoch)
+        return await self._read(loading.ledger_epoch)
 
     async def database(self) -> str:
-        return await self._read(postgres_schema.life)
+        return await self._read(schema.life)
 
     async def unreported(self, ledger_epoch: str) -> list[str]:
         found = await self._read(
@@ -167,23 +160,21 @@ class PostgresReader:
         return await self._read(_balances)
 
     async def approvals(self) -> list[ApprovalRow]:
-        return await self._read(
-            lambda connection: postgres_tables.APPROVALS.select(connection, "ORDER BY created DESC, id")
-        )
+        return await self._read(lambda connection: tables.APPROVALS.select(connection, "ORDER BY created DESC, id"))
 
     async def outbox(self) -> list[OutboxEntry]:
-        return await self._read(lambda connection: postgres_tables.OUTBOX.select(connection, "ORDER BY at, id"))
+        return await self._read(lambda connection: tables.OUTBOX.select(connection, "ORDER BY at, id"))
 
     async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
         return await self._read(
-            lambda connection: postgres_tables.VIOLATIONS.select(
+            lambda connection: tables.VIOLATIONS.select(
                 connection, 'WHERE at >= $1 AND at < $2 ORDER BY at, event, "index"', start, end
             )
         )
 
     async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
         return await self._read(
-            lambda connection: postgres_tables.RECORDS.select(
+            lambda connection: tables.RECORDS.select(
                 connection, "WHERE writer = $1 AND seq > $2 ORDER BY seq LIMIT $3", escape(writer), after, limit
             )
         )
@@ -197,21 +188,21 @@ class PostgresReader:
         return [data for (data,) in found]
 
     async def subject_keys(self) -> list[SubjectKeyRow]:
-        return await self._read(lambda connection: postgres_tables.KEYS.select(connection, "ORDER BY id"))
+        return await self._read(lambda connection: tables.KEYS.select(connection, "ORDER BY id"))
 
     async def parts(self, at: Instant) -> list[PartRow]:
         return await self._read(
-            lambda connection: postgres_tables.PARTS.select(
+            lambda connection: tables.PARTS.select(
                 connection, "WHERE since <= $1 AND (until IS NULL OR until > $1) ORDER BY part", at
             )
         )
 
     async def edition(self) -> int:
-        return await self._read(postgres_loading.edition)
+        return await self._read(loading.edition)
 
     async def part(self, part: str, version: str) -> PartRow | None:
         found = await self._read(
-            lambda connection: postgres_tables.PARTS.select(
+            lambda connection: tables.PARTS.select(
                 connection, "WHERE part = $1 AND version = $2 ORDER BY since DESC LIMIT 1", escape(part), version
             )
         )
@@ -287,23 +278,23 @@ _DELIVERED = """
 
 async def _pool(url: str) -> asyncpg.Pool:
     """Connections for reading, opened when needed; one is tried now."""
-    connection = await postgres_connection.connect(url)
+    connection = await connecting.connect(url)
     try:
-        await postgres_schema.check(connection)
+        await schema.check(connection)
     finally:
         await connection.close()
     return await asyncpg.create_pool(
-        **postgres_connection.arguments(url, default_transaction_read_only="on"), min_size=0, max_size=_READERS
+        **connecting.arguments(url, default_transaction_read_only="on"), min_size=0, max_size=_READERS
     )
 
 
 async def _writer(url: str) -> Opened:
     """A connection whose commits are on disk, to a ledger of this version's schema; and the database's life."""
-    connection = await postgres_connection.connect(url)
+    connection = await connecting.connect(url)
     try:
-        await postgres_schema.check(connection)
-        life = await postgres_schema.life(connection)
-        with postgres_connection.translated():
+        await schema.check(connection)
+        life = await schema.life(connection)
+        with connecting.translated():
             if await connection.fetchval("SHOW synchronous_commit") in ("off", "local"):
                 await connection.execute("SET synchronous_commit = on")
             await connection.execute(_COMPRESS)
@@ -315,7 +306,7 @@ async def _writer(url: str) -> Opened:
 
 
 async def _destroy_key(connection: Connection, subject: str) -> bool:
-    (number,), _ = postgres_locks.numbered({f"subject/{subject}": True})
+    (number,), _ = locking.numbered({f"subject/{subject}": True})
     await connection.execute("SELECT pg_advisory_xact_lock($1)", number)
     done = await connection.execute("DELETE FROM subject_keys WHERE subject = $1", escape(subject))
     return bool(done != "DELETE 0")
@@ -326,12 +317,12 @@ async def _balances(connection: Connection) -> Balances:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute(f"SET LOCAL statement_timeout = '{_WHOLE_SECONDS}s'")
         return Balances(
-            windows=await _all(connection, postgres_tables.WINDOWS, "account, start"),
-            leases=await _all(connection, postgres_tables.LEASES, "id"),
-            attempts=await _all(connection, postgres_tables.ATTEMPTS, "id"),
-            spends=await _all(connection, postgres_tables.SPENDS, "attempt, scope"),
-            accounts=await _all(connection, postgres_tables.ACCOUNTS, "key"),
-            corrections=await _all(connection, postgres_tables.CORRECTIONS, "id"),
+            windows=await _all(connection, tables.WINDOWS, "account, start"),
+            leases=await _all(connection, tables.LEASES, "id"),
+            attempts=await _all(connection, tables.ATTEMPTS, "id"),
+            spends=await _all(connection, tables.SPENDS, "attempt, scope"),
+            accounts=await _all(connection, tables.ACCOUNTS, "key"),
+            corrections=await _all(connection, tables.CORRECTIONS, "id"),
         )
 
 

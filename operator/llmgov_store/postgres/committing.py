@@ -17,8 +17,8 @@ from typing import Final, NamedTuple, TypeAlias
 import asyncpg
 
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_connection
-from llmgov_store.postgres_connection import ERRORS, Connection
+from llmgov_store.postgres import connecting
+from llmgov_store.postgres.connecting import ERRORS, Connection
 
 Opened: TypeAlias = tuple[Connection, str]
 """A connection, and the database's name for its life."""
@@ -89,7 +89,7 @@ class Commits:
     async def _roll_back(self, connection: Connection) -> bool:
         """End a transaction that failed, or the connection where that is lost; whether it lives."""
         with contextlib.suppress(*ERRORS):
-            await connection.execute("ROLLBACK", timeout=postgres_connection.CONNECT_SECONDS)
+            await connection.execute("ROLLBACK", timeout=connecting.CONNECT_SECONDS)
             return True
         self._drop()
         return False
@@ -130,7 +130,7 @@ class Commits:
         if self._connection is not None:
             with contextlib.suppress(*ERRORS):
                 await self._connection.execute("DELETE FROM lanes WHERE id = $1", self._id)
-                await self._connection.close(timeout=postgres_connection.CONNECT_SECONDS)
+                await self._connection.close(timeout=connecting.CONNECT_SECONDS)
             self._drop()
 
 

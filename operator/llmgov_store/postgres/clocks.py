@@ -12,8 +12,8 @@ from typing import Final
 from llmgov import instants
 from llmgov.instants import Duration, Instant
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_connection
-from llmgov_store.postgres_connection import Connection
+from llmgov_store.postgres import connecting
+from llmgov_store.postgres.connecting import Connection
 
 TRIES: Final = 5
 """How often it is asked at once: the quickest answer is believed."""
@@ -32,7 +32,7 @@ def monotonic() -> Instant:
 
 async def database_time(connection: Connection) -> Instant:
     """The database's clock."""
-    with postgres_connection.translated():
+    with connecting.translated():
         return int(await connection.fetchval("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"))
 
 

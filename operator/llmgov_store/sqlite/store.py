@@ -31,7 +31,7 @@ from llmgov.ledger.rows import (
 from llmgov.ledger.store import StoreError
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
-from llmgov_store import sqlite_schema, sqlite_tables, sqlite_threads
+from llmgov_store.sqlite import schema, tables, threads
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ T = TypeVar("T")
 class SqliteReader:
     """A `llmgov.ledger.store.Reader` over a file that another process may be writing."""
 
-    def __init__(self, reader: sqlite_threads.Reader) -> None:
+    def __init__(self, reader: threads.Reader) -> None:
         self._reader = reader
 
     @classmethod
@@ -49,31 +49,31 @@ class SqliteReader:
         Raises:
             StoreError: there is none, or it was written by a newer version of this software.
         """
-        return cls(sqlite_threads.Reader(_checked(path)))
+        return cls(threads.Reader(_checked(path)))
 
     async def close(self) -> None:
         await self._reader.close()
 
     async def accounts(self) -> list[AccountRow]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.ACCOUNTS.select(
+            lambda connection: tables.ACCOUNTS.select(
                 connection, "WHERE base IN (SELECT key FROM accounts WHERE published) ORDER BY key"
             )
         )
 
     async def windows(self, at: Instant) -> list[Window]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.WINDOWS.select(
+            lambda connection: tables.WINDOWS.select(
                 connection, 'WHERE start <= ? AND "end" > ? ORDER BY account, start', at, at
             )
         )
 
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
-        return await self._reader.run(lambda connection: sqlite_tables.spent(connection, scope, start, end))
+        return await self._reader.run(lambda connection: tables.spent(connection, scope, start, end))
 
     async def spent_each(self, wanted: Sequence[tuple[str, Span]]) -> list[MicroUsd]:
         return await self._reader.run(
-            lambda connection: [sqlite_tables.spent(connection, scope, *span) for scope, span in wanted]
+            lambda connection: [tables.spent(connection, scope, *span) for scope, span in wanted]
         )
 
     async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
@@ -88,30 +88,28 @@ class SqliteReader:
         return {Epoch(holder, number): outstanding for holder, number, outstanding in found}
 
     async def leases(self, holder: str) -> list[LeaseRow]:
-        return await self._reader.run(lambda connection: sqlite_tables.unfinished(connection, holder))
+        return await self._reader.run(lambda connection: tables.unfinished(connection, holder))
 
     async def unaccounted(self) -> list[LeaseRow]:
-        return await self._reader.run(
-            lambda connection: sqlite_tables.LEASES.select(connection, sqlite_tables.UNACCOUNTED)
-        )
+        return await self._reader.run(lambda connection: tables.LEASES.select(connection, tables.UNACCOUNTED))
 
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.ATTEMPTS.select(connection, sqlite_tables.ATTEMPTS_WITHIN, start, end)
+            lambda connection: tables.ATTEMPTS.select(connection, tables.ATTEMPTS_WITHIN, start, end)
         )
 
     async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.CORRECTIONS.select(
+            lambda connection: tables.CORRECTIONS.select(
                 connection, "WHERE at >= ? AND at < ? ORDER BY at, id", start, end
             )
         )
 
     async def ledger_epoch(self) -> LedgerEpoch | None:
-        return await self._reader.run(sqlite_tables.ledger_epoch)
+        return await self._reader.run(tables.ledger_epoch)
 
     async def database(self) -> str:
-        return await self._reader.run(sqlite_tables.database)
+        return await self._reader.run(tables.database)
 
     async def unreported(self, ledger_epoch: str) -> list[str]:
         found = await self._reader.run(
@@ -124,26 +122,26 @@ class SqliteReader:
         return [holder for (holder,) in found]
 
     async def balances(self) -> Balances:
-        return await self._reader.run(sqlite_tables.balances)
+        return await self._reader.run(tables.balances)
 
     async def approvals(self) -> list[ApprovalRow]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.APPROVALS.select(connection, "ORDER BY created DESC, id")
+            lambda connection: tables.APPROVALS.select(connection, "ORDER BY created DESC, id")
         )
 
     async def outbox(self) -> list[OutboxEntry]:
-        return await self._reader.run(lambda connection: sqlite_tables.OUTBOX.select(connection, "ORDER BY at, id"))
+        return await self._reader.run(lambda connection: tables.OUTBOX.select(connection, "ORDER BY at, id"))
 
     async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.VIOLATIONS.select(
+            lambda connection: tables.VIOLATIONS.select(
                 connection, 'WHERE at >= ? AND at < ? ORDER BY at, event, "index"', start, end
             )
         )
 
     async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.RECORDS.select(
+            lambda connection: tables.RECORDS.select(
                 connection, "WHERE writer = ? AND seq > ? ORDER BY seq LIMIT ?", writer, after, limit
             )
         )
@@ -161,21 +159,21 @@ class SqliteReader:
         return [data for (data,) in found]
 
     async def subject_keys(self) -> list[SubjectKeyRow]:
-        return await self._reader.run(lambda connection: sqlite_tables.KEYS.select(connection, "ORDER BY id"))
+        return await self._reader.run(lambda connection: tables.KEYS.select(connection, "ORDER BY id"))
 
     async def parts(self, at: Instant) -> list[PartRow]:
         return await self._reader.run(
-            lambda connection: sqlite_tables.PARTS.select(
+            lambda connection: tables.PARTS.select(
                 connection, "WHERE since <= ? AND (until IS NULL OR until > ?) ORDER BY part", at, at
             )
         )
 
     async def edition(self) -> int:
-        return await self._reader.run(sqlite_tables.edition)
+        return await self._reader.run(tables.edition)
 
     async def part(self, part: str, version: str) -> PartRow | None:
         found = await self._reader.run(
-            lambda connection: sqlite_tables.PARTS.select(
+            lambda connection: tables.PARTS.select(
                 connection, "WHERE part = ? AND version = ? ORDER BY since DESC LIMIT 1", part, version
             )
         )
@@ -185,7 +183,7 @@ class SqliteReader:
 class SqliteStore(SqliteReader):
     """A `llmgov.ledger.store.Store` in one file."""
 
-    def __init__(self, reader: sqlite_threads.Reader, writer: sqlite_threads.Writer) -> None:
+    def __init__(self, reader: threads.Reader, writer: threads.Writer) -> None:
         super().__init__(reader)
         self._writer = writer
 
@@ -200,22 +198,22 @@ class SqliteStore(SqliteReader):
             path.touch(mode=0o600)
         except OSError as error:
             raise StoreError(f"cannot create the ledger {path.name}: {error.strerror}") from error
-        connection = sqlite_threads.connect(path, read_only=False)
+        connection = threads.connect(path, read_only=False)
         try:
-            sqlite_schema.migrate(connection)
+            schema.migrate(connection)
         except sqlite3.Error as error:
             connection.close()
             raise StoreError(f"cannot open the ledger {path.name}: {error}") from error
         except StoreError:
             connection.close()
             raise
-        return cls(sqlite_threads.Reader(_checked(path)), sqlite_threads.Writer(connection))
+        return cls(threads.Reader(_checked(path)), threads.Writer(connection))
 
     async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
         def work(connection: sqlite3.Connection) -> T:
-            book = sqlite_tables.load(connection, lock)
+            book = tables.load(connection, lock)
             reply = step(book)
-            sqlite_tables.apply(connection, book.put)
+            tables.apply(connection, book.put)
             return reply
 
         return await self._writer.run(work)
@@ -244,11 +242,11 @@ class SqliteStore(SqliteReader):
 
 def _checked(path: pathlib.Path) -> sqlite3.Connection:
     """A connection for reading to a ledger whose schema is known."""
-    connection = sqlite_threads.connect(path, read_only=True)
+    connection = threads.connect(path, read_only=True)
     with contextlib.ExitStack() as on_failure:
         on_failure.callback(connection.close)
         try:
-            if sqlite_schema.schema_version(connection) == 0:
+            if schema.schema_version(connection) == 0:
                 raise StoreError(f"{path.name} is no ledger")
         except sqlite3.Error as error:
             raise StoreError(f"cannot read the ledger {path.name}: {error}") from error

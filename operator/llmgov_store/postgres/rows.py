@@ -12,8 +12,8 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
-from llmgov_store import postgres_text
-from llmgov_store.postgres_connection import Connection
+from llmgov_store.postgres import escaping
+from llmgov_store.postgres.connecting import Connection
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -90,7 +90,7 @@ class Table(Generic[R]):
 
     async def among(self, connection: Connection, column: str, values: Iterable[str]) -> list[R]:
         """The rows whose `column` is one of `values`; asks nothing where there are none."""
-        wanted = postgres_text.escaped(values)
+        wanted = escaping.escaped(values)
         if not wanted:
             return []
         return await self.select(connection, f"WHERE {column} = ANY($1::text[])", wanted)
@@ -123,10 +123,10 @@ def _column(name: str, hint: Any) -> _Column:
     if kind is bytes:
         return _Column(name, "bytea", None, None)
     if kind is str:
-        return _Column(name, "text", postgres_text.escape, postgres_text.unescape)
+        return _Column(name, "text", escaping.escape, escaping.unescape)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _Column(name, "text", _value, kind)
-    return _Column(name, "jsonb", postgres_text.to_json, lambda stored: postgres_text.from_json(stored, hint))
+    return _Column(name, "jsonb", escaping.to_json, lambda stored: escaping.from_json(stored, hint))
 
 
 def _without_none(hint: Any) -> Any:

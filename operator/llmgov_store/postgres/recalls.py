@@ -1,4 +1,4 @@
-"""The SQL of `postgres_notify`: which hub replica a sidecar is connected to, and what replicas ask each other for.
+"""The SQL of `notify`: which hub replica a sidecar is connected to, and what replicas ask each other for.
 
 A notification says only "look", and to whom: what there is to see is in the tables. These are unlogged, so that a
 recall waits for no disk: all they say is known to the replicas, which say it again when the tables were emptied.
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from llmgov.ledger.messages import Epoch, Recall, Recalled
 from llmgov.money import MicroUsd
-from llmgov_store.postgres_connection import Connection
-from llmgov_store.postgres_text import escape, unescape
+from llmgov_store.postgres.connecting import Connection
+from llmgov_store.postgres.escaping import escape, unescape
 
 WAKE = "llmgov_hub"
 """The channel whose payload names the replica that is to look."""

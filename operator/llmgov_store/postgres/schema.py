@@ -3,7 +3,7 @@
 from typing import Final
 
 from llmgov.ledger.store import StoreError
-from llmgov_store.postgres_connection import SCHEMA, Connection, translated
+from llmgov_store.postgres.connecting import SCHEMA, Connection, translated
 
 REVISION: Final = "0004"
 """The newest revision in `migrations/versions`."""

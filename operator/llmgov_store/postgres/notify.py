@@ -16,9 +16,9 @@ import msgspec
 
 from llmgov.ledger.messages import Epoch, Recall, Recalled
 from llmgov.money import MicroUsd
-from llmgov_store import postgres_recalls
-from llmgov_store.postgres_connection import ERRORS, Connection
-from llmgov_store.postgres_recalls import RecallId
+from llmgov_store.postgres import recalls
+from llmgov_store.postgres.connecting import ERRORS, Connection
+from llmgov_store.postgres.recalls import RecallId
 
 T = TypeVar("T")
 
@@ -203,7 +203,7 @@ class PostgresBus:
         except asyncio.CancelledError:
             with contextlib.suppress(*ERRORS):
                 async with asyncio.timeout(self._times.reconnect):
-                    await postgres_recalls.leave(connection, self._name)
+                    await recalls.leave(connection, self._name)
             raise
         finally:
             connection.terminate()
@@ -212,15 +212,15 @@ class PostgresBus:
         """Listen before looking, and say all that this replica knows: what was on its way may be lost."""
         connection.add_termination_listener(lambda _: self._wake.set())
         async with asyncio.timeout(self._times.round):
-            await connection.add_listener(postgres_recalls.WAKE, self._on_wake)
-            await connection.add_listener(postgres_recalls.CONFIGURATION, lambda *_: self._news.set())
+            await connection.add_listener(recalls.WAKE, self._on_wake)
+            await connection.add_listener(recalls.CONFIGURATION, lambda *_: self._news.set())
             self._moved.clear()
             self._handed.clear()
             self._answers.clear()
             self._ended.clear()
             self._next_beat = 0.0
             self._news.set()
-            await postgres_recalls.introduce(connection, self._name, list(self._here), list(self._asks))
+            await recalls.introduce(connection, self._name, list(self._here), list(self._asks))
 
     def _on_wake(self, _connection: Connection, _pid: int, _channel: str, payload: str) -> None:
         if payload == self._name:
@@ -241,25 +241,25 @@ class PostgresBus:
     async def _hand_in(self, connection: Connection) -> None:
         moved, self._moved = self._moved, {}
         if arrived := [epoch for epoch, here in moved.items() if here]:
-            await postgres_recalls.arrive(connection, self._name, arrived)
+            await recalls.arrive(connection, self._name, arrived)
         if departed := [epoch for epoch, here in moved.items() if not here]:
-            await postgres_recalls.depart(connection, self._name, departed)
+            await recalls.depart(connection, self._name, departed)
         answers, self._answers = self._answers, {}
         if answers:
-            await postgres_recalls.answer(connection, answers)
+            await recalls.answer(connection, answers)
         withdrawn, self._withdrawn = self._withdrawn, []
         if withdrawn:
-            await postgres_recalls.withdraw(connection, self._name, withdrawn)
+            await recalls.withdraw(connection, self._name, withdrawn)
         announced, self._announced = self._announced, False
         if announced:
-            await postgres_recalls.announce(connection)
+            await recalls.announce(connection)
 
     async def _take_turns(self, connection: Connection) -> None:
         ended, self._ended = self._ended, []
         for key in ended:
-            await postgres_recalls.end_turn(connection, key)
+            await recalls.end_turn(connection, key)
         for wish in tuple(self._wishes):
-            if await postgres_recalls.try_turn(connection, wish.key):
+            if await recalls.try_turn(connection, wish.key):
                 self._grant(wish)
 
     def _grant(self, wish: _Turn) -> None:
@@ -275,7 +275,7 @@ class PostgresBus:
     async def _ask(self, connection: Connection) -> None:
         for number, ask in tuple(self._asks.items()):
             if not ask.asked.done():
-                asked = await postgres_recalls.ask(
+                asked = await recalls.ask(
                     connection, self._name, number, ask.key, ask.epochs, ask.seconds, self._times.dead
                 )
                 if not ask.asked.done():
@@ -283,12 +283,12 @@ class PostgresBus:
 
     async def _look(self, connection: Connection) -> None:
         if self._here:
-            before, self._handed = self._handed, await postgres_recalls.open_recalls(connection, self._name)
+            before, self._handed = self._handed, await recalls.open_recalls(connection, self._name)
             for id_, recall in self._handed.items():
                 if id_ not in before and self._member is not None:
                     self._member.asked(recall)
         if self._asks:
-            for number, message in await postgres_recalls.answers(connection, self._name):
+            for number, message in await recalls.answers(connection, self._name):
                 if number in self._asks and self._member is not None:
                     self._member.told(message)
 
@@ -297,11 +297,11 @@ class PostgresBus:
         if now < self._next_beat:
             return
         self._next_beat = now + self._times.beat
-        others = await postgres_recalls.beat(connection, self._name, self._times.dead)
+        others = await recalls.beat(connection, self._name, self._times.dead)
         if others is None:
             raise ConnectionError("this replica was given up by the others, and begins anew")
         self.others = others
-        await postgres_recalls.sweep(connection, self._times.forget)
+        await recalls.sweep(connection, self._times.forget)
 
 
 async def _within(seconds: float, awaited: Awaitable[T]) -> T | None:

@@ -13,8 +13,8 @@ from alembic import command, config
 from sqlalchemy.ext import asyncio as engines
 
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_connection
-from llmgov_store.postgres_connection import SCHEMA
+from llmgov_store.postgres import connecting
+from llmgov_store.postgres.connecting import SCHEMA
 
 NEWEST: Final = "head"
 EMPTY: Final = "base"
@@ -34,10 +34,10 @@ async def migrate(url: str, to: str = NEWEST) -> tuple[str | None, str | None]:
         StoreError: the database cannot be reached or is at a revision that this version does not know, the role may
             not do it, or tables are in use for too long.
     """
-    given = postgres_connection.arguments(url, lock_timeout=f"{_LOCK_SECONDS}s", statement_timeout="0")
+    given = connecting.arguments(url, lock_timeout=f"{_LOCK_SECONDS}s", statement_timeout="0")
     engine = engines.create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: postgres_connection.connect_with({**given, "command_timeout": None}),
+        async_creator=lambda: connecting.connect_with({**given, "command_timeout": None}),
         poolclass=sqlalchemy.NullPool,
     )
     try:
@@ -83,7 +83,7 @@ def _revision(connection: sqlalchemy.Connection) -> str | None:
 def _translated(error: sqlalchemy.exc.DBAPIError) -> StoreError:
     """SQLAlchemy wraps what asyncpg raised twice."""
     cause = error.orig.__cause__ if error.orig is not None else None
-    translated = postgres_connection.translation(cause or error, _MIGRATING)
+    translated = connecting.translation(cause or error, _MIGRATING)
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):
         return StoreError(f"{translated}; docs/ledger.md says what the role needs")
     return translated

@@ -1,8 +1,8 @@
-"""What alembic runs: the revisions, on the connection and in the transaction that `postgres_migration` began."""
+"""What alembic runs: the revisions, on the connection and in the transaction that `migration` began."""
 
 from alembic import context
 
-from llmgov_store.postgres_connection import SCHEMA
+from llmgov_store.postgres.connecting import SCHEMA
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -13,11 +13,11 @@ import asyncpg
 
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.store import StoreError
-from llmgov_store import postgres_batch, postgres_connection, postgres_locks
-from llmgov_store.postgres_batch import Job
-from llmgov_store.postgres_commits import Commits
-from llmgov_store.postgres_connection import Connection
-from llmgov_store.postgres_hints import Hints
+from llmgov_store.postgres import batch, connecting, locking
+from llmgov_store.postgres.batch import Job
+from llmgov_store.postgres.committing import Commits
+from llmgov_store.postgres.connecting import Connection
+from llmgov_store.postgres.hinting import Hints
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class Lane:
             StoreError: nothing was written.
             ValueError: nothing was written, since a column cannot hold what was put. What the step raises comes out.
         """
-        outcome: T = await self._enter(Job(lock, step, self._future(), postgres_locks.stated(lock)))
+        outcome: T = await self._enter(Job(lock, step, self._future(), locking.stated(lock)))
         return outcome
 
     async def run(self, work: Work[T]) -> T:
@@ -154,7 +154,7 @@ class Lane:
 
     async def _run_batch(self, jobs: Sequence[Job]) -> None:
         try:
-            await self._commits.commit(lambda connection, life: postgres_batch.run(connection, jobs, life, self._hints))
+            await self._commits.commit(lambda connection, life: batch.run(connection, jobs, life, self._hints))
         except _BLAMED as error:
             if len(jobs) == 1:
                 _fail(jobs, _blamed(error))
@@ -203,8 +203,8 @@ def _blamed(error: Exception) -> Exception:
 
 
 def _translated(error: Exception) -> Exception:
-    if not isinstance(error, postgres_connection.ERRORS) or isinstance(error, StoreError):
+    if not isinstance(error, connecting.ERRORS) or isinstance(error, StoreError):
         return error
-    translated = postgres_connection.translation(error)
+    translated = connecting.translation(error)
     translated.__cause__ = error
     return translated

@@ -11,8 +11,8 @@ from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Ended, Lock, Put, WindowLock
 from llmgov.ledger.messages import Intent
 from llmgov.money import MicroUsd
-from llmgov_store import sqlite_schema
-from llmgov_store.sqlite_rows import Table
+from llmgov_store.sqlite import schema
+from llmgov_store.sqlite.rows import Table
 
 ACCOUNTS = Table("accounts", rows.AccountRow, ["key"])
 WINDOWS = Table("windows", rows.Window, ["account", "start"])
@@ -29,7 +29,7 @@ PARTS = Table("parts", rows.PartRow, ["part", "version", "since"])
 CORRECTIONS = Table("corrections", rows.Correction, ["id"])
 LEDGER_EPOCH = Table("ledger_epoch", rows.LedgerEpoch, ["only"])
 
-_TIME = sqlite_schema.ATTEMPT_TIME
+_TIME = schema.ATTEMPT_TIME
 ATTEMPTS_WITHIN = f"WHERE {_TIME} >= ? AND {_TIME} < ? ORDER BY {_TIME}, id"
 """What selects the attempts that count between two instants."""
 

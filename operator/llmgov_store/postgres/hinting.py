@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from llmgov.ledger.book import Lock, Put
-from llmgov_store import postgres_locks
-from llmgov_store.postgres_locks import Names
+from llmgov_store.postgres import locking
+from llmgov_store.postgres.locking import Names
 
 KEPT: Final = 20_000
 """Leases, and attempts under way, that are remembered; the oldest are forgotten first."""
@@ -40,11 +40,11 @@ class Hints:
         """Remember what was written; `scopes` are those of the windows that the leases are on, by account."""
         for lease in put.leases.values():
             if lease.account in scopes:
-                self._leases[lease.id] = postgres_locks.of_scope(scopes[lease.account])
+                self._leases[lease.id] = locking.of_scope(scopes[lease.account])
         for attempt in put.attempts.values():
             if attempt.intent is not None and attempt.settlement is None:
                 leases = (self._leases[part.lease] for part in attempt.intent.charged if part.lease in self._leases)
-                self._attempts[attempt.id] = (*postgres_locks.of_intent(attempt.intent), *leases)
+                self._attempts[attempt.id] = (*locking.of_intent(attempt.intent), *leases)
             else:
                 self._attempts.pop(attempt.id, None)
         _forget(self._leases)

@@ -1,0 +1,1 @@
+"""The ledger in PostgreSQL: its store, its clock, its migrations, and the bus between replicas."""
