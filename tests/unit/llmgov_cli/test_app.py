@@ -2,12 +2,14 @@
 
 import io
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 import llmgov
-from llmgov_cli import app, crds, errors, validate
+from llmgov_cli import app, commands, crds, errors, validate
 
 
 def test_the_version_is_said() -> None:
@@ -32,3 +34,12 @@ def test_what_is_said_of_a_folder_has_no_line(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.CommandError):
         validate.run([tmp_path], out)
     assert out.getvalue().startswith(f"{tmp_path}: warning: holds no resource")
+
+
+def test_what_commands_run_is_imported_by_the_command_that_runs() -> None:
+    listing = "import sys, llmgov_cli.app; print(*(name for name in sys.modules if name.startswith('llmgov')))"
+    done = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    named = pathlib.Path(commands.__file__).parent.glob("[a-z]*.py")
+    groups = {f"llmgov_cli.commands.{path.stem}" for path in named}
+    assert {"llmgov_cli.commands.spend", "llmgov_cli.commands.audit"} <= groups
+    assert set(done.stdout.split()) == {"llmgov_cli", "llmgov_cli.app", "llmgov_cli.commands", *groups}

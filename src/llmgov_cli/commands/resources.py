@@ -1,0 +1,91 @@
+"""What works on resources: as YAML without a cluster, and with their status from a ledger."""
+
+import pathlib
+import sys
+from typing import Annotated, Optional
+
+import typer
+
+from llmgov_cli.commands import options
+
+policy = typer.Typer(no_args_is_help=True, help="Work on policies without a cluster.")
+
+
+def validate(paths: options.Paths) -> None:
+    """Print every error with file:line, kind/name, field and what to do; exit 1 on any."""
+    from llmgov_cli import validate as implementation
+
+    raise typer.Exit(implementation.run(paths, sys.stdout))
+
+
+@policy.command("test")
+def policy_test(paths: options.Paths) -> None:
+    """Run cases (request, principal, time, spend so far -> expected decision) and print a table of results."""
+    from llmgov_cli import policytest
+
+    raise typer.Exit(policytest.run(paths, sys.stdout))
+
+
+def explain(
+    request: Annotated[
+        pathlib.Path, typer.Argument(help="A request as JSON (docs/policy-test.md); -: standard input.")
+    ],
+    folder: Annotated[
+        Optional[pathlib.Path],  # noqa: UP045
+        typer.Option(
+            "--dir", help="The folder of YAML that governs it; default: the one being served.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Say which policies applied to a request, in which order, and why."""
+    from llmgov_cli import explain as implementation
+
+    raise typer.Exit(implementation.run(request, folder, sys.stdout))
+
+
+def get(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="budgets, policies, teams, credentials, templates, roles or settings; accounts, violations, outbox or "
+            "snapshots."
+        ),
+    ],
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="[NAME]", help="Only the resource of this name.", show_default=False),
+    ] = None,
+    state: options.State = None,
+    database: options.Database = None,
+    output: options.Output = "",
+    policy: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only violations of this policy: its name, or namespace/name.", show_default=False),
+    ] = None,
+    namespace: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Only violations by workloads of this namespace.", show_default=False),
+    ] = None,
+    since: options.Since = None,
+    limit: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="How many violations, the newest.", min=1, show_default=False),
+    ] = None,
+) -> None:
+    """Print resources with their status, as kubectl would, and what is on record about them."""
+    from llmgov_cli import get as implementation
+    from llmgov_cli import lists, moments, observe, sources
+
+    where = sources.chosen(state, database)
+    wanted = lists.Filter(policy, namespace, moments.parse("--since", since, observe.now(), 0), limit)
+    raise typer.Exit(implementation.run(what, where, output, sys.stdout, name=name, wanted=wanted))
+
+
+def crds(
+    out: Annotated[pathlib.Path, typer.Option(help="Where the files go.")] = pathlib.Path("crds"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file is stale.")] = False,
+) -> None:
+    """Write the CustomResourceDefinitions, generated from the models."""
+    from llmgov_cli import crds as implementation
+
+    raise typer.Exit(implementation.run(out, sys.stdout, check=check))
