@@ -72,4 +72,4 @@ lock: | $(UV) ## Make the lock files anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --no-header --extra local pyproject.toml -o requirements.lock
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	  --no-header --extra local --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	  --no-header --extra local --extra operator --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
