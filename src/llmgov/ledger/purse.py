@@ -1,4 +1,4 @@
-"""The sidecar's end of the lease protocol: the leases of one epoch, the holds on them, and who waits for money.
+"""The sidecar's end of the lease protocol: who waits for money, and what is asked for, lent, held and given back.
 
 A state machine without I/O: methods take what happened and the sidecar's clock, and return commands (see
 `llmgov.ledger.commands`) to be carried out in order. Every hold that was asked for ends in exactly one `Held` or
@@ -7,29 +7,17 @@ A state machine without I/O: methods take what happened and the sidecar's clock,
 Whoever waits is served in the order of asking among those that share an account. A wait ends by a grant, by money
 that another attempt frees, or by a refusal, which also ends the waits that what remains could not satisfy.
 
-A lease is good only under the definition of its account that it was lent by, which it names by fingerprint. When
-another one comes into force here (`define`), what is idle goes back at once and is asked for anew, so that the ledger
-decides by the new limit; what attempts hold already they keep. A change is published before sidecars are told of it, so
-until then a lease by a definition that was never heard of here is by a newer one, and good.
-
-All leases that can be held from are of windows that share a moment, so that an attempt is charged to one window of an
-account, and to windows of one time. When a lease's window ends is a duration here, and this clock may be set back; but
-a grant tells the ledger's time, and ends every lease whose window does not contain it.
+What is lent, and what of it may be held, is the business of `llmgov.ledger.pockets`.
 """
 
-import bisect
-import collections
 import dataclasses
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import charging, definitions
-from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Send, Write
+from llmgov.ledger.commands import Command, Held, Leased, Refused, Send, Write
 from llmgov.ledger.messages import (
-    Charged,
     Epoch,
     Holding,
     Holdings,
@@ -37,19 +25,16 @@ from llmgov.ledger.messages import (
     LeaseGrant,
     LeaseRefusal,
     LeaseRequest,
-    LeaseReturn,
     Need,
     Recall,
     Recalled,
     Recount,
     Why,
 )
+from llmgov.ledger.pockets import Asked, Pockets
 from llmgov.money import MicroUsd
 from llmgov.policy.decision import Charge
 from llmgov.snapshot import Account
-
-_ENDED: Instant = 0
-"""When a lease that is not good any more ended: before every clock."""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -73,27 +58,6 @@ class Wish(msgspec.Struct, frozen=True):
         if len(self.charges) == 1:
             return (self.charges[0].key,)
         return tuple(dict.fromkeys(charge.key for charge in self.charges))
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class _Pocket:
-    """One lease in memory. `ends` is its deadline by the sidecar's clock; an overrun may make `free` negative.
-
-    `account` is the key of its account's definition: that of `lease`, without a user. `asked` is the definition that it
-    was asked for under.
-    """
-
-    lease: Lease
-    account: str
-    asked: Account | None
-    ends: Instant
-    free: MicroUsd
-    holds: int = 0
-    returns: int = 0
-    returned: MicroUsd = 0
-
-    def usable(self, now: Instant) -> MicroUsd:
-        return max(0, self.free) if now < self.ends else 0
 
 
 @dataclasses.dataclass(slots=True)
@@ -128,15 +92,11 @@ class Purse:
 
     def __init__(self, epoch: Epoch) -> None:
         self.epoch = epoch
-        self._pockets: dict[str, _Pocket] = {}
-        self._of: dict[str, list[_Pocket]] = {}
-        self._held: dict[str, tuple[Charged, ...]] = {}
+        self._pockets = Pockets(epoch)
         self._waits: dict[str, _Wait] = {}
         self._asked: dict[int, _Asked] = {}
-        self._fingerprints: dict[str, str] = {}
         self._numbers = 0
         self._requests = 0
-        self._told: tuple[int, Instant] = (0, 0)
         self._closed: Why | None = None
 
     def define(self, in_force: Mapping[str, Account], now: Instant) -> tuple[Command, ...]:
@@ -144,13 +104,9 @@ class Purse:
 
         That is so even where they are those known before: there may have been others in between.
         """
-        self._fingerprints = {key: definitions.fingerprint(account) for key, account in in_force.items()}
         for asked in self._asked.values():
             asked.outdated = True
-        ended = [pocket for pocket in self._pockets.values() if not self._is_good(pocket)]
-        for pocket in ended:
-            pocket.ends = _ENDED
-        return tuple(self._retire(ended, now))
+        return tuple(self._pockets.define(in_force, now))
 
     def hold(self, wish: Wish, now: Instant) -> tuple[Command, ...]:
         """Set money aside for an attempt, now or when commands of a later call say so.
@@ -158,7 +114,7 @@ class Purse:
         Raises:
             ValueError: the attempt holds or waits already; attempts' names are used once.
         """
-        if wish.attempt in self._held or wish.attempt in self._waits:
+        if self._pockets.holds(wish.attempt) or wish.attempt in self._waits:
             raise ValueError(f"attempt {wish.attempt} already has a hold")
         if self._closed is not None:
             return (Refused(wish.attempt, _closed(self._closed, now)),)
@@ -174,13 +130,7 @@ class Purse:
 
     def settle(self, attempt: str, cost: MicroUsd, now: Instant) -> tuple[Command, ...]:
         """Replace the attempt's hold by its cost (0 where it was never dispatched); a second time changes nothing."""
-        charged = self._held.pop(attempt, ())
-        paid = charging.distribute(charged, cost)
-        touched = [self._pockets[part.lease] for part in charged]
-        for part, pocket in zip(charged, touched, strict=True):
-            pocket.free += part.held - paid[part.lease]
-            pocket.holds -= 1
-        retired = tuple(self._retire(touched, now))
+        retired = tuple(self._pockets.settle(attempt, cost, now))
         return (*retired, *self._serve(now)) if self._waits else retired
 
     def cancel(self, attempt: str, now: Instant) -> tuple[Command, ...]:
@@ -193,20 +143,12 @@ class Purse:
         if grant.request not in self._asked:
             return ()
         asked = self._asked.pop(grant.request)
-        # The hub's clock may differ, its durations do not; counted from the asking they never end too late.
-        for lease in grant.leases:
-            ends = asked.at + min(lease.deadline, lease.window_end) - grant.now
-            account = asked.accounts.get(lease.key)
-            pocket = _Pocket(lease, lease.key if account is None else account.key, account, ends, lease.amount)
-            if asked.outdated and not self._is_good(pocket):
-                pocket.ends = _ENDED
-            self._put(pocket)
-        ended = self._end_other_windows(grant)
+        touched = self._pockets.take(grant, Asked(asked.at, asked.accounts, asked.outdated))
         wait = self._waits.get(asked.attempt)
         if wait is not None and wait.asked == grant.request:
             wait.asked, wait.answered = None, True
         writes = (Write(Leased(lease), sync=True) for lease in grant.leases)
-        return (*writes, *self._retire(ended, now), *self._serve(now))
+        return (*writes, *self._pockets.retire_these(touched, now), *self._serve(now))
 
     def on_refusal(self, refusal: LeaseRefusal, now: Instant) -> tuple[Command, ...]:
         """End the wait that asked, and those beside it that what remains would not satisfy either.
@@ -231,12 +173,9 @@ class Purse:
         """Return what is idle of an account; who waits here keeps its place and is lent to again."""
         if recall.epoch != self.epoch:
             return ()
-        commands = list(self._serve(now))
-        idle = [pocket for pocket in self._of.get(recall.key, ()) if pocket.free > 0]
-        amount = sum(pocket.free for pocket in idle)
-        for pocket in idle:
-            commands.extend(self._give_back(pocket))
-        return (*commands, Send(Recalled(self.epoch, recall.key, amount, recall.ask)))
+        served = tuple(self._serve(now))
+        amount, returned = self._pockets.give_back_idle(recall.key)
+        return (*served, *returned, Send(Recalled(self.epoch, recall.key, amount, recall.ask)))
 
     def on_recount(self, recount: Recount, now: Instant) -> tuple[Command, ...]:
         """Tell the ledger what is lent here, since it may have lost that."""
@@ -247,22 +186,15 @@ class Purse:
 
     def holdings(self) -> tuple[Holding, ...]:
         """All leases, and what became of their money so far."""
-        held = collections.Counter[str]()
-        for part in itertools.chain.from_iterable(self._held.values()):
-            held[part.lease] += part.held
-        return tuple(self._holding(pocket, held[pocket.lease.id]) for pocket in self._pockets.values())
-
-    def _holding(self, pocket: _Pocket, held: MicroUsd) -> Holding:
-        spent = pocket.lease.amount - pocket.free - held - pocket.returned
-        return Holding(pocket.lease, spent, held, pocket.returned, pocket.returns, pocket.asked)
+        return self._pockets.holdings()
 
     def on_time(self, now: Instant) -> tuple[Command, ...]:
         """Give back what ended: to be called when `next_deadline` has passed."""
-        return tuple(self._retire(self._pockets.values(), now))
+        return tuple(self._pockets.retire(now))
 
     def next_deadline(self) -> Instant | None:
         """When a lease ends next, by the sidecar's clock."""
-        return min((pocket.ends for pocket in self._pockets.values() if pocket.free > 0), default=None)
+        return self._pockets.next_deadline()
 
     def close(self, now: Instant) -> tuple[Command, ...]:
         """Take no new holds, refuse who waits, give back what is idle; the rest follows as attempts settle."""
@@ -270,14 +202,11 @@ class Purse:
 
     def open_leases(self) -> tuple[Lease, ...]:
         """Leases whose spool records must outlive the trimming of the spool."""
-        return tuple(pocket.lease for pocket in self._pockets.values())
+        return self._pockets.leases()
 
     def idle(self, key: str, now: Instant) -> MicroUsd:
         """What could be held of an account at once."""
-        amount = 0
-        for pocket in self._of.get(key, ()):
-            amount += pocket.usable(now)
-        return amount
+        return self._pockets.idle(key, now)
 
     @property
     def waiting(self) -> int:
@@ -292,38 +221,7 @@ class Purse:
     @property
     def holding(self) -> int:
         """How many attempts hold money."""
-        return len(self._held)
-
-    def _is_good(self, pocket: _Pocket) -> bool:
-        """Whether its lease is by the definition in force here."""
-        return self._fingerprints.get(pocket.account) == pocket.lease.definition
-
-    def _end_other_windows(self, grant: LeaseGrant) -> list[_Pocket]:
-        """End leases whose windows do not contain the ledger's time; return them, and those that were just granted.
-
-        The latest request tells that time: an earlier one's answer may be late, and the ledger's clock corrected.
-        """
-        self._told = max(self._told, (grant.request, grant.now))
-        _, time = self._told
-        ended = {lease.id: self._pockets[lease.id] for lease in grant.leases}
-        for pocket in self._pockets.values():
-            if not pocket.lease.window_start <= time < pocket.lease.window_end:
-                pocket.ends = _ENDED
-                ended[pocket.lease.id] = pocket
-        return list(ended.values())
-
-    def _put(self, pocket: _Pocket) -> None:
-        """Take a lease; those of an account are kept in the order in which they end."""
-        self._pockets[pocket.lease.id] = pocket
-        siblings = self._of.setdefault(pocket.lease.key, [])
-        bisect.insort(siblings, pocket, key=lambda each: (each.ends, each.lease.id))
-
-    def _drop(self, pocket: _Pocket) -> None:
-        del self._pockets[pocket.lease.id]
-        siblings = self._of[pocket.lease.key]
-        siblings.remove(pocket)
-        if not siblings:
-            del self._of[pocket.lease.key]
+        return self._pockets.holding
 
     def _serve(self, now: Instant) -> Iterator[Command]:
         """Hold for whoever can be served, and ask for the first of those that cannot, account by account."""
@@ -342,29 +240,14 @@ class Purse:
     def _take(self, wait: _Wait, now: Instant) -> Held | None:
         """Hold as much as is wanted, or, where the hub was asked, as much as there is."""
         wish, keys = wait.wish, wait.wish.keys
-        amount, tightest = min([(self.idle(key, now), key) for key in keys], default=(wish.want, ""))
+        amount, tightest = min([(self._pockets.idle(key, now), key) for key in keys], default=(wish.want, ""))
         enough = wish.least if wait.answered else wish.want
         if amount < enough or (wish.approval is not None and not wait.answered):
             return None
         if amount >= wish.want:
             amount, tightest = wish.want, ""
-        charged = tuple([part for key in keys for part in self._set_aside(key, amount, now)])
-        self._held[wish.attempt] = charged
-        return Held(wish.attempt, amount, charged, self._over(charged), tightest)
-
-    def _set_aside(self, key: str, amount: MicroUsd, now: Instant) -> Iterator[Charged]:
-        """Take `amount` from the account's leases, from the one that ends first on."""
-        for pocket in self._of.get(key, ()):
-            part = min(pocket.usable(now), amount)
-            if part > 0:
-                pocket.free -= part
-                pocket.holds += 1
-                amount -= part
-                yield Charged(pocket.lease.id, key, part)
-
-    def _over(self, charged: Iterable[Charged]) -> dict[str, int]:
-        leases = [self._pockets[part.lease].lease for part in charged]
-        return {lease.key: lease.over for lease in leases if lease.over is not None}
+        charged = self._pockets.hold(wish.attempt, keys, amount, now)
+        return Held(wish.attempt, amount, charged, self._pockets.over(charged), tightest)
 
     def _ask(self, wait: _Wait, now: Instant) -> Send:
         self._requests += 1
@@ -428,31 +311,12 @@ class Purse:
         remaining = refusal.remaining + self.idle(refusal.key, now)
         return Refused(attempt, msgspec.structs.replace(refusal, remaining=remaining))
 
-    def _retire(self, pockets: Iterable[_Pocket], now: Instant) -> Iterator[Command]:
-        """Give back those that nothing can be held from any more: ended, used up, or all of them once closed."""
-        for pocket in tuple(pockets):
-            over = now >= pocket.ends or self._closed is not None
-            if (over and pocket.free > 0) or (pocket.holds == 0 and (over or pocket.free <= 0)):
-                yield from self._give_back(pocket)
-
-    def _give_back(self, pocket: _Pocket) -> Iterator[Command]:
-        """Return what is free; for the last time where nothing is held."""
-        pocket.returns += 1
-        final = pocket.holds == 0
-        amount = max(0, pocket.free)
-        message = LeaseReturn(self.epoch, pocket.lease.id, pocket.returns, amount, final)
-        pocket.free -= amount
-        pocket.returned += amount
-        if final:
-            self._drop(pocket)
-        yield Write(Returned(message), sync=False)
-        yield Send(message)
-
     def _end(self, why: Why, now: Instant) -> tuple[Command, ...]:
         self._closed = self._closed or why
+        self._pockets.closed = True
         refused = [Refused(attempt, _closed(self._closed, now)) for attempt in self._waits]
         self._waits.clear()
-        return (*refused, *self._retire(self._pockets.values(), now))
+        return (*refused, *self._pockets.retire(now))
 
 
 def _closed(why: Why, now: Instant) -> LeaseRefusal:
