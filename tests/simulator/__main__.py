@@ -16,8 +16,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, help="run this one alone, and print its whole trace")
     parser.add_argument("--bug", default="", choices=["", *planted.BUGS], help="with this bug planted")
+    parser.add_argument("--bugs", action="store_true", help="look for each of them: the docs' table")
     parser.add_argument("--digests", action="store_true", help="print what identifies each seed's trace")
     given = parser.parse_args(arguments)
+    if given.bugs:
+        return _bugs()
     if given.seed is not None:
         return _show(given.seed, given.bug)
     seeds = range(given.first, given.first + given.seeds)
@@ -30,6 +33,15 @@ def _show(seed: int, bug: str) -> int:
     print(result.trace.text())
     print(report.ending(result, bug))
     return 0 if result.violation is None else 1
+
+
+def _bugs() -> int:
+    missed = 0
+    for name, bug in planted.BUGS.items():
+        tried, result = planted.find(name)
+        missed += result is None
+        print(f"{name} is not found" if result is None else report.row(name, bug, tried, result))
+    return 0 if not missed else 1
 
 
 def _digests(seeds: range) -> int:

@@ -9,6 +9,7 @@ from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, Why
 from llmgov.ledger.purse import Wish
 from llmgov.money import MicroUsd
 from tests.simulator.truth import Attempt, WindowId
+from tests.simulator.violation import Invariant
 
 if TYPE_CHECKING:
     from tests.simulator.pod import Pod, Request
@@ -51,7 +52,8 @@ class Waiting:
         """Nobody answered in time: that may be only where something is broken."""
         self.until = self._world.now
         if self._stayed_calm:
-            self._world.fail(f"{self._pod.name}: request {self._request.number} got no answer though nothing is broken")
+            what = f"{self._pod.name}: request {self._request.number} got no answer though nothing is broken"
+            self._world.fail(Invariant.ANSWER, what)
 
     def refused(self, refusal: LeaseRefusal) -> None:
         """The ledger says no."""
@@ -65,7 +67,7 @@ class Waiting:
     def _check_fenced(self) -> None:
         """Who waits lives, and there is no newer boot of its pod than the one that lives."""
         if self._pod.name not in self._world.truth.lost_pods:
-            self._world.fail(f"{self._pod.name} is told that it is fenced, and it is its newest boot")
+            self._world.fail(Invariant.ANSWER, f"{self._pod.name} is told that it is fenced, and is its newest boot")
 
     @property
     def _stayed_calm(self) -> bool:
@@ -84,8 +86,9 @@ class Waiting:
         self._invariants.refusals_checked += 1
         if min(idle) >= self.wish.least:
             self._world.fail(
+                Invariant.REFUSAL,
                 f"{self._pod.name}: request {self._request.number} needs {self.wish.least} and is refused though "
-                f"{min(idle)} of each account is idle within reach"
+                f"{min(idle)} of each account is idle within reach",
             )
 
 
@@ -113,7 +116,8 @@ class Invariants:
         """Nobody waits longer than the sidecar's bound."""
         for waiting in self._waits:
             if waiting.overdue and waiting._pod.process.alive and waiting.since >= waiting._pod.began:
-                self.world.fail(f"{waiting._pod.name}: request {waiting._request.number} waits for ever")
+                what = f"{waiting._pod.name}: request {waiting._request.number} waits for ever"
+                self.world.fail(Invariant.ANSWER, what)
 
     def uncontended(self, mine: Waiting, key: str) -> bool:
         """Whether nobody else waited for money of the account meanwhile."""
@@ -151,7 +155,7 @@ class Invariants:
     def registered(self, epoch: Epoch) -> None:
         """An epoch was given out."""
         if epoch.number <= self._given[epoch.holder]:
-            self.world.fail(f"{epoch} was given out, and {self._given[epoch.holder]} before it")
+            self.world.fail(Invariant.FENCING, f"{epoch} was given out, and {self._given[epoch.holder]} before it")
         self._given[epoch.holder] = epoch.number
 
     def acted(self, epoch: Epoch) -> None:
@@ -172,27 +176,28 @@ class Invariants:
             holder, _, rest = lease.id.partition(":")
             number = int(rest.partition("/")[0])
             if number < self._acted[holder]:
-                world.fail(f"lease {lease.id} is lent to a fenced epoch")
+                world.fail(Invariant.FENCING, f"lease {lease.id} is lent to a fenced epoch")
             self.acted(Epoch(holder, number))
             row = windows.get(lease.key)
             if row is not None and not world.truth.forgetful and row.start == lease.window_start:
                 most = world.truth.limits.highest(lease.key, row.start, world.now)
                 if row.used > most:
-                    world.fail(f"lease {lease.id} crosses what {lease.key} may be lent: {row.used} > {most}")
+                    what = f"lease {lease.id} crosses what {lease.key} may be lent: {row.used} > {most}"
+                    world.fail(Invariant.THRESHOLD, what)
 
     def _check_window(self, lease: str, window: tuple[Instant, Instant], deadline: Instant) -> None:
         calendar, now = self.world.shape.calendar, self.world.database.clock()
         if window not in {calendar.window(now - CLOCKS), calendar.window(now + CLOCKS)}:
-            self.world.fail(f"lease {lease} is of the window {window}, which is not now")
+            self.world.fail(Invariant.WINDOW, f"lease {lease} is of the window {window}, which is not now")
         if deadline > window[1]:
-            self.world.fail(f"lease {lease} outlives its window")
+            self.world.fail(Invariant.WINDOW, f"lease {lease} outlives its window")
 
     def held(self, pod: "Pod", attempt: Attempt) -> None:
         """An attempt has its money: from leases that are on the disk and have not ended, within every limit."""
         world = self.world
         for part in attempt.charged:
             if not pod.disk.has_synced(part.lease.encode()):
-                world.fail(f"{attempt.id} holds from {part.lease}, which is not on the disk")
+                world.fail(Invariant.SYNCED, f"{attempt.id} holds from {part.lease}, which is not on the disk")
             self._check_deadline(pod, attempt, part.lease)
         self._check_approval(attempt)
         for window in () if world.truth.forgetful else world.truth.windows(attempt):
@@ -200,13 +205,13 @@ class Invariants:
             most = world.truth.limits.highest(*window, since)
             exposed = world.truth.exposed[window]
             if exposed > most:
-                world.fail(f"{exposed} of {window[0]} may really be spent, more than {most}")
+                world.fail(Invariant.LIMIT, f"{exposed} of {window[0]} may really be spent, more than {most}")
 
     def _check_deadline(self, pod: "Pod", attempt: Attempt, lease: str) -> None:
         lent = self.world.truth.leases[lease]
         late = self.world.database.clock() - lent.deadline
         if late > instants.SECOND + pod.tolerance:
-            self.world.fail(f"{attempt.id} holds from {lease}, which ended {late / 1e6:.1f} s ago")
+            self.world.fail(Invariant.DEADLINE, f"{attempt.id} holds from {lease}, which ended {late / 1e6:.1f} s ago")
 
     def _check_approval(self, attempt: Attempt) -> None:
         if attempt.approval is None:
@@ -215,4 +220,5 @@ class Invariants:
         used.append(attempt.id)
         times = self.world.approved[attempt.approval]
         if len(used) > times:
-            self.world.fail(f"approval {attempt.approval} was given {times} times, and used by {', '.join(used)}")
+            what = f"approval {attempt.approval} was given {times} times, and used by {', '.join(used)}"
+            self.world.fail(Invariant.APPROVAL, what)

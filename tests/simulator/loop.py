@@ -8,6 +8,7 @@ import asyncio
 import collections
 import contextlib
 import contextvars
+import functools
 import heapq
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -95,6 +96,7 @@ class Loop(asyncio.AbstractEventLoop):
         self._numbers = 0
         self._tasks: list[asyncio.Task[Any]] = []
         self._stopped = False
+        self._broken: Exception | None = None
 
     def time(self) -> float:
         return self.now / _MICRO
@@ -135,10 +137,21 @@ class Loop(asyncio.AbstractEventLoop):
         return task
 
     def spawn(self, process: Process, coro: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        """A task of `process`."""
+        """A task of `process`; an error that it dies of is `failed`, and ends `run` where it is the world's own."""
         context = _OUTSIDE.copy()
         context.run(_CURRENT.set, process)
-        return self.create_task(coro, name=name, context=context)
+        task = self.create_task(coro, name=name, context=context)
+        task.add_done_callback(functools.partial(self._look_at, process), context=_OUTSIDE.copy())
+        return task
+
+    def _look_at(self, process: Process, task: "asyncio.Task[Any]") -> None:
+        """Nobody has to ask how a task ended: one that died of an error is told of all the same."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception) and process is WORLD:
+            self._broken = error
+            self.stop()
+        elif isinstance(error, Exception):
+            self.failed(f"{process.name}: {task.get_name()} died of {error!r}")
 
     def run_in(self, process: Process, callback: Callable[[], T]) -> T | None:
         """Run a callback as `process` does, at once; `None` where that kills it."""
@@ -192,10 +205,12 @@ class Loop(asyncio.AbstractEventLoop):
                 elif self._later:
                     self.now, _, handle = heapq.heappop(self._later)
                 else:
-                    return
+                    break
                 self._step(handle)
         finally:
             asyncio._set_running_loop(None)
+        if self._broken is not None:
+            raise self._broken
 
     def _step(self, handle: _Handle) -> None:
         process = handle.process

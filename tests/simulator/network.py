@@ -21,6 +21,7 @@ from llmgov.ledger.messages import (
     Recount,
 )
 from tests.simulator.loop import Process
+from tests.simulator.violation import Invariant
 
 if TYPE_CHECKING:
     from tests.simulator.replica import Replica
@@ -154,7 +155,7 @@ class Line:
             except OSError as failure:
                 result, error = None, ConnectionError(str(failure))
             except Exception as failure:
-                world.fail(f"{replica.name} broke on {method}: {failure!r}")
+                world.fail(Invariant.ERROR, f"{replica.name} broke on {method}: {failure!r}")
                 raise
             if method == "inventory" and error is None:
                 world.invariants.acted(arguments[0].epoch)

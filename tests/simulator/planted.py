@@ -1,6 +1,7 @@
 """Protocol bugs that somebody might write one day, planted by name: the simulator must find each.
 
-Every one is small and plausible, and silent as long as nothing is lost, late or dead.
+Every one is small and plausible, and silent as long as nothing is lost, late or dead. Each says which invariants it may
+break first: a bug that shows as anything else is not the bug that it says it is, or the oracle looks at something else.
 """
 
 import contextlib
@@ -14,8 +15,7 @@ from llmgov.instants import SECOND, Instant
 from llmgov.ledger import approvals, candidates, ceilings, charging, epochs, grants, moves, replay, returns, settling
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseGrant, LeaseRequest, Outcome, Settlement
-from llmgov.ledger.pockets import Pocket, Pockets
-from llmgov.ledger.purse import Purse
+from llmgov.ledger.purse import Purse, _Pocket
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseState
 from llmgov_hub.configuration import Configuration
 from llmgov_hub.events import Events
@@ -23,27 +23,32 @@ from llmgov_hub.leases import Leases
 from llmgov_hub.recalls import Recalls
 from llmgov_sidecar import leasing, records
 from llmgov_sidecar.ends import Ends
+from tests.simulator import shape
+from tests.simulator.violation import Invariant
+from tests.simulator.world import Result, run
 
 Replace = Callable[[Any, str, object], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Bug:
-    """A bug: what is wrong, in which kind of world it shows soonest, and how it is planted."""
+    """A bug: what is wrong, in which kind of world it shows soonest, what it breaks first there, and how it is
+    planted."""
 
     what: str
     kind: str
+    breaks: frozenset[Invariant]
     plant: Callable[[Replace], None]
 
 
 BUGS: dict[str, Bug] = {}
 
 
-def _bug(kind: str) -> Callable[[Callable[[Replace], None]], Callable[[Replace], None]]:
+def _bug(kind: str, *breaks: Invariant) -> Callable[[Callable[[Replace], None]], Callable[[Replace], None]]:
     """Enter a bug under its function's name; the function's docstring says what is wrong."""
 
     def enter(plant: Callable[[Replace], None]) -> Callable[[Replace], None]:
-        BUGS[plant.__name__] = Bug((plant.__doc__ or "").strip(), kind, plant)
+        BUGS[plant.__name__] = Bug((plant.__doc__ or "").strip(), kind, frozenset(breaks), plant)
         return plant
 
     return enter
@@ -63,7 +68,24 @@ def planted(name: str) -> Iterator[None]:
         yield
 
 
-@_bug("expiry")
+def seeds(kind: str) -> range:
+    """The seeds of a test run whose worlds are of that kind, in order."""
+    return range(shape.KINDS.index(kind), shape.SEEDS, len(shape.KINDS))
+
+
+def find(name: str) -> tuple[int, Result | None]:
+    """Look for a planted bug in the worlds of its kind, in order: how many were tried, and what the last one found."""
+    tried = 0
+    with planted(name):
+        for seed in seeds(BUGS[name].kind):
+            tried += 1
+            result = run(seed, keep=60)
+            if result.violation is not None:
+                return tried, result
+    return tried, None
+
+
+@_bug("expiry", Invariant.RETURNED, Invariant.LIMIT)
 def expiry_returns_money(replace: Replace) -> None:
     """The hub takes leases back once their deadline has passed, though their holders may have dispatched."""
     look_again = Leases.look_again
@@ -84,7 +106,7 @@ def expiry_returns_money(replace: Replace) -> None:
     replace(Leases, "look_again", sweep)
 
 
-@_bug("crashes")
+@_bug("crashes", Invariant.FENCING)
 def request_known_by_the_senders_number_alone(replace: Replace) -> None:
     """A lease is identified by the number that its sender chose, without the epoch; after a start they repeat."""
 
@@ -94,7 +116,7 @@ def request_known_by_the_senders_number_alone(replace: Replace) -> None:
     replace(grants, "_lease_id", lease_id)
 
 
-@_bug("crashes")
+@_bug("crashes", Invariant.SETTLED)
 def attempt_known_by_its_sequence_alone(replace: Replace) -> None:
     """An attempt's id is its sidecar's sequence without the epoch: what a later boot does looks like a repetition."""
 
@@ -105,7 +127,7 @@ def attempt_known_by_its_sequence_alone(replace: Replace) -> None:
     replace(records.Sequence, "__init__", init)
 
 
-@_bug("failover")
+@_bug("failover", Invariant.FENCING)
 def fencing_ignored(replace: Replace) -> None:
     """An epoch that a newer one has fenced is lent to all the same."""
 
@@ -117,7 +139,7 @@ def fencing_ignored(replace: Replace) -> None:
     replace(epochs, "admit", admit)
 
 
-@_bug("network")
+@_bug("network", Invariant.SUMS)
 def settled_as_often_as_told(replace: Replace) -> None:
     """A settlement that arrives again is charged again."""
     record = settling.record
@@ -131,7 +153,7 @@ def settled_as_often_as_told(replace: Replace) -> None:
     replace(settling, "record", again)
 
 
-@_bug("rollover")
+@_bug("rollover", Invariant.WINDOW)
 def old_window_goes_on(replace: Replace) -> None:
     """For half a minute after a window has ended its money is still lent."""
     lock, look_up = candidates.lock, candidates.look_up
@@ -144,61 +166,60 @@ def old_window_goes_on(replace: Replace) -> None:
     )
 
 
-@_bug("rollover")
+@_bug("rollover", Invariant.SETTLED)
 def windows_held_from_together(replace: Replace) -> None:
     """A sidecar whose clock was set back when a window ended holds for one attempt from that one and from the next."""
 
-    def end_none(self: Pockets, grant: LeaseGrant) -> list[Pocket]:
-        return [self._all[lease.id] for lease in grant.leases]
+    def end_none(self: Purse, grant: LeaseGrant) -> list[_Pocket]:
+        return [self._pockets[lease.id] for lease in grant.leases]
 
-    replace(Pockets, "_end_other_windows", end_none)
+    replace(Purse, "_end_other_windows", end_none)
 
 
-@_bug("power")
+@_bug("power", Invariant.SYNCED)
 def spent_from_before_it_is_on_the_disk(replace: Replace) -> None:
     """A lease is written to the spool, and nobody waits until it is synced."""
     replace(leasing, "_must_sync", lambda command: False)
 
 
-@_bug("contention")
+@_bug("contention", Invariant.RETURNED, Invariant.LIMIT)
 def return_counted_as_often_as_told(replace: Replace) -> None:
     """A return that arrives again gives back once more."""
     replace(Book, "put_return", lambda self, lease, serial: None)
 
 
-@_bug("expiry")
+@_bug("expiry", Invariant.RETURNED, Invariant.LIMIT)
 def inventory_frees_what_is_in_use(replace: Replace) -> None:
     """An inventory frees every lease of its holder that it does not name, also those that were lent since."""
     take = returns.take_inventory
 
     def everything(book: Book, message: Inventory, now: Instant) -> int:
-        row = book.epochs.get(message.epoch.holder)
-        if row is None or row.number != message.epoch.number:
-            return 0
-        later = msgspec.structs.replace(message, epoch=Epoch(row.holder, row.number + 1))
-        book.epochs[row.holder] = msgspec.structs.replace(row, number=row.number + 1)
-        return take(book, later, now)
+        freed = take(book, message, now)
+        for lease in list(book.leases.values()):
+            if lease.epoch == message.epoch and lease.spent == 0:
+                rest = lease.returned + lease.outstanding
+                moves.change_lease(book, msgspec.structs.replace(lease, returned=rest), now)
+        return freed
 
     replace(returns, "take_inventory", everything)
 
 
-@_bug("contention")
+@_bug("contention", Invariant.LIMIT, Invariant.RETURNED)
 def recall_gives_back_what_is_held(replace: Replace) -> None:
     """Recalled money includes what attempts in flight hold."""
     on_recall = Purse.on_recall
 
     def generous(self: Purse, recall: Any, now: Instant) -> Any:
-        pockets = self._pockets
-        for charged in pockets._held.values():
+        for charged in self._held.values():
             for part in charged:
-                if part.key == recall.key and pockets._all[part.lease].free == 0:
-                    pockets._all[part.lease].free += part.held
+                if part.key == recall.key and self._pockets[part.lease].free == 0:
+                    self._pockets[part.lease].free += part.held
         return on_recall(self, recall, now)
 
     replace(Purse, "on_recall", generous)
 
 
-@_bug("calm")
+@_bug("calm", Invariant.THRESHOLD, Invariant.LIMIT)
 def only_one_account_is_checked(replace: Replace) -> None:
     """Of the accounts of a path only the first one is looked at."""
     stopping = grants._stopping
@@ -209,19 +230,19 @@ def only_one_account_is_checked(replace: Replace) -> None:
     replace(grants, "_stopping", first)
 
 
-@_bug("network")
+@_bug("network", Invariant.LEASED, Invariant.REFUSAL)
 def late_copy_of_a_refused_request_granted(replace: Replace) -> None:
     """A copy of a request that was refused arrives when there is money again, and is lent what nobody waits for."""
     replace(epochs, "is_answered", lambda book, request: False)
 
 
-@_bug("approvals")
+@_bug("approvals", Invariant.APPROVAL)
 def approval_used_twice(replace: Replace) -> None:
     """An approval is looked at and not used up."""
     replace(grants, "_consume", lambda book, request: None)
 
 
-@_bug("approvals")
+@_bug("approvals", Invariant.APPROVAL)
 def approval_not_waited_for(replace: Replace) -> None:
     """An approval that somebody has asked for is as good as one that was given."""
 
@@ -231,7 +252,7 @@ def approval_not_waited_for(replace: Replace) -> None:
     replace(approvals, "usable", usable)
 
 
-@_bug("lost")
+@_bug("lost", Invariant.LIMIT, Invariant.COUNTED, Invariant.RETURNED)
 def lost_pods_money_is_freed(replace: Replace) -> None:
     """What a lost pod has outstanding is lent to others, since 'it cannot spend any more'."""
     lose = returns.lose
@@ -246,14 +267,14 @@ def lost_pods_money_is_freed(replace: Replace) -> None:
     replace(returns, "lose", free)
 
 
-@_bug("power")
+@_bug("power", Invariant.COUNTED, Invariant.LIMIT)
 def torn_spool_trusted(replace: Replace) -> None:
     """After the death of its machine a sidecar believes that its spool is whole."""
     read = replay.replay
     replace(replay, "replay", lambda records, epoch, now, torn: read(records, epoch, now, torn=False))
 
 
-@_bug("crashes")
+@_bug("crashes", Invariant.SETTLED)
 def settlement_of_an_old_epoch_ignored(replace: Replace) -> None:
     """What an older boot reports is dropped, since its epoch is fenced."""
     newest: dict[str, int] = {}
@@ -275,7 +296,7 @@ def settlement_of_an_old_epoch_ignored(replace: Replace) -> None:
     replace(Events, "deliver", only_newest)
 
 
-@_bug("crashes")
+@_bug("crashes", Invariant.LIMIT, Invariant.SETTLED)
 def attempt_without_an_end_is_free(replace: Replace) -> None:
     """A restart believes that what has no answer cost nothing."""
     unknown = replay._unknown
@@ -286,32 +307,32 @@ def attempt_without_an_end_is_free(replace: Replace) -> None:
     replace(replay, "_unknown", free)
 
 
-@_bug("approvals")
+@_bug("approvals", Invariant.THRESHOLD)
 def threshold_crossed(replace: Replace) -> None:
     """Leases go up to the limit, past thresholds that nobody opened."""
     replace(ceilings, "ceiling", lambda account, window, opened: ceilings.Ceiling(account.limit, 100, False))
 
 
-@_bug("expiry")
+@_bug("expiry", Invariant.DEADLINE)
 def ended_lease_still_held_from(replace: Replace) -> None:
     """A sidecar holds from a lease whose deadline has passed."""
-    replace(Pocket, "usable", lambda self, now: max(0, self.free))
+    replace(_Pocket, "usable", lambda self, now: max(0, self.free))
 
 
-@_bug("rollover")
+@_bug("rollover", Invariant.DEADLINE)
 def deadline_read_by_the_wrong_clock(replace: Replace) -> None:
     """A lease's deadline is compared with the sidecar's own clock, as if that were the ledger's."""
-    put = Pockets._put
+    put = Purse._put
 
-    def absolute(self: Pockets, pocket: Pocket) -> None:
+    def absolute(self: Purse, pocket: _Pocket) -> None:
         if pocket.ends:
             pocket.ends = min(pocket.lease.deadline, pocket.lease.window_end)
         put(self, pocket)
 
-    replace(Pockets, "_put", absolute)
+    replace(Purse, "_put", absolute)
 
 
-@_bug("network")
+@_bug("network", Invariant.REFUSAL, Invariant.LEASED, Invariant.SUMS)
 def repeated_request_lent_again(replace: Replace) -> None:
     """A request that is repeated because its answer got lost is lent for once more."""
     grant = grants.grant
@@ -324,7 +345,7 @@ def repeated_request_lent_again(replace: Replace) -> None:
     replace(grants, "grant", forgetful)
 
 
-@_bug("rollover")
+@_bug("rollover", Invariant.REFUSAL)
 def nobody_is_asked_for_idle_money(replace: Replace) -> None:
     """The hub says no while money lies idle with other sidecars."""
 
@@ -334,7 +355,7 @@ def nobody_is_asked_for_idle_money(replace: Replace) -> None:
     replace(Recalls, "collect", collect)
 
 
-@_bug("changes")
+@_bug("changes", Invariant.THRESHOLD, Invariant.LIMIT)
 def old_limit_goes_on(replace: Replace) -> None:
     """A replica goes on lending by the limits that it read when it started."""
     decide = Leases._decide
@@ -353,7 +374,7 @@ def old_limit_goes_on(replace: Replace) -> None:
     replace(Configuration, "follow", follow)
 
 
-@_bug("calm")
+@_bug("calm", Invariant.LIMIT, Invariant.RETURNED, Invariant.SUMS, Invariant.SPENT)
 def only_the_first_lease_pays(replace: Replace) -> None:
     """Of an attempt that held from two leases only the first one pays."""
 
@@ -363,7 +384,7 @@ def only_the_first_lease_pays(replace: Replace) -> None:
     replace(charging, "distribute", first)
 
 
-@_bug("network")
+@_bug("network", Invariant.ANSWER)
 def registration_fences(replace: Replace) -> None:
     """A registration fences the older boots, also where it is carried out after its sidecar has given up on it."""
     register = epochs.register
@@ -376,7 +397,7 @@ def registration_fences(replace: Replace) -> None:
     replace(epochs, "register", fencing)
 
 
-@_bug("power")
+@_bug("power", Invariant.SETTLED)
 def money_let_go_before_its_end_is_on_record(replace: Replace) -> None:
     """The disk refuses the end of an attempt, and its money is let go all the same."""
 

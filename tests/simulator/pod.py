@@ -20,6 +20,7 @@ from tests.simulator.disk import Disk
 from tests.simulator.loop import Process
 from tests.simulator.sidecar import Boot
 from tests.simulator.truth import Attempt
+from tests.simulator.violation import Invariant
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -102,7 +103,7 @@ class Pod:
             process.kill()
             return
         except Exception as error:
-            self.world.fail(f"{self.name} cannot start: {error!r}")
+            self.world.fail(Invariant.ERROR, f"{self.name} cannot start: {error!r}")
             raise
         self.boot = boot
         boot.join()
@@ -121,7 +122,10 @@ class Pod:
             self.world.loop.spawn(self.process, self._take(self.boot, request), f"request {request.number}")
 
     async def _take(self, boot: Boot, request: Request) -> None:
-        await self._serve(boot, request)
+        try:
+            await self._serve(boot, request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, no code of the sidecar's expects it here
+            self.world.fail(Invariant.REQUEST, f"{self.name}: request {request.number} died of {error!r}")
         self.flying -= 1
 
     @property

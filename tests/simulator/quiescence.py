@@ -14,6 +14,7 @@ from llmgov.ledger.rows import Attempt as Recorded
 from llmgov.ledger.rows import Window
 from llmgov.money import MicroUsd
 from tests.simulator.truth import Attempt
+from tests.simulator.violation import Invariant, Violation
 
 if TYPE_CHECKING:
     from tests.simulator.pod import Pod
@@ -58,42 +59,43 @@ async def _until(world: "World", started: int, what: str, holds: Callable[[], bo
         await asyncio.sleep(1)
         world.invariants.check_waits()
         if world.loop.now - started > BOUND:
-            world.fail(f"no progress: it never comes to pass that {what}")
+            world.fail(Invariant.REST, f"no progress: it never comes to pass that {what}")
             await asyncio.sleep(0)
 
 
 async def check(world: "World") -> None:
     """Compare the ledger with the truth."""
     found = await world.database.store.balances()
-    for problem in _problems(world, found):
-        world.fail(problem)
+    for violation in _violations(world, found):
+        world.fail(*violation)
         return
     await _check_audit(world, found)
 
 
-def _problems(world: "World", found: Balances) -> Iterator[str]:
-    yield from balances.differences(found)
+def _violations(world: "World", found: Balances) -> Iterator[Violation]:
+    yield from (Violation(Invariant.SUMS, difference) for difference in balances.differences(found))
     recorded = {row.id: row for row in found.attempts}
     for attempt in world.truth.attempts.values():
-        yield from _attempt_problems(world, attempt, recorded.get(attempt.id))
+        yield from _of_attempt(world, attempt, recorded.get(attempt.id))
     for window in found.windows:
-        yield from _window_problems(world, window, found)
-    yield from _foreign(world, recorded)
+        yield from _of_window(world, window, found)
+    yield from _of_strangers(world, recorded)
     if not world.truth.forgetful:  # a later boot's inventory names no lease whose end was answered, and then lost
-        yield from _lease_problems(world, found)
+        yield from _of_leases(world, found)
 
 
-def _attempt_problems(world: "World", attempt: Attempt, row: Recorded | None) -> Iterator[str]:
+def _of_attempt(world: "World", attempt: Attempt, row: Recorded | None) -> Iterator[Violation]:
     lost = attempt.pod in world.truth.lost_pods
     if row is None or row.intent is None or row.settlement is None:
         if not (attempt.torn or lost):
-            yield f"attempt {attempt.id} was dispatched, and the ledger has not settled it"
+            yield Violation(Invariant.SETTLED, f"attempt {attempt.id} was dispatched, and is not settled")
         return
     if row.settlement.cost not in attempt.recordable:
-        yield f"attempt {attempt.id} cost {sorted(attempt.recordable)}, and the ledger says {row.settlement.cost}"
+        what = f"attempt {attempt.id} cost {sorted(attempt.recordable)}, and the ledger says {row.settlement.cost}"
+        yield Violation(Invariant.SETTLED, what)
 
 
-def _lease_problems(world: "World", found: Balances) -> Iterator[str]:
+def _of_leases(world: "World", found: Balances) -> Iterator[Violation]:
     """Nothing came back of a lease that an attempt has spent from it."""
     spent: collections.Counter[str] = collections.Counter()
     for attempt in world.truth.attempts.values():
@@ -101,33 +103,37 @@ def _lease_problems(world: "World", found: Balances) -> Iterator[str]:
             spent[lease] += paid
     for row in found.leases:
         if row.returned + spent[row.id] > row.amount:
-            yield f"of lease {row.id} over {row.amount} came back {row.returned}, and {spent[row.id]} was spent"
+            what = f"of lease {row.id} over {row.amount} came back {row.returned}, and {spent[row.id]} was spent"
+            yield Violation(Invariant.RETURNED, what)
 
 
-def _foreign(world: "World", recorded: dict[str, Recorded]) -> Iterator[str]:
+def _of_strangers(world: "World", recorded: dict[str, Recorded]) -> Iterator[Violation]:
     """What was never dispatched costs nothing, but for an intent that a crash left without its dispatch."""
     for id_, row in recorded.items():
         if id_ in world.truth.attempts or row.settlement is None or row.settlement.outcome is Outcome.UNKNOWN:
             continue
         if row.settlement.cost:
-            yield f"attempt {id_} was never dispatched and cost {row.settlement.cost}"
+            what = f"attempt {id_} was never dispatched and cost {row.settlement.cost}"
+            yield Violation(Invariant.DISPATCHED, what)
 
 
-def _window_problems(world: "World", window: Window, found: Balances) -> Iterator[str]:
+def _of_window(world: "World", window: Window, found: Balances) -> Iterator[Violation]:
     name = f"{window.account} from {instants.to_rfc3339(window.start)}"
     spent = sum(_spent(world, window, row) for row in found.attempts)
     if window.spent != spent:
-        yield f"{name}: {window.spent} is spent, by what attempts cost it is {spent}"
+        yield Violation(Invariant.SPENT, f"{name}: {window.spent} is spent, by what attempts cost it is {spent}")
     if world.truth.forgetful:
         return  # what it lost of attempts stays lent, and of leases that nobody reported it knows nothing
     if window.leased:
-        yield f"{name}: {window.leased} is lent, and nobody has it"
+        yield Violation(Invariant.LEASED, f"{name}: {window.leased} is lent, and nobody has it")
     stranded = _stranded(world, window, found)
     if window.unknown > stranded:
-        yield f"{name}: {window.unknown} is unknown, and lost pods' leases leave {stranded}"
+        what = f"{name}: {window.unknown} is unknown, and lost pods' leases leave {stranded}"
+        yield Violation(Invariant.UNKNOWN, what)
     really = sum(_really(world, window))
     if window.spent + window.unknown < really:
-        yield f"{name}: {window.spent} spent and {window.unknown} unknown, and {really} was really spent"
+        what = f"{name}: {window.spent} spent and {window.unknown} unknown, and {really} was really spent"
+        yield Violation(Invariant.COUNTED, what)
 
 
 def _stranded(world: "World", window: Window, found: Balances) -> MicroUsd:
@@ -190,7 +196,7 @@ async def _check_audit(world: "World", found: Balances) -> None:
         for number, row in enumerate(await store.records(writer, 0, 1 << 30), 1):
             one = record.decode(row.data)
             if (one.seq, one.previous, one.hash) != (number, previous, record.digest(one)):
-                world.fail(f"the audit chain of {writer} breaks at {row.seq}")
+                world.fail(Invariant.AUDIT, f"the audit chain of {writer} breaks at {row.seq}")
                 return
             previous = one.hash
             if one.kind in ("intent", "settlement"):
@@ -199,5 +205,5 @@ async def _check_audit(world: "World", found: Balances) -> None:
     expected |= {("settlement", row.id) for row in found.attempts if row.settlement is not None}
     for half in sorted(expected | seen.keys()):
         if seen[half] != 1 or half not in expected:
-            world.fail(f"the audit has {seen[half]} records of {half[0]} {half[1]}")
+            world.fail(Invariant.AUDIT, f"the audit has {seen[half]} records of {half[0]} {half[1]}")
             return

@@ -1,5 +1,6 @@
 """What a run found, for people: the events that led to it, in columns, and how to see it again."""
 
+from tests.simulator.planted import Bug
 from tests.simulator.world import Result
 
 LAST = 60
@@ -20,3 +21,10 @@ def ending(result: Result, bug: str = "") -> str:
         f"seed {result.seed} ({result.kind}): {result.violation}\n"
         f"replay with: python -m tests.simulator --seed {result.seed}{planted}"
     )
+
+
+def row(name: str, bug: Bug, tried: int, result: Result) -> str:
+    """A planted bug's line in the table of docs/simulator.md: how many worlds it took, and which one found what."""
+    assert result.violation is not None
+    what = bug.what.removesuffix(".").replace("\n    ", " ")
+    return f"| {what} (`{name}`) | {bug.kind} | {tried} | {result.seed} | {result.violation.invariant.value} |"

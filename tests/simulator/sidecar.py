@@ -26,6 +26,7 @@ from tests.simulator import loop
 from tests.simulator.disk import SimulatedOs
 from tests.simulator.loop import Process
 from tests.simulator.network import Line
+from tests.simulator.violation import Invariant
 
 if TYPE_CHECKING:
     from llmgov_sidecar.delivery import Delivery
@@ -90,7 +91,7 @@ class Notes:
     def failure(self, where: str, error: BaseException) -> None:
         self._world.note(self._name, "failure", where, repr(error))
         if not isinstance(error, OSError):
-            self._world.fail(f"{self._name}: {where} broke: {error!r}")
+            self._world.fail(Invariant.ERROR, f"{self._name}: {where} broke: {error!r}")
 
 
 class WatchedLeasing(Leasing):

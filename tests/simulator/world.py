@@ -22,6 +22,7 @@ from tests.simulator.replica import Replica
 from tests.simulator.sidecar import installed
 from tests.simulator.trace import Trace
 from tests.simulator.truth import Truth
+from tests.simulator.violation import Invariant, Violation
 from tests.simulator.weather import Weather
 
 USERS = ("jane", "omar")
@@ -32,7 +33,7 @@ class Result(NamedTuple):
 
     seed: int
     kind: str
-    violation: str | None
+    violation: Violation | None
     trace: Trace
     attempts: int
     steps: int
@@ -55,12 +56,12 @@ class World:
         self.definitions: dict[str, Account] = {}
         self.directory: set[str] = set()
         self.approved: collections.Counter[str] = collections.Counter()
-        self.violation: str | None = None
+        self.violation: Violation | None = None
         self.stormy = bool(shape.faults)
         self.paused_for: Duration = 0
         self._troubled: Instant = 0 if not shape.faults else shape.begin
         self._kills = self.chance("kills")
-        self.loop.failed = self.fail
+        self.loop.failed = lambda what: self.fail(Invariant.ERROR, what)
         delays = self.chance("threads")
         self.loop.io_delay = lambda: delays.randint(50, 4000)
         self.admin = Admin(self, self.chance("admin"))
@@ -99,11 +100,11 @@ class World:
         """Something is broken at this moment."""
         self._troubled = self.now
 
-    def fail(self, violation: str) -> None:
+    def fail(self, invariant: Invariant, what: str) -> None:
         """An invariant does not hold: the run ends here."""
         if self.violation is None:
-            self.note("VIOLATION", violation)
-            self.violation = violation
+            self.note("VIOLATION", invariant.value, what)
+            self.violation = Violation(invariant, what)
             self.loop.stop()
 
     def step(self, process: Process, label: str) -> None:
@@ -203,7 +204,7 @@ class World:
         main = self.loop.spawn(WORLD, self._live(), "world")
         self.loop.run(main)
         if self.violation is None and not main.done():
-            self.fail("nothing is left to do, and the world has not come to its end")
+            self.fail(Invariant.REST, "nothing is left to do, and the world has not come to its end")
         elif self.violation is None and main.exception() is not None:
             raise main.exception()  # type: ignore[misc]
 
