@@ -15,7 +15,8 @@ from llmgov.instants import SECOND, Instant
 from llmgov.ledger import approvals, candidates, ceilings, charging, epochs, grants, moves, replay, returns, settling
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseGrant, LeaseRequest, Outcome, Settlement
-from llmgov.ledger.purse import Purse, _Pocket
+from llmgov.ledger.pockets import Pocket, Pockets
+from llmgov.ledger.purse import Purse
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseState
 from llmgov_hub.configuration import Configuration
 from llmgov_hub.events import Events
@@ -170,10 +171,10 @@ def old_window_goes_on(replace: Replace) -> None:
 def windows_held_from_together(replace: Replace) -> None:
     """A sidecar whose clock was set back when a window ended holds for one attempt from that one and from the next."""
 
-    def end_none(self: Purse, grant: LeaseGrant) -> list[_Pocket]:
-        return [self._pockets[lease.id] for lease in grant.leases]
+    def end_none(self: Pockets, grant: LeaseGrant) -> list[Pocket]:
+        return [self._all[lease.id] for lease in grant.leases]
 
-    replace(Purse, "_end_other_windows", end_none)
+    replace(Pockets, "_end_other_windows", end_none)
 
 
 @_bug("power", Invariant.SYNCED)
@@ -210,10 +211,11 @@ def recall_gives_back_what_is_held(replace: Replace) -> None:
     on_recall = Purse.on_recall
 
     def generous(self: Purse, recall: Any, now: Instant) -> Any:
-        for charged in self._held.values():
+        pockets = self._pockets
+        for charged in pockets._held.values():
             for part in charged:
-                if part.key == recall.key and self._pockets[part.lease].free == 0:
-                    self._pockets[part.lease].free += part.held
+                if part.key == recall.key and pockets._all[part.lease].free == 0:
+                    pockets._all[part.lease].free += part.held
         return on_recall(self, recall, now)
 
     replace(Purse, "on_recall", generous)
@@ -316,20 +318,20 @@ def threshold_crossed(replace: Replace) -> None:
 @_bug("expiry", Invariant.DEADLINE)
 def ended_lease_still_held_from(replace: Replace) -> None:
     """A sidecar holds from a lease whose deadline has passed."""
-    replace(_Pocket, "usable", lambda self, now: max(0, self.free))
+    replace(Pocket, "usable", lambda self, now: max(0, self.free))
 
 
 @_bug("rollover", Invariant.DEADLINE)
 def deadline_read_by_the_wrong_clock(replace: Replace) -> None:
     """A lease's deadline is compared with the sidecar's own clock, as if that were the ledger's."""
-    put = Purse._put
+    put = Pockets._put
 
-    def absolute(self: Purse, pocket: _Pocket) -> None:
+    def absolute(self: Pockets, pocket: Pocket) -> None:
         if pocket.ends:
             pocket.ends = min(pocket.lease.deadline, pocket.lease.window_end)
         put(self, pocket)
 
-    replace(Purse, "_put", absolute)
+    replace(Pockets, "_put", absolute)
 
 
 @_bug("network", Invariant.REFUSAL, Invariant.LEASED, Invariant.SUMS)
