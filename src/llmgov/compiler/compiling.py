@@ -81,7 +81,7 @@ def compile(  # noqa: A001 - called as `compiler.compile`
         namespaces=_reused(namespaces, previous),
         prices=prices,
         problems=tuple(sorted(all_problems, key=_order)),
-        held=frozenset(_holders(all_problems, given.root_namespace)),
+        held=holders(all_problems, given.root_namespace),
         memory=memory,
     )
 
@@ -154,11 +154,10 @@ def _reused(
     return {name: old[name] if old.get(name) == part else part for name, part in namespaces.items()}
 
 
-def _holders(found: Sequence[problems.Problem], root: str) -> Iterator[str]:
-    for problem in found:
-        if problem.severity is problems.Severity.ERROR:
-            namespace = problem.resource.namespace
-            yield ORGANIZATION if namespace in ("", root) else namespace
+def holders(found: Sequence[problems.Problem], root: str) -> frozenset[str]:
+    """Whose parts lack a resource that one of these problems is an error of: namespaces, `ORGANIZATION` for all."""
+    faulty = (problem.resource.namespace for problem in found if problem.severity is problems.Severity.ERROR)
+    return frozenset(ORGANIZATION if namespace in ("", root) else namespace for namespace in faulty)
 
 
 def _order(problem: problems.Problem) -> tuple[bool, problems.ResourceRef, str, str, str]:

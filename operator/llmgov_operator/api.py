@@ -1,0 +1,164 @@
+"""The few requests that the operator makes of the API server, each with a time limit. An edge: nothing is decided here.
+
+Watching is kopf's. These go through the Kubernetes client's connection and credentials, with bodies as the API server's
+JSON has them: the objects are our own kinds, for which no client has models.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from llmgov_operator.cluster import Body, Listing, Reference
+from llmgov_operator.kinds import Kind
+
+FIELD_MANAGER: Final = "llmgov-operator"
+"""Who owns the statuses (server-side apply)."""
+
+TIMEOUT_SECONDS: Final = 15.0
+"""For one request."""
+
+_PAGE: Final = 500
+_METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class ApiError(OSError):
+    """The API server refused or could not be reached; `status` is its answer's, 0 where there was none.
+
+    `retry_after` are the seconds that it asked to be left alone for.
+    """
+
+    def __init__(self, message: str, status: int = 0, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+
+async def connect(kubeconfig: str | None) -> client.ApiClient:
+    """A client for the cluster that a kubeconfig names; without one, for the cluster that this pod runs in.
+
+    Raises:
+        ApiError: there is no such file, or no cluster around this process.
+    """
+    configuration = client.Configuration()
+    try:
+        if kubeconfig is None:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, client_configuration=configuration
+            )
+    except (config.ConfigException, OSError) as error:
+        raise ApiError(f"the API server's address and credentials: {error}") from error
+    return client.ApiClient(configuration)
+
+
+class Api:
+    """Requests to one API server."""
+
+    def __init__(self, connection: client.ApiClient) -> None:
+        self._connection = connection
+
+    async def listing(self, kind: Kind) -> Listing | None:
+        """The metadata of all objects of a kind; `None` where the API server does not know the kind.
+
+        Raises:
+            ApiError: it did not answer, or refused.
+        """
+        objects: dict[str, Reference] = {}
+        query = {"limit": str(_PAGE)}
+        while True:
+            try:
+                page = await self._request("GET", kind.path, query, {"Accept": _METADATA})
+            except ApiError as error:
+                if error.status == 404:
+                    return None
+                raise
+            for item in page["items"]:
+                meta = item["metadata"]
+                objects[meta["uid"]] = Reference(meta.get("namespace", ""), meta["name"], meta["resourceVersion"])
+            if not page["metadata"].get("continue"):
+                return Listing(page["metadata"]["resourceVersion"], objects)
+            query["continue"] = page["metadata"]["continue"]
+
+    async def read(self, kind: Kind, namespace: str, name: str) -> Body | None:
+        """One object, or `None` where it is gone.
+
+        Raises:
+            ApiError: the API server did not answer, or refused.
+        """
+        try:
+            return await self._request("GET", kind.path_of(name, namespace))
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def apply_status(self, kind: Kind, body: Body, status: Mapping[str, Any]) -> Body | None:
+        """Apply the status of an object, and nothing else of it; the object after that, `None` where it is gone.
+
+        Raises:
+            ApiError: the API server did not answer, or refused.
+        """
+        metadata = body["metadata"]
+        named = {name: metadata[name] for name in ("name", "namespace", "uid") if name in metadata}
+        applied = {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.name, "metadata": named, "status": status}
+        path = f"{kind.path_of(metadata['name'], metadata.get('namespace', ''))}/status"
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        try:
+            return await self._request("PATCH", path, query, {"Content-Type": "application/apply-patch+yaml"}, applied)
+        except ApiError as error:
+            # 404: deleted. 409: another object of the same name stands there now, which the UID shows.
+            if error.status in (404, 409):
+                return None
+            raise
+
+    async def create(self, path: str, body: Mapping[str, Any]) -> None:
+        """Create an object below `path`.
+
+        Raises:
+            ApiError: the API server did not answer, or refused.
+        """
+        await self._request("POST", path, {}, {}, body)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        try:
+            request = await self._connection.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", **(headers or {})},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            answer = await self._connection.call_api(*request, _request_timeout=timeout)
+            data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
+        if answer.status >= 400:
+            raise ApiError(f"{method} {path}: {_reason(answer.status, data)}", answer.status, _retry_after(answer))
+        document: dict[str, Any] = json.loads(data)
+        return document
+
+
+def _reason(status: int, data: bytes) -> str:
+    """What the API server's `Status` says, or the code alone where something else answered."""
+    try:
+        return f"{status} {json.loads(data)['message']}"
+    except (ValueError, KeyError, TypeError):
+        return str(status)
+
+
+def _retry_after(answer: Any) -> float:
+    value = answer.headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() else 0.0
