@@ -16,8 +16,9 @@ from llmgov.instants import Instant
 Body = Mapping[str, Any]
 """An object as the API server's JSON has it."""
 
-PATIENCE: Final = 5_000_000
-"""Microseconds that a watch gets to tell of what a list has: then it is read, as the watch seems to miss it."""
+PATIENCE: Final = 30_000_000
+"""Microseconds that a watch gets to tell of what a list has: then it is read, as the watch seems to miss it. At a start
+thousands of objects take the watch some seconds."""
 
 _REMEMBERED = 10_000
 """Deleted objects whose late news are still ignored."""

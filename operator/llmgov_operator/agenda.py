@@ -1,0 +1,138 @@
+"""Which statuses are to be written, and when: at most one write of an object in some seconds, none where nothing
+changed. Pure.
+
+What an object's status is now is what the watch says: so a second start of the operator, and its next leader, find
+everything written and write nothing.
+"""
+
+import dataclasses
+import decimal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from llmgov import instants
+from llmgov.instants import Instant
+from llmgov_operator.cluster import Body
+
+APART: Final = 5_000_000
+"""Microseconds between two writes of one object's status."""
+
+RETRY: Final = 10_000_000
+"""Microseconds until a write that failed is tried again."""
+
+FORECAST_PERCENT: Final = 5
+"""By how much a forecast has to have moved to be a reason to write: it moves with every second."""
+
+_ELSEWHERE: Final = frozenset({"keyFingerprint", "lastVerified", "lastRotation"})
+"""Fields of statuses that others write (the hub, who alone sees keys)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Write:
+    """A status that is due, of the object as it is known now."""
+
+    kind: str
+    body: Body
+    status: Mapping[str, Any]
+
+
+class Agenda:
+    """The statuses that objects should have, and when each was written last, by UID."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self._not_before: dict[str, Instant] = {}
+        self._open: dict[str, None] = {}
+
+    def want(self, kind: str, uid: str, status: Mapping[str, Any]) -> None:
+        """From now on the object's status should be this."""
+        known = self._wanted.get(uid)
+        if known is None or known[1] != status:
+            self._wanted[uid] = (kind, status)
+        self._open[uid] = None
+
+    def keep(self, uids: Iterable[str]) -> None:
+        """Forget all other objects."""
+        gone = self._wanted.keys() - set(uids)
+        for uid in gone:
+            del self._wanted[uid]
+            self._not_before.pop(uid, None)
+            self._open.pop(uid, None)
+
+    def touched(self, uid: str) -> None:
+        """The object changed: somebody else may have written its status."""
+        if uid in self._wanted:
+            self._open[uid] = None
+
+    def due(self, bodies: Mapping[str, Body], now: Instant) -> Iterator[Write]:
+        """What is to be written now; `bodies` are the objects as known, by UID.
+
+        Each is written once `wrote` or `failed` has been told of it, so ask for the next only then.
+        """
+        for uid in list(self._open):
+            body = bodies.get(uid)
+            kind, wanted = self._wanted[uid]
+            if body is None or is_said(body.get("status") or {}, wanted):
+                del self._open[uid]
+            elif self._not_before.get(uid, now) <= now:
+                yield Write(kind, body, merged(body.get("status") or {}, wanted, now))
+
+    def next(self, now: Instant) -> Instant | None:
+        """When something is due next; `None` where nothing is waiting."""
+        return min((max(now, self._not_before.get(uid, now)) for uid in self._open), default=None)
+
+    def wrote(self, uid: str, now: Instant) -> None:
+        """The status is written; what comes later waits."""
+        self._not_before[uid] = now + APART
+        self._open.pop(uid, None)
+
+    def failed(self, uid: str, now: Instant, seconds: float = 0.0) -> None:
+        """It could not be written; `seconds` is how long the API server asked to be left alone."""
+        self._not_before[uid] = now + max(RETRY, int(seconds * 1_000_000))
+
+    @property
+    def waiting(self) -> int:
+        """How many objects may have to be written."""
+        return len(self._open)
+
+
+def merged(current: Mapping[str, Any], wanted: Mapping[str, Any], now: Instant) -> dict[str, Any]:
+    """`wanted` with the times at which its conditions changed: those of `current` where they did not."""
+    known = {each.get("type"): each for each in current.get("conditions") or ()}
+    conditions = [
+        {**each, "lastTransitionTime": _since(known.get(each["type"]), each, now)} for each in wanted["conditions"]
+    ]
+    return {**wanted, "conditions": conditions}
+
+
+def _since(known: Mapping[str, Any] | None, condition: Mapping[str, Any], now: Instant) -> str:
+    if known is None or known.get("status") != condition["status"]:
+        return instants.to_rfc3339(now)
+    return str(known.get("lastTransitionTime") or instants.to_rfc3339(now))
+
+
+def is_said(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a status says what it should: times of conditions do not count, a forecast only where it moved far."""
+    if _comparable(current, wanted) != _comparable(wanted, wanted):
+        return False
+    return _is_near(current.get("forecast"), wanted.get("forecast"))
+
+
+def _comparable(status: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what others write, what time alone changes, and conditions that are not ours."""
+    ours = {each["type"] for each in wanted["conditions"]}
+    conditions = {
+        each["type"]: {name: value for name, value in each.items() if name != "lastTransitionTime"}
+        for each in status.get("conditions") or ()
+        if each.get("type") in ours
+    }
+    apart = _ELSEWHERE | {"conditions", "forecast"}
+    rest = {name: value for name, value in status.items() if name not in apart and value != []}
+    return {**rest, "conditions": conditions}
+
+
+def _is_near(current: str | None, wanted: str | None) -> bool:
+    if current is None or wanted is None:
+        return current == wanted
+    before, after = decimal.Decimal(current), decimal.Decimal(wanted)
+    return abs(after - before) * 100 <= FORECAST_PERCENT * max(abs(before), abs(after))
