@@ -13,16 +13,23 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import Any
 
 SUPERUSER = "postgres"
+
+PROGRAMS = "LLMGOV_TEST_POSTGRES_PROGRAMS"
+"""The environment variable with a folder that holds the programs to use: initdb and postgres."""
 
 _NOBODY = 65534
 _START_SECONDS = 30
 
 
 def programs() -> pathlib.Path | None:
-    """The folder with PostgreSQL's programs, the newest version's; `None` where there is none."""
+    """The folder with PostgreSQL's programs: the given one, else the newest version's; `None` where there is none."""
+    given = os.environ.get(PROGRAMS)
+    if given:
+        return pathlib.Path(given).resolve(strict=True)
     found = list(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if not found and on_path is not None:
@@ -36,16 +43,13 @@ class Server:
 
     def __init__(self, folder: pathlib.Path, port: int) -> None:
         self._folder = folder
-        self._port = port
+        self.port = port
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def new(cls, *, fsync: bool = True, **settings: str) -> "Server":
         """Make a cluster in a temporary folder and start it; `settings` are PostgreSQL's own."""
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="llmgov-pg-"))
-        user = _user()
-        if user is not None:
-            os.chown(folder, user, user)
+        folder = _new_folder()
         _make_cluster(folder)
         lines = {
             "fsync": "on" if fsync else "off",
@@ -54,9 +58,25 @@ class Server:
             "max_connections": "200",
             **settings,
         }
-        with (folder / "data" / "postgresql.conf").open("a") as file:
-            file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
+        _set(folder, lines)
         server = cls(folder, _free_port())
+        server.start()
+        return server
+
+    def standby(self, name: str, **settings: str) -> "Server":
+        """A hot standby that follows this server, and goes by `name` at it; this one is stopped for a moment.
+
+        A copy of a cluster that is not running is a base backup: that needs none of PostgreSQL's client programs.
+        """
+        self.stop(signal.SIGINT)
+        folder = _new_folder()
+        subprocess.run(["cp", "-a", self._folder / "data", folder], check=True, cwd=folder, **_unprivileged())
+        primary = f"host=127.0.0.1 port={self.port} user={SUPERUSER} application_name={name}"
+        lines = {"unix_socket_directories": str(folder), "primary_conninfo": primary, **settings}
+        _set(folder, lines)
+        (folder / "data" / "standby.signal").touch()
+        self.start()
+        server = Server(folder, _free_port())
         server.start()
         return server
 
@@ -68,7 +88,7 @@ class Server:
 
     def url(self, database: str, user: str = SUPERUSER) -> str:
         """Where a database is; nobody needs a password."""
-        return f"postgresql://{user}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
@@ -85,7 +105,7 @@ class Server:
     def _spawn(self) -> None:
         with (self._folder / "server.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*_dying_with_parent(), _program("postgres"), "-D", self._folder / "data", "-p", str(self._port)],
+                [*_dying_with_parent(), _program("postgres"), "-D", self._folder / "data", "-p", str(self.port)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -122,6 +142,19 @@ class Server:
     def log(self) -> str:
         """What it has logged since its latest start."""
         return (self._folder / "server.log").read_text(errors="replace")
+
+
+def _new_folder() -> pathlib.Path:
+    folder, user = pathlib.Path(tempfile.mkdtemp(prefix="llmgov-pg-")), _user()
+    if user is not None:
+        os.chown(folder, user, user)
+    return folder
+
+
+def _set(folder: pathlib.Path, settings: Mapping[str, str]) -> None:
+    """Of a setting that is given twice the last one holds."""
+    with (folder / "data" / "postgresql.conf").open("a") as file:
+        file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
 
 def _make_cluster(folder: pathlib.Path) -> None:
