@@ -1,11 +1,12 @@
 """What sidecars report: each event, its settlement and its audit record in one transaction, each event once."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 
 from llmgov.audit import facts
 from llmgov.instants import Instant
-from llmgov.ledger import approvals, recording, reopening
+from llmgov.ledger import approvals, checks, recording, reopening
 from llmgov.ledger.book import Book, WindowLock
 from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import Event, Settlement, Subject, Violated
@@ -16,6 +17,9 @@ from llmgov_hub.recorder import Recorder
 
 MAX_BATCH = 256
 """Events that share a transaction at most: it bounds how long others wait for their turn."""
+
+MAX_SHOWN = 800
+"""Characters of an event's id, or of what is wrong with it, that administrators are told."""
 
 _NOBODY = Subject("", "", None, (), (), "", "", "")
 
@@ -56,12 +60,11 @@ class Events:
         Raises:
             Exception: `error`, where not even that can be recorded: then it is not the event's fault.
         """
-        kind = facts.kind(event)
-        why = str(error) if isinstance(error, BadInputError) else type(error).__name__
-        message = f"llmgov: {kind} {event.id} could not be put on record ({why}); its money stays held"
+        why = _shown(str(error)) if isinstance(error, BadInputError) else type(error).__name__
+        id_ = _shown(event.id)
+        message = f"llmgov: {facts.kind(event)} {id_} could not be put on record ({why}); its money stays held"
         violation = Violation("", Action.FLAG, "event_refused", message, notify=(Audience.ADMINS,))
-        subject = _NOBODY if isinstance(event, Settlement) else event.subject
-        told = Violated(f"{event.id}/refused", self._clock(), "", event.id, subject, (violation,))
+        told = Violated(f"{id_}/refused", self._clock(), "", id_, _subject(event), (violation,))
         try:
             await self._put([told])
         except OSError:
@@ -87,3 +90,23 @@ class Events:
         lock = self._recorder.lock(recording.lock(events, now, asked), events)
         while lost := await self._store.transact(lock, step):  # nothing was taken yet
             lock = dataclasses.replace(lock, windows=(*lock.windows, *lost))
+
+
+def _shown(text: str) -> str:
+    """A text of which anything may be wrong, as one that can be told: a long one by its beginning and a digest."""
+    shown = "".join(character if character.isprintable() else "?" for character in text[:MAX_SHOWN])
+    if shown == text and shown.strip():
+        return shown
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{shown}…{digest[:16]}"
+
+
+def _subject(event: Event) -> Subject:
+    """Whom it was for; nobody where it does not say, or where that is what is wrong with it."""
+    if isinstance(event, Settlement):
+        return _NOBODY
+    try:
+        checks.check_subject(event.subject)
+    except BadInputError:
+        return _NOBODY
+    return event.subject

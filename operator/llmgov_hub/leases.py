@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import TypeGuard, TypeVar
 
 from llmgov.instants import Instant
-from llmgov.ledger import epochs, grants, recovery, returns
+from llmgov.ledger import accounting, bounds, epochs, grants, recovery, returns
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.candidates import MAX_USERS
 from llmgov.ledger.definitions import Definitions, InForce
@@ -105,7 +105,7 @@ class Leases:
 
         Raises:
             StoreError: nothing was lent, or it was and the request may be repeated to learn which.
-            ValueError: the request contradicts itself.
+            BadInputError: the request cannot be meant; nothing was lent.
         """
         asked: set[str] = set()
         reply = await self._try(request, asked)
@@ -166,12 +166,22 @@ class Leases:
         return [epoch for epoch in found if epoch != request.epoch]
 
     async def give_back(self, message: LeaseReturn) -> None:
-        """Take a return; repeating it changes nothing."""
+        """Take a return; repeating it changes nothing.
+
+        Raises:
+            BadInputError: nothing came back.
+        """
+        accounting.check_return(message)
         now = self._clock()
         await self._store.transact(returns.return_lock(message), lambda book: returns.give_back(book, message, now))
 
     async def inventory(self, message: Inventory) -> MicroUsd:
-        """Free what a holder's older epochs were lent and never used; how much that is."""
+        """Free what a holder's older epochs were lent and never used; how much that is.
+
+        Raises:
+            BadInputError: nothing became free.
+        """
+        accounting.check_inventory(message)
         now = self._clock()
         lock = returns.holder_lock(message.epoch.holder)
         return await self._store.transact(lock, lambda book: returns.take_inventory(book, message, now))
@@ -187,6 +197,7 @@ class Leases:
             BadInputError: nothing was taken up.
         """
         now = self._clock()
+        accounting.check_holdings(message, now)
         await self._decide(
             lambda definitions: recovery.lock(message, definitions),
             lambda book, definitions: recovery.report(book, message, definitions, now),
@@ -198,11 +209,21 @@ class Leases:
         return await self._store.transact(returns.holder_lock(holder), lambda book: returns.lose(book, holder, now))
 
     def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
-        """What the hub asks a sidecar back for, for as long as it listens."""
+        """What the hub asks a sidecar back for, for as long as it listens.
+
+        Raises:
+            BadInputError: no boot has such an epoch.
+        """
+        bounds.require_epoch(epoch)
         return self._recalls.stream(epoch)
 
     async def recalled(self, message: Recalled) -> None:
-        """A sidecar's answer to a recall, after its returns were taken."""
+        """A sidecar's answer to a recall, after its returns were taken.
+
+        Raises:
+            BadInputError: nobody is told.
+        """
+        accounting.check_recalled(message)
         self._recalls.answered(message)
 
 

@@ -1,39 +1,58 @@
 """A lease request, before anything is looked up for it: whether it can be meant, and which accounts it leaves out."""
 
+from collections.abc import Sequence
+
+import msgspec
+
 from llmgov.ledger import windows
+from llmgov.ledger.bounds import (
+    MAX_NAME,
+    require_count,
+    require_epoch,
+    require_few,
+    require_name,
+    require_names,
+)
 from llmgov.ledger.definitions import Definitions, covering, user_of
-from llmgov.ledger.errors import BadInputError, Fault, require_amount, require_words
+from llmgov.ledger.errors import BadInputError, Fault, require_amount
 from llmgov.ledger.messages import LeaseRequest, Need
 from llmgov.money import MAX_AMOUNT
-from llmgov.snapshot import Target, TargetKind
-
-MAX_NUMBER = 2**53
-"""Beyond any number of boots or requests: a counter that is there is no counter."""
+from llmgov.snapshot import Account, Target, TargetKind, Threshold
 
 MAX_NEEDS = 256
 """Accounts that one attempt is charged to, and targets on its path."""
 
-MAX_KEY = 1024
+MAX_KEY = MAX_NAME
 """Characters of an account's key, which may have a user's name in it."""
 
 MAX_REQUEST_ID = 128
 """Characters of a request's id; a sidecar's has a quarter of that."""
+
+MAX_DEFINITION = 1024 * 1024
+"""Bytes of an account's definition, which may list namespaces and users whom it is for."""
+
+MAX_CURRENCY = 16
+"""Characters of a currency's name; those in use have three."""
+
+_ENCODER = msgspec.json.Encoder()
 
 
 def check(request: LeaseRequest) -> None:
     """Refuse what no sidecar of ours asks for.
 
     Raises:
-        BadInputError: a number or amount out of range, an account twice, or a key that is not its account's.
+        BadInputError: a name, number or amount out of range, an account twice, or a key that is not its account's.
     """
-    _require_number(request.epoch.number, "epoch.number", least=1)
-    _require_number(request.request, "request")
-    _require_number(request.closed, "closed")
+    require_epoch(request.epoch)
+    require_count(request.request, "request")
+    require_count(request.closed, "closed")
     require_amount(request.least, "least")
-    if request.request_id:
-        require_words(request.request_id, "request_id", MAX_REQUEST_ID)
-    if max(len(request.needs), len(request.path), len(request.accounts)) > MAX_NEEDS:
-        raise BadInputError(Fault.RANGE, "needs", f"more than {MAX_NEEDS} accounts or targets")
+    require_name(request.request_id, "request_id", MAX_REQUEST_ID, empty=True)
+    if request.approval is not None:
+        require_name(request.approval, "approval")
+    require_names(request.path, "path", MAX_NEEDS)
+    require_names(request.accounts, "accounts", MAX_NEEDS)
+    require_few(request.needs, "needs", MAX_NEEDS)
     if len({need.key for need in request.needs}) != len(request.needs):
         raise BadInputError(Fault.REPEATED, "needs", "one account is named twice")
     for index, need in enumerate(request.needs):
@@ -41,20 +60,13 @@ def check(request: LeaseRequest) -> None:
 
 
 def _check_need(request: LeaseRequest, need: Need, field: str) -> None:
-    require_words(need.key, f"{field}.key", MAX_KEY)
+    require_name(need.key, f"{field}.key", MAX_KEY)
     require_amount(need.least, f"{field}.least")
     require_amount(need.want, f"{field}.want")
     if need.least > need.want:
         raise BadInputError(Fault.RANGE, f"{field}.want", "wants less than it needs")
+    check_account(need.account, f"{field}.account")
     _check_key(request, need, field)
-    account = need.account
-    require_amount(account.limit, f"{field}.account.limit")
-    if not 0 < account.nano_usd <= MAX_AMOUNT:
-        raise BadInputError(Fault.RANGE, f"{field}.account.nano_usd", f"{account.nano_usd} is no rate")
-    try:
-        windows.zone_named(account.time_zone)
-    except ValueError as error:
-        raise BadInputError(Fault.UNKNOWN, f"{field}.account.time_zone", str(error)) from error
 
 
 def _check_key(request: LeaseRequest, need: Need, field: str) -> None:
@@ -66,9 +78,41 @@ def _check_key(request: LeaseRequest, need: Need, field: str) -> None:
         raise BadInputError(Fault.FOREIGN, f"{field}.key", f"user {user!r} is not on the charging path")
 
 
-def _require_number(number: int, field: str, least: int = 0) -> None:
-    if not least <= number <= MAX_NUMBER:
-        raise BadInputError(Fault.NEGATIVE if number < 0 else Fault.RANGE, field, f"{number} is out of range")
+def check_account(account: Account, field: str) -> None:
+    """Refuse a definition that no configuration has.
+
+    Raises:
+        BadInputError: a name, number or amount out of range, or more than `MAX_DEFINITION`.
+    """
+    require_name(account.key, f"{field}.key", MAX_KEY)
+    require_name(account.target.name, f"{field}.target.name", empty=True)
+    require_amount(account.limit, f"{field}.limit")
+    require_name(account.source, f"{field}.source")
+    require_name(account.currency, f"{field}.currency", MAX_CURRENCY)
+    require_count(account.nano_usd, f"{field}.nano_usd", least=1, most=MAX_AMOUNT)
+    _check_thresholds(account.thresholds, f"{field}.thresholds")
+    try:
+        windows.zone_named(account.time_zone)
+    except ValueError as error:
+        raise BadInputError(Fault.UNKNOWN, f"{field}.time_zone", str(error)) from error
+    _check_size(account, f"{field}.match")
+
+
+def _check_thresholds(thresholds: Sequence[Threshold], field: str) -> None:
+    require_few(thresholds, field, MAX_NEEDS)
+    for index, threshold in enumerate(thresholds):
+        require_count(threshold.percent, f"{field}[{index}].percent", least=1, most=100)
+        require_few(threshold.actions, f"{field}[{index}].actions", MAX_NEEDS)
+
+
+def _check_size(account: Account, field: str) -> None:
+    """Whom a definition is for is what may make it long."""
+    try:
+        size = len(_ENCODER.encode(account))
+    except UnicodeEncodeError as error:
+        raise BadInputError(Fault.EMPTY, field, "is no text: it holds half a character") from error
+    if size > MAX_DEFINITION:
+        raise BadInputError(Fault.RANGE, field, f"makes a definition of {size} bytes, more than {MAX_DEFINITION}")
 
 
 def left_out(request: LeaseRequest, definitions: Definitions) -> list[Need]:

@@ -1,52 +1,118 @@
 """What an event must be for the ledger to take it: bounded, not from the future, and of its sender's own attempts."""
 
+from collections.abc import Sequence
 from typing import assert_never
 
-from llmgov import instants
-from llmgov.instants import Duration, Instant
+from llmgov.instants import Instant
+from llmgov.ledger import billing
 from llmgov.ledger.book import Book
+from llmgov.ledger.bounds import (
+    CLOCK_AHEAD,
+    MAX_TEXT,
+    require_count,
+    require_few,
+    require_name,
+    require_names,
+    require_text,
+)
 from llmgov.ledger.errors import BadInputError, Fault, require_amount, require_time
-from llmgov.ledger.messages import Charged, Event, Intent, Refused, Settlement, Violated
+from llmgov.ledger.messages import Charged, Event, Intent, Refused, Settlement, Subject, Violated
 from llmgov.ledger.rows import LeaseRow
 from llmgov.money import MicroUsd
-
-CLOCK_AHEAD: Duration = instants.HOUR
-"""How far ahead of the ledger's a sidecar's clock may be: minutes happen. What is dated less far ahead counts at the
-ledger's time, so no attempt falls into a window that has not begun."""
-
-MAX_COUNT = 2**63 - 1
-"""What the columns of every store hold."""
+from llmgov.policy.decision import Violation
 
 MAX_PLAIN = 2**53 - 1
 """What a record's numbers may be: every reader of JSON holds that exactly."""
 
+MAX_USAGE = 10**12
+"""Tokens or calls of one attempt: a thousand reports of the most that a sidecar believes of one."""
+
+MAX_FLOOD = 10**9
+"""Refusals that one event stands for: those of one sidecar in a second, or for as long as it was kept from counting."""
+
 MAX_STATUS = 999
 """The largest number with three digits: what an answer's status has."""
 
+MAX_DAYS = 36_525
+"""A hundred years of retention; 0 is for ever."""
 
-def check(book: Book, event: Event, now: Instant) -> None:
-    """Refuse what cannot be taken.
+MAX_AUDIENCES = 256
+"""Audiences of one violation; there are two."""
+
+
+def check_words(event: Event) -> None:
+    """Refuse names, texts and lists that cannot be: before any row is looked up by them.
 
     Raises:
-        BadInputError: an amount or count out of range, a time beyond `CLOCK_AHEAD`, a lease of another epoch.
+        BadInputError: `EMPTY` or `RANGE`.
+    """
+    require_name(event.id, "id")
+    match event:
+        case Intent():
+            _check_words_of_intent(event)
+        case Settlement():
+            require_text(event.model, "model")
+            require_text(event.stop, "stop")
+        case Refused():
+            _check_words_of_refusal(event)
+        case Violated():
+            require_name(event.request_id, "request_id", empty=True)
+            require_name(event.attempt or "", "attempt", empty=True)
+            check_subject(event.subject)
+            _check_violations(event.violations)
+        case _:
+            assert_never(event)
+
+
+def check(book: Book, event: Event, now: Instant) -> None:
+    """Refuse numbers that cannot be, and what is not the sender's; its words were looked at before.
+
+    Raises:
+        BadInputError: an amount or count out of range, a time beyond `CLOCK_AHEAD`, a lease of another epoch, more
+            money than an attempt can cost.
     """
     require_time(event.at, now, CLOCK_AHEAD, "at")
     match event:
         case Intent():
             _check_intent(book, event)
         case Settlement():
-            _check_settlement(event)
+            _check_settlement(book, event)
         case Refused():
-            _require_count(event.count, "count", least=1, most=MAX_PLAIN)
-            _require_count(event.status, "status", most=MAX_STATUS)
+            require_count(event.count, "count", least=1, most=MAX_FLOOD)
+            require_count(event.status, "status", most=MAX_STATUS)
         case Violated():
             pass
         case _:
             assert_never(event)
 
 
+def _check_words_of_intent(intent: Intent) -> None:
+    require_name(intent.request_id, "request_id", empty=True)
+    check_subject(intent.subject)
+    require_few(intent.charged, "charged")
+    for index, part in enumerate(intent.charged):
+        require_name(part.lease, f"charged[{index}].lease")
+        require_name(part.key, f"charged[{index}].key")
+    require_names(intent.snapshot, "snapshot")
+    require_names(intent.policies, "policies")
+    require_text(intent.prompt, "prompt", MAX_TEXT)
+    require_name(intent.approval or "", "approval", empty=True)
+
+
+def _check_words_of_refusal(event: Refused) -> None:
+    require_name(event.request_id, "request_id", empty=True)
+    check_subject(event.subject)
+    require_name(event.reason, "reason")
+    require_text(event.policy, "policy")
+    require_text(event.message, "message")
+    require_name(event.approval_digest or "", "approval_digest", empty=True)
+    require_text(event.approval_summary, "approval_summary")
+    _check_violations(event.violations)
+
+
 def _check_intent(book: Book, intent: Intent) -> None:
-    require_amount(intent.hold, "hold")
+    require_count(intent.retention_days or 0, "retention_days", most=MAX_DAYS)
+    require_amount(intent.hold, "hold", most=_most_held(book, intent))
     held: dict[str, MicroUsd] = {}
     for index, part in enumerate(intent.charged):
         field = f"charged[{index}]"
@@ -58,6 +124,13 @@ def _check_intent(book: Book, intent: Intent) -> None:
         if amount != intent.hold:
             wrong = f"{amount} micro-USD of {key} are set aside for a hold of {intent.hold}"
             raise BadInputError(Fault.RANGE, "charged", wrong)
+
+
+def _most_held(book: Book, intent: Intent) -> MicroUsd:
+    """A million dollars, or what the leases that it names were lent, where that is more: a sidecar holds beyond a
+    million only what an account's limit allowed."""
+    leases = (book.leases.get(part.lease) for part in intent.charged)
+    return max(billing.MAX_COST, sum(lease.amount for lease in leases if lease is not None))
 
 
 def _require_own(book: Book, intent: Intent, part: Charged, field: str) -> None:
@@ -85,12 +158,56 @@ def _require_one_time(book: Book, intent: Intent) -> None:
         raise BadInputError(Fault.RANGE, "charged", f"{last.id} is of a window that ended before that of {first.id}")
 
 
-def _check_settlement(settlement: Settlement) -> None:
-    require_amount(settlement.cost, "cost")
-    _require_count(settlement.duration, "duration", most=MAX_PLAIN)
-    _require_count(settlement.status, "status", most=MAX_STATUS)
+def _check_settlement(book: Book, settlement: Settlement) -> None:
+    _check_cost(book, settlement)
+    require_count(settlement.duration, "duration", most=MAX_PLAIN)
+    require_count(settlement.status, "status", most=MAX_STATUS)
     for dimension, count in settlement.usage.items():
-        _require_count(count, f"usage.{dimension.value}")
+        require_count(count, f"usage.{dimension.value}", most=MAX_USAGE)
+
+
+def _check_cost(book: Book, settlement: Settlement) -> None:
+    """An overrun is recorded whole, up to what a sidecar believes of any report (`billing.bill`): a million dollars, or
+    the hold, where that is more. Whatever says more is forged or broken, and no bill. An intent comes before its
+    settlement; where it has not, it held no more than others do."""
+    attempt = book.attempts.get(settlement.id)
+    intent = attempt.intent if attempt is not None else None
+    most = max(billing.MAX_COST, intent.hold if intent is not None else 0)
+    if settlement.cost > most:
+        wrong = (
+            f"{settlement.cost} micro-USD is more than any attempt costs ({most}); see the provider's bill for what it "
+            "did cost, and correct its lease once its pod is gone"
+        )
+        raise BadInputError(Fault.RANGE, "cost", wrong)
+    require_amount(settlement.cost, "cost")
+
+
+def check_subject(subject: Subject) -> None:
+    """Refuse a subject that names nobody who can be. What is not known is empty; a model has the client's own name.
+
+    Raises:
+        BadInputError: `EMPTY` or `RANGE`.
+    """
+    require_name(subject.namespace, "subject.namespace", empty=True)
+    require_name(subject.service_account, "subject.service_account", empty=True)
+    require_name(subject.user or "", "subject.user", empty=True)
+    require_names(subject.teams, "subject.teams")
+    require_names(subject.path, "subject.path")
+    require_name(subject.provider, "subject.provider", empty=True)
+    require_text(subject.model, "subject.model")
+    require_name(subject.operation, "subject.operation", empty=True)
+    require_name(subject.pod, "subject.pod", empty=True)
+
+
+def _check_violations(violations: Sequence[Violation]) -> None:
+    require_few(violations, "violations")
+    for index, violation in enumerate(violations):
+        field = f"violations[{index}]"
+        require_text(violation.policy, f"{field}.policy")
+        require_name(violation.reason, f"{field}.reason")
+        require_text(violation.message, f"{field}.message")
+        require_text(violation.path, f"{field}.path")
+        require_few(violation.notify, f"{field}.notify", MAX_AUDIENCES)
 
 
 def _start(lease: LeaseRow) -> Instant:
@@ -99,9 +216,3 @@ def _start(lease: LeaseRow) -> Instant:
 
 def _end(lease: LeaseRow) -> Instant:
     return lease.window_end
-
-
-def _require_count(count: int, field: str, least: int = 0, most: int = MAX_COUNT) -> None:
-    if not least <= count <= most:
-        fault = Fault.NEGATIVE if count < 0 else Fault.RANGE
-        raise BadInputError(fault, field, f"{count} is not between {least} and {most}")

@@ -4,7 +4,7 @@ import msgspec
 
 from llmgov.ledger import lives
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.errors import require_words
+from llmgov.ledger.bounds import MAX_HOLDER, require_name
 from llmgov.ledger.messages import Epoch, LeaseRequest
 from llmgov.ledger.rows import EpochRow
 
@@ -13,17 +13,13 @@ BOOTS = 1_000_000
 the ledger may have lost."""
 
 
-MAX_HOLDER = 500
-"""Characters of a holder's name: a namespace, a pod and its id have some 350 at most."""
-
-
 def register_lock(holder: str) -> Lock:
     """What `register` needs of the store.
 
     Raises:
-        BadInputError: `EMPTY`: the name is empty, too long, or no text.
+        BadInputError: `EMPTY`: the name is empty, too long, or no name.
     """
-    require_words(holder, "holder", MAX_HOLDER)
+    require_name(holder, "holder", MAX_HOLDER)
     return Lock(holders=(holder,), ledger_epoch=True)
 
 

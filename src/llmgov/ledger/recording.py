@@ -20,7 +20,12 @@ def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | Non
     """What `record` needs of the store for all of `events`; `now` is the ledger's clock, as for `record`.
 
     `askings` (`approvals.askings`) are needed where `needs_askings`: with an approval its next asking is locked, too.
+
+    Raises:
+        BadInputError: an event has words that no row can be looked up by, or stored.
     """
+    for event in events:
+        checks.check_words(event)
     digests = [event.approval_digest for event in events if isinstance(event, Refused) and event.approval_digest]
     numbers = {digest: (askings or {}).get(digest, 1) for digest in digests}
     stops = any(isinstance(event, Settlement) and _stops(event) for event in events)
