@@ -142,6 +142,10 @@ class MemoryStore:
         found = ((time, row) for time, row in timed if time is not None and start <= time < end)
         return [row for _, row in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
 
+    async def each_attempt(self, start: Instant, end: Instant, take: Callable[[Attempt], object]) -> None:
+        for attempt in await self.attempts(start, end):
+            take(attempt)
+
     async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
         self._open()
         found = (row for row in self._rows.corrections.values() if start <= row.at < end)

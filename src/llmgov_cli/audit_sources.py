@@ -83,7 +83,7 @@ class Record:
 
     def sums(self) -> tally.Sums:
         """What the ledger's own rows add up to."""
-        return ledger_sums(self._runner.run(self._store.attempts(0, _ALWAYS)))
+        return self._runner.run(ledger_sums(self._store))
 
     def unbalanced(self) -> list[str]:
         """A sentence for each balance that attempts and leases do not add up to: grants are decided by them."""
@@ -127,15 +127,22 @@ def _is_due(data: bytes, now: Instant) -> bool:
         return True
 
 
-def ledger_sums(attempts: list[Attempt]) -> tally.Sums:
+async def ledger_sums(rows: Reader) -> tally.Sums:
     """The sums of the attempts that the ledger settled, as corrected, by the targets of their paths, users left out."""
-    settled = [(one.intent, one.cost) for one in attempts if one.intent and one.settlement]
+    attempts, costs = 0, 0
     targets: dict[str, MicroUsd] = {}
-    for intent, cost in settled:
-        for target in intent.subject.path:
+
+    def add(one: Attempt) -> None:
+        nonlocal attempts, costs
+        if one.intent is None or one.settlement is None:
+            return
+        attempts, costs = attempts + 1, costs + one.cost
+        for target in one.intent.subject.path:
             if not names_user(target):
-                targets[target] = targets.get(target, 0) + cost
-    return tally.Sums(len(settled), sum(cost for _, cost in settled), targets)
+                targets[target] = targets.get(target, 0) + one.cost
+
+    await rows.each_attempt(0, _ALWAYS, add)
+    return tally.Sums(attempts, costs, targets)
 
 
 def chunks(path: pathlib.Path) -> Iterator[bytes]:

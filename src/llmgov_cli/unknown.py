@@ -53,7 +53,13 @@ def is_lost(row: LeaseRow) -> bool:
 
 
 async def _gather(rows: Reader, start: Instant, end: Instant) -> tuple[list[Attempt], list[LeaseRow]]:
-    attempts = [each for each in await rows.attempts(start, end) if each.intent and reports.is_unknown(each)]
+    attempts: list[Attempt] = []
+
+    def keep(each: Attempt) -> None:
+        if each.intent and reports.is_unknown(each):
+            attempts.append(each)
+
+    await rows.each_attempt(start, end, keep)
     leases = [row for row in await rows.unaccounted() if row.window_start < end and row.window_end > start]
     return attempts, [row for row in leases if is_lost(row)]
 

@@ -19,6 +19,9 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 Convert: TypeAlias = Callable[[Any], Any]
 
+_FETCH = 500
+"""Rows that a cursor brings at a time: some MB at most."""
+
 
 class _Column(NamedTuple):
     """A column's name and type; `write` makes what PostgreSQL takes, `read` what the row holds (`None`: as it is)."""
@@ -87,6 +90,12 @@ class Table(Generic[R]):
         """The rows for which `condition` (what follows FROM) holds; waited for as for any statement, or `seconds`."""
         found = await connection.fetch(self._select + condition, *values, timeout=seconds)
         return [self.row(record) for record in found]
+
+    async def each(self, connection: Connection, take: Callable[[R], object], condition: str, *values: Any) -> None:
+        """Hand the same to `take`, one by one and as of one moment: a cursor fetches `_FETCH` of them at a time."""
+        async with connection.transaction(readonly=True):
+            async for record in connection.cursor(self._select + condition, *values, prefetch=_FETCH):
+                take(self.row(record))
 
     async def among(self, connection: Connection, column: str, values: Iterable[str]) -> list[R]:
         """The rows whose `column` is one of `values`; asks nothing where there are none."""

@@ -127,11 +127,10 @@ class PostgresReader:
         return await self._read(lambda connection: tables.LEASES.select(connection, _UNACCOUNTED))
 
     async def attempts(self, start: Instant, end: Instant) -> list[Attempt]:
-        return await self._read(
-            lambda connection: tables.ATTEMPTS.select(
-                connection, "WHERE time >= $1 AND time < $2 ORDER BY time, id", start, end
-            )
-        )
+        return await self._read(lambda connection: tables.ATTEMPTS.select(connection, _ATTEMPTS_WITHIN, start, end))
+
+    async def each_attempt(self, start: Instant, end: Instant, take: Callable[[Attempt], object]) -> None:
+        await self._read(lambda connection: tables.ATTEMPTS.each(connection, take, _ATTEMPTS_WITHIN, start, end))
 
     async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
         return await self._read(
@@ -256,6 +255,8 @@ _WRITERS = """
     ) SELECT writer FROM found WHERE writer IS NOT NULL ORDER BY writer
 """
 """One look into the index for each writer, however many records there are."""
+
+_ATTEMPTS_WITHIN = "WHERE time >= $1 AND time < $2 ORDER BY time, id"
 
 _UNACCOUNTED = "WHERE billed > 0 OR (state = 'lost' AND amount - returned - spent > 0) ORDER BY id"
 

@@ -8,7 +8,7 @@ import functools
 import sqlite3
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -48,7 +48,11 @@ class Table(Generic[R]):
 
     def select(self, connection: sqlite3.Connection, condition: str, *values: Column) -> list[R]:
         """The rows for which `condition` (what follows FROM) holds."""
-        return [self._decode(columns) for columns in connection.execute(self._select + condition, values)]
+        return list(self.each(connection, condition, *values))
+
+    def each(self, connection: sqlite3.Connection, condition: str, *values: Column) -> Iterator[R]:
+        """The same one by one: read as they are asked for, and as of one moment."""
+        return map(self._decode, connection.execute(self._select + condition, values))
 
     def among(self, connection: sqlite3.Connection, column: str, values: Iterable[str]) -> list[R]:
         """The rows whose `column` is one of `values`."""

@@ -98,6 +98,13 @@ class SqliteReader:
             lambda connection: tables.ATTEMPTS.select(connection, tables.ATTEMPTS_WITHIN, start, end)
         )
 
+    async def each_attempt(self, start: Instant, end: Instant, take: Callable[[Attempt], object]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            for attempt in tables.ATTEMPTS.each(connection, tables.ATTEMPTS_WITHIN, start, end):
+                take(attempt)
+
+        await self._reader.run(work)
+
     async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
         return await self._reader.run(
             lambda connection: tables.CORRECTIONS.select(

@@ -1,6 +1,7 @@
 """What was spent, by whom and on what: sums over attempts, the same rows that accounts are filled from.
 
-Every attempt counts in exactly one line of a report, so that the lines of each add up to the same total.
+Every attempt counts in exactly one line of a report, and what lost pods were billed has a line of its own, so that the
+lines of each report add up to the same total.
 """
 
 import enum
@@ -16,6 +17,9 @@ from llmgov.money import MicroUsd
 
 NOBODY = "(none)"
 """The line of attempts without a team or a user."""
+
+LOST = "(lost pods)"
+"""The line of money that belongs to no attempt: what leases of lost pods were found to have cost."""
 
 
 class By(enum.Enum):
@@ -56,16 +60,29 @@ class Line(msgspec.Struct, frozen=True):
         )
 
 
-def spend(attempts: Iterable[Attempt], by: By) -> list[Line]:
-    """The lines, dearest first; days in their order. A settlement whose intent is still on its way is not counted."""
-    lines: dict[str, Line] = {}
-    for attempt in attempts:
+class Report:
+    """The sums by one key, of attempts that are added one by one; it keeps its lines alone, however many those are."""
+
+    def __init__(self, by: By) -> None:
+        self._by = by
+        self._lines: dict[str, Line] = {}
+
+    def add(self, attempt: Attempt) -> None:
+        """Count an attempt. A settlement whose intent is still on its way is not counted."""
         if attempt.intent is not None:
-            line = _line(attempt, _name(attempt, by))
-            lines[line.name] = lines[line.name] + line if line.name in lines else line
-    if by is By.DAY:
-        return sorted(lines.values(), key=lambda line: line.name)
-    return sorted(lines.values(), key=lambda line: (-line.cost, line.name))
+            line = _line(attempt, _name(attempt, self._by))
+            self._lines[line.name] = self._lines[line.name] + line if line.name in self._lines else line
+
+    def lines(self) -> list[Line]:
+        """The lines, dearest first; days in their order."""
+        if self._by is By.DAY:
+            return sorted(self._lines.values(), key=lambda line: line.name)
+        return sorted(self._lines.values(), key=lambda line: (-line.cost, line.name))
+
+
+def lost(billed: MicroUsd) -> Line:
+    """The line of what lost pods were billed: nothing of it was settled, all of it came with corrections."""
+    return Line(LOST, cost=billed, corrected=billed)
 
 
 def is_unknown(attempt: Attempt) -> bool:

@@ -74,6 +74,13 @@ class Reader(Protocol):
         """Attempts that count in `[start, end)` (`Attempt.time`), by that time and id; settled ones and others."""
         ...
 
+    async def each_attempt(self, start: Instant, end: Instant, take: Callable[[Attempt], object]) -> None:
+        """Hand each of `attempts` to `take`, in their order and as they were at one moment, without keeping them.
+
+        `take` may run on another thread, one call after the other. What it raises comes out as it is.
+        """
+        ...
+
     async def corrections(self, start: Instant, end: Instant) -> list[Correction]:
         """Corrections made in `[start, end)`, oldest first."""
         ...

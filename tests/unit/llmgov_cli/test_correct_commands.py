@@ -31,7 +31,7 @@ async def _fill(store: Store, clock: Callable[[], int]) -> None:
     hub = Hub(store, clock, writer="hub-1")
     await hub.configuration.publish({"organization": OrganizationPart("test", accounts=(YEAR, WHOLE))})
     needs = tuple(Need(account.key, account, 20 * CENT, 40 * CENT) for account in (YEAR, WHOLE))
-    grant = await hub.lease(LeaseRequest(ledgers.epoch(), 1, needs, ledgers.PATH))
+    grant = await ledgers.lease(hub, LeaseRequest(ledgers.epoch(), 1, needs, ledgers.PATH))
     assert isinstance(grant, LeaseGrant)
     charged = tuple(Charged(lease.id, lease.key, 20 * CENT) for lease in grant.leases)
     await hub.deliver([ledgers.intent(ATTEMPT, 20 * CENT, charged, at=clock())])
@@ -111,8 +111,28 @@ def test_a_corrected_lease_ends_what_is_held_and_is_told_beside_the_attempts(sou
     report = _json(spend.run, "model", source)
     assert report["total"]["spent"] == "0.20"
     assert [(row["account"], row["spent"]) for row in report["lostLeases"]] == [(YEAR.key, "0.07")]
-    assert f"{YEAR.key}   " in _read(spend.run, "model", source).partition("Lost leases")[2]
+    assert f"{YEAR.key}   " in _read(spend.run, "model", source).partition("What lost leases")[2]
     assert [row["lease"] for row in _json(unknown.run, source)["leases"]] == ["pod-1:1/1/1"]
+
+
+def test_what_a_lost_pod_cost_the_organization_has_a_line_and_is_in_the_total(source: sources.Source) -> None:
+    before = _read(spend.run, "team", source)
+    (lost,) = [row["unknown"] for row in _json(unknown.run, source)["leases"] if row["account"] == WHOLE.key]
+    assert f"$0.20 of SPENT is unknown, and ${lost} that lost pods had is still held" in before
+    assert "(lost pods)" not in before
+    (change,) = _correct(source, "pod-1:1/1/1", "0.06")["accounts"]
+    report = _json(spend.run, "team", source)
+    assert [(line["team"], line["spent"]) for line in report["lines"]] == [
+        ("payments", "0.20"),
+        ("(lost pods)", "0.06"),
+    ]
+    assert report["total"]["spent"] == change["spentAfter"] == "0.26"
+    assert report["lostPods"] == {"account": WHOLE.key, "spent": "0.06", "held": "0.00", "beyond": "0.00"}
+    text = _read(spend.run, "team", source)
+    assert f"(lost pods) is what leases of lost pods were found to cost in account {WHOLE.key}.\n" in text
+    hour = _json(spend.run, "team", source, start=ledgers.NOW, end=ledgers.NOW + 1)
+    assert (hour["total"]["spent"], hour["lostPods"]["beyond"]) in (("0.20", "0.06"), ("0.00", "0.06"))
+    assert "is not in the total" in _read(spend.run, "team", source, start=ledgers.NOW, end=ledgers.NOW + 1)
 
 
 def test_a_holder_that_lost_money_in_several_accounts_is_asked_which(source: sources.Source) -> None:
