@@ -172,7 +172,7 @@ class MemoryStore:
             windows=tuple(row for _, row in sorted(rows.windows.items())),
             leases=tuple(row for _, row in sorted(rows.leases.items())),
             attempts=tuple(row for _, row in sorted(rows.attempts.items())),
-            spends=tuple(self._working.spends()),
+            sums=tuple(self._working.sums()),
             accounts=tuple(row for _, row in sorted(rows.accounts.items())),
             corrections=tuple(row for _, row in sorted(rows.corrections.items())),
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias, TypeVar
 
 from llmgov.instants import Instant
-from llmgov.ledger import timing
+from llmgov.ledger import sums, timing
 from llmgov.ledger.book import Book, Ended, Lock, Put, WindowId
 from llmgov.ledger.messages import Intent
 from llmgov.ledger.rows import (
@@ -23,6 +23,7 @@ from llmgov.ledger.rows import (
     LedgerEpoch,
     PartRow,
     Spend,
+    Sum,
     Window,
 )
 from llmgov.ledger.store import StoreError
@@ -32,7 +33,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Summed: TypeAlias = tuple[str, Instant, Instant]
-"""A scope, and from when (inclusive) to when (exclusive) its spends are summed."""
+"""A scope, and from when (inclusive) to when (exclusive) what it spent is summed."""
 
 
 class WorkingSet:
@@ -48,12 +49,12 @@ class WorkingSet:
         self.in_force: dict[str, PartRow] = {}
         self.edition = 0
         self.summed: dict[Summed, MicroUsd] = {}
-        """What the spends that are not among `rows` add up to, where there are such."""
+        """What scopes spent before anything was put here, where they did."""
         self.users: dict[WindowId, int] = collections.defaultdict(int)
         """How many users have a window of one definition, by its key and the window's start."""
         self.ledger_epoch: LedgerEpoch | None = None
         self.database = ""
-        self._spends: dict[str, dict[str, Spend]] = collections.defaultdict(dict)
+        self._spent: dict[str, dict[Instant, MicroUsd]] = collections.defaultdict(dict)
         self._windows: dict[str, dict[WindowId, None]] = collections.defaultdict(dict)
         self._unfinished: dict[str, dict[str, None]] = collections.defaultdict(dict)
         self._approvals: dict[WindowId, dict[str, None]] = collections.defaultdict(dict)
@@ -96,7 +97,7 @@ class WorkingSet:
             yield from self.unfinished(holder)
 
     def _load_intent(self, book: Book, attempt: Attempt, intent: Intent) -> None:
-        scopes = dict.fromkeys(intent.subject.path)
+        scopes = dict.fromkeys((*intent.subject.path, *attempt.beside))
         for part in intent.charged:
             if part.lease in self.rows.leases:
                 book.leases[part.lease] = self.rows.leases[part.lease]
@@ -155,13 +156,13 @@ class WorkingSet:
 
     def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
         """What attempts begun in `[start, end)` cost `scope`."""
-        here = sum(row.cost for row in self._spends.get(scope, {}).values() if start <= row.at < end)
+        here = sum(cost for at, cost in self._spent.get(scope, {}).items() if start <= at < end)
         return self.summed.get((scope, start, end), 0) + here
 
-    def spends(self) -> list[Spend]:
-        """All spends, by attempt and scope."""
-        found = (row for rows in self._spends.values() for row in rows.values())
-        return sorted(found, key=lambda row: (row.attempt, row.scope))
+    def sums(self) -> list[Sum]:
+        """All that are not 0, by scope and start."""
+        spends = (Spend((scope,), at, cost) for scope, costs in self._spent.items() for at, cost in costs.items())
+        return [Sum(scope, start, cost) for (scope, start), cost in sorted(sums.changes(spends).items()) if cost]
 
     def apply(self, put: Put) -> None:
         """Take what a step put, all or nothing.
@@ -212,9 +213,9 @@ class WorkingSet:
             if approval.account:
                 self._approvals[approval.account, approval.window_start][id_] = None
         for spend in put.spends:
-            self._spends[spend.scope].setdefault(spend.attempt, spend)
-        for spend in put.respent:
-            self._spends[spend.scope][spend.attempt] = spend
+            for scope in spend.scopes:
+                costs = self._spent[scope]
+                costs[spend.at] = costs.get(spend.at, 0) + spend.cost
 
     def _apply_chains(self, put: Put) -> None:
         for record in put.records:

@@ -25,14 +25,13 @@ from tests.support.postgres_server import Server
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-    """How much is measured: sidecars at a replica, replicas, seconds of each run, accounts' workloads, attempts and
-    users that were there before, and how many messages there are at most, of one sidecar and of all together."""
+    """How much is measured: sidecars at a replica, replicas, seconds of each run, accounts' workloads, users that
+    were there before, and how many messages there are at most, of one sidecar and of all together."""
 
     clients: tuple[int, ...] = (1, 16, 64)
     replicas: tuple[int, ...] = (1, 2, 4)
     seconds: float = 2.0
     workloads: int = ledger_world.WORKLOADS
-    attempts: int = ledger_accounts.ATTEMPTS
     users: int = candidates.MAX_USERS
     each: int = 2_000
     all: int = 8_000
@@ -100,7 +99,7 @@ async def replicas(runs: Runs, scale: Scale) -> None:
 
 async def accounts(runs: Runs, scale: Scale) -> None:
     """10,000 accounts."""
-    await ledger_accounts.measure(runs.database, scale.attempts, scale.users)
+    await ledger_accounts.measure(runs.database, scale.users)
 
 
 PARTS: dict[str, Callable[[Runs, Scale], Awaitable[None]]] = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from llmgov.ledger import windows
+from llmgov.ledger import sums, windows
 from llmgov.ledger.candidates import MAX_USERS
 from llmgov.ledger.messages import LeaseGrant, LeaseRefusal, LeaseRequest, Need
 from llmgov.snapshot import Period, Target, TargetKind
@@ -25,7 +25,6 @@ from tests.bench import ledger_world
 from tests.bench.ledger_world import HOLD, USD, Sidecar
 from tests.support.postgres import Database
 
-ATTEMPTS = 200_000
 ROUNDS = 20
 LLMGOV = str(pathlib.Path(sys.executable).with_name("llmgov"))
 
@@ -35,7 +34,7 @@ async def size(database: Database) -> float:
     return float(await _execute(database, "SELECT pg_database_size(current_database())"))
 
 
-async def measure(database: Database, attempts: int = ATTEMPTS, users: int = MAX_USERS) -> None:
+async def measure(database: Database, users: int = MAX_USERS) -> None:
     """Print how long each takes."""
     store = await PostgresStore.open(database.hub)
     try:
@@ -43,9 +42,12 @@ async def measure(database: Database, attempts: int = ATTEMPTS, users: int = MAX
         hub = Hub(store, clock, writer="accounts")
         await hub.configuration.resume()
         span = windows.current(Period.MONTH, "Europe/Berlin", clock())
-        await _execute(database, _SPEND, "team/late", clock(), attempts)
+        quarters = await _execute(database, _SPEND, "team/late", span.start, clock(), sums.QUARTER)
         opening = await _seconds(hub, _late(Sidecar(0, 0, await hub.register("late"))))
-        print(f"a grant that opens an account whose target spent {attempts:,} attempts: {opening * 1000:.0f} ms")
+        print(
+            f"a grant that opens an account whose target spent in {quarters:,} quarters of an hour of the month:"
+            f" {opening * 1000:.0f} ms"
+        )
         opened = await _execute(database, _OPEN, *span)
         await _execute(database, "ANALYZE")
         print(f"windows opened for {opened:,} accounts: a grant takes {await _median(hub, 'later'):.1f} ms (median)")
@@ -116,9 +118,8 @@ async def _execute(database: Database, statement: str, *values: Any) -> Any:
 
 _SPEND = """
     WITH made AS (
-        INSERT INTO spends (attempt, scope, at, cost)
-        SELECT 'pod-sql:1/' || number, $1, $2::bigint - number, 5000
-        FROM generate_series(1, $3::int) AS number RETURNING 1
+        INSERT INTO sums (scope, start, cost)
+        SELECT $1, start, 5000 FROM generate_series($2::bigint, $3::bigint, $4::bigint) AS start RETURNING 1
     ) SELECT count(*) FROM made
 """
 

@@ -59,8 +59,7 @@ def step(book: Book, number: int) -> None:
     book.put.violations.append(
         ViolationRow(f"pod-{number}:1/3", 0, NOW, "ns/p", Action.FLAG, "r", "found", True, "ns", "sa", None, "m", 3)
     )
-    book.put.spends.append(Spend(intent.id, "team/payments", NOW, 70))
-    book.put.respent.append(Spend(intent.id, "team/payments", NOW, 71))
+    book.put.spends.append(Spend(intent.subject.path, NOW, 70))
     book.put.parts.append(PartRow("organization", f"v{number}", b"document", NOW))
     book.put.published = (row,)
 
@@ -116,7 +115,8 @@ async def look(reader: Reader) -> list[Any]:
     return [
         await reader.accounts(),
         await reader.windows(NOW),
-        await reader.spent("team/payments", 0, NOW + 1),
+        await reader.spent("team/payments", 0, 2 * NOW),
+        await reader.spent("team/payments", *SPAN),
         await reader.borrowers(ledgers.account().key, SPAN.start),
         await reader.leases("pod-1"),
         await reader.attempts(0, NOW + 1),

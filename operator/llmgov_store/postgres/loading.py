@@ -4,7 +4,7 @@ import collections
 from collections.abc import Iterable, Mapping, Sequence
 
 from llmgov.instants import Instant
-from llmgov.ledger import rows, timing
+from llmgov.ledger import rows, sums, timing
 from llmgov.ledger.book import Ended, Lock, Put, WindowId
 from llmgov.ledger.rows import Attempt, LeaseRow
 from llmgov.ledger.windows import Span
@@ -21,7 +21,6 @@ from llmgov_store.postgres.tables import (
     LEASES,
     PARTS,
     RECORDS,
-    SPENDS,
     WINDOWS,
 )
 from llmgov_store.working import Summed, WorkingSet
@@ -37,11 +36,18 @@ _HEADS = (
     "JOIN (SELECT wanted.writer, (SELECT max(own.seq) FROM records AS own WHERE own.writer = wanted.writer) AS seq"
     " FROM unnest($1::text[]) AS wanted (writer)) AS heads USING (writer, seq)"
 )
-_SPENT = (
-    "SELECT (SELECT coalesce(sum(cost), 0)::bigint FROM spends"
-    " WHERE scope = wanted.scope AND at >= first AND at < last)"
+_EACH = (
     " FROM unnest($1::text[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS wanted (scope, first, last, place)"
     " ORDER BY place"
+)
+_SUMMED = (
+    "SELECT (SELECT coalesce(sum(cost), 0)::bigint FROM sums"  # noqa: S608 - from code
+    " WHERE scope = wanted.scope AND start >= first AND start < last)" + _EACH
+)
+_BY_ATTEMPTS = (
+    "SELECT (SELECT coalesce(sum(coalesce(corrected, (settlement ->> 'cost')::bigint)), 0)::bigint"  # noqa: S608
+    " FROM attempts WHERE time >= first AND time < last AND settlement IS NOT NULL"
+    " AND (intent #> '{subject,path}' ? wanted.scope OR beside ? wanted.scope))" + _EACH
 )
 _USERS = (
     "SELECT (SELECT count(*) FROM windows WHERE base = wanted.base AND base <> '' AND start = wanted.start)"
@@ -124,7 +130,7 @@ def _times(
         if attempt.intent is not None:
             at = timing.of(attempt, attempt.intent, leases)
             charged = (accounts[part.key].scope for part in attempt.intent.charged if part.key in accounts)
-            for scope in {*attempt.intent.subject.path, *charged}:
+            for scope in {*attempt.scopes, *charged}:
                 times[scope].append(at)
     return {scope: Span(min(instants), max(instants)) for scope, instants in times.items()}
 
@@ -139,21 +145,14 @@ async def _windows(connection: Connection, keys: set[WindowId], times: dict[str,
 
 
 async def _load_sums(connection: Connection, locks: Sequence[Lock], working: WorkingSet) -> None:
-    """Of windows that do not exist what their scopes spent, and how many users have one; of corrected attempts what
-    they were counted for, which is then no part of the sums."""
+    """Of windows that do not exist what their scopes spent, and how many users have one."""
     new = [
         window
         for lock in locks
         for window in lock.windows
         if (window.account, window.span.start) not in working.rows.windows
     ]
-    sums = await spent(connection, sorted({(window.scope, *window.span) for window in new}))
-    corrected = (id_ for lock in locks if lock.corrections for id_ in lock.attempts)
-    spends = await SPENDS.among(connection, "attempt", corrected)
-    for scope, start, end in sums:
-        here = sum(row.cost for row in spends if row.scope == scope and start <= row.at < end)
-        working.summed[scope, start, end] = sums[scope, start, end] - here
-    working.apply(Put(spends=spends))
+    working.summed.update(await spent(connection, sorted({(window.scope, *window.span) for window in new})))
     bases = {(window.base, window.span.start) for window in new if window.base}
     if bases:
         working.users.update(await _users(connection, sorted(bases)))
@@ -219,10 +218,21 @@ async def unfinished(connection: Connection, holders: Iterable[str]) -> list[Lea
     return await LEASES.select(connection, _UNFINISHED, wanted) if wanted else []
 
 
-async def spent(connection: Connection, sums: Sequence[Summed]) -> dict[Summed, MicroUsd]:
-    """What attempts cost a scope that began in a time, for each of `sums`."""
-    if not sums:
-        return {}
-    scopes, firsts, lasts = zip(*sums, strict=True)
-    found = await connection.fetch(_SPENT, [escaping.escape(scope) for scope in scopes], firsts, lasts)
-    return {wanted: int(cost) for wanted, (cost,) in zip(sums, found, strict=True)}
+async def spent(connection: Connection, wanted: Sequence[Summed]) -> dict[Summed, MicroUsd]:
+    """What attempts that count in a time cost a scope, for each of `wanted`."""
+    times = [(each, sums.parts(Span(*each[1:]))) for each in dict.fromkeys(wanted)]
+    quarters = [(each, parts.quarters) for each, parts in times]
+    rest = [(each, part) for each, parts in times for part in parts.rest]
+    found = dict.fromkeys(wanted, 0)
+    for statement, spans in ((_SUMMED, quarters), (_BY_ATTEMPTS, rest)):
+        for (each, _), cost in zip(spans, await _costs(connection, statement, spans), strict=True):
+            found[each] += cost
+    return found
+
+
+async def _costs(connection: Connection, statement: str, wanted: Sequence[tuple[Summed, Span]]) -> Sequence[MicroUsd]:
+    if not wanted:
+        return ()
+    scopes = [escaping.escape(scope) for (scope, *_), _ in wanted]
+    firsts, lasts = zip(*(span for _, span in wanted), strict=True)
+    return [int(cost) for (cost,) in await connection.fetch(statement, scopes, firsts, lasts)]

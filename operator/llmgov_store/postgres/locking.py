@@ -3,7 +3,7 @@
 A lock is taken on a name instead of on rows, since most of what a step relies on are rows that do not exist yet: that a
 window is new, that an attempt is not known. Each row has one name that whoever changes it has locked:
 
-    scope/<scope>       the scope's windows, their leases and thresholds' approvals, and its spends; so a window that is
+    scope/<scope>       the scope's windows, their leases and thresholds' approvals, and its sums; so a window that is
                         opened with what its scope spent cannot miss a settlement that is being committed
     account/<key>       the account's definition and which windows it has
     users/<key>         how many users have a window of a definition; taken by whoever adds one
@@ -73,9 +73,11 @@ def found(lock: Lock, working: WorkingSet) -> Names:
 
 def _found(lock: Lock, working: WorkingSet) -> Iterator[str]:
     rows = working.rows
-    stored = [rows.attempts[id_].intent for id_ in lock.attempts if id_ in rows.attempts]
-    intents = [*lock.intents, *(intent for intent in stored if intent is not None)]
+    stored = [rows.attempts[id_] for id_ in lock.attempts if id_ in rows.attempts]
+    intents = [*lock.intents, *(attempt.intent for attempt in stored if attempt.intent is not None)]
     leases = [*lock.leases, *(part.lease for intent in intents for part in intent.charged)]
+    for attempt in stored:
+        yield from map(of_scope, attempt.beside)
     for intent in intents:
         yield from of_intent(intent)
         yield from (of_scope(rows.accounts[part.key].scope) for part in intent.charged if part.key in rows.accounts)

@@ -104,9 +104,9 @@ class PostgresReader:
         return found
 
     async def spent_each(self, wanted: Sequence[tuple[str, Span]]) -> list[MicroUsd]:
-        sums = [(scope, *span) for scope, span in wanted]
-        found = await self._read(lambda connection: loading.spent(connection, sums))
-        return [found[each] for each in sums]
+        times = [(scope, *span) for scope, span in wanted]
+        found = await self._read(lambda connection: loading.spent(connection, times))
+        return [found[each] for each in times]
 
     async def borrowers(self, account: str, start: Instant) -> dict[Epoch, MicroUsd]:
         found = await self._read(
@@ -321,11 +321,11 @@ async def _balances(connection: Connection) -> Balances:
             windows=await _all(connection, tables.WINDOWS, "account, start"),
             leases=await _all(connection, tables.LEASES, "id"),
             attempts=await _all(connection, tables.ATTEMPTS, "id"),
-            spends=await _all(connection, tables.SPENDS, "attempt, scope"),
+            sums=await _all(connection, tables.SUMS, "scope, start", "WHERE cost <> 0"),
             accounts=await _all(connection, tables.ACCOUNTS, "key"),
             corrections=await _all(connection, tables.CORRECTIONS, "id"),
         )
 
 
-async def _all(connection: Connection, table: Table[R], order: str) -> tuple[R, ...]:
-    return tuple(await table.select(connection, f"ORDER BY {order}", seconds=_WHOLE_SECONDS))
+async def _all(connection: Connection, table: Table[R], order: str, condition: str = "") -> tuple[R, ...]:
+    return tuple(await table.select(connection, f"{condition} ORDER BY {order}", seconds=_WHOLE_SECONDS))

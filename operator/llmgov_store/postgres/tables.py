@@ -5,9 +5,9 @@ that no advisory lock protects (an account's definition, a notice) can then be w
 waits for the first, and never both for each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from llmgov.ledger import rows
+from llmgov.ledger import rows, sums
 from llmgov.ledger.book import Put, WindowId
 from llmgov_store.postgres import escaping
 from llmgov_store.postgres.connecting import Connection
@@ -18,7 +18,7 @@ WINDOWS = Table("windows", rows.Window, ["account", "start"])
 LEASES = Table("leases", rows.LeaseRow, ["id"])
 EPOCHS = Table("epochs", rows.EpochRow, ["holder"])
 ATTEMPTS = Table("attempts", rows.Attempt, ["id"])
-SPENDS = Table("spends", rows.Spend, ["attempt", "scope"])
+SUMS = Table("sums", rows.Sum, ["scope", "start"])
 APPROVALS = Table("approvals", rows.ApprovalRow, ["id"])
 OUTBOX = Table("outbox", rows.OutboxEntry, ["id"])
 VIOLATIONS = Table("violations", rows.ViolationRow, ["event", "index"])
@@ -33,6 +33,15 @@ _PUBLISH = (
     " ended AS (DELETE FROM published WHERE NOT EXISTS (SELECT FROM wanted WHERE wanted.key = published.key))"
     " INSERT INTO published SELECT key FROM wanted ON CONFLICT DO NOTHING"
 )
+_ADD = (
+    "INSERT INTO sums (scope, start, cost) SELECT scope, start,"
+    " cost + coalesce((SELECT known.cost FROM sums AS known"
+    " WHERE known.scope = given.scope AND known.start = given.start), 0)"
+    " FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS given (scope, start, cost)"
+    " ON CONFLICT (scope, start) DO UPDATE SET cost = excluded.cost"
+)
+"""Nobody else changes them: their scopes are locked. A check looks at what is to be inserted, before it is found to be
+there already; so that has to be the sum, and not a difference."""
 _RETURNS = "INSERT INTO returns (lease, serial) SELECT * FROM unnest($1::text[], $2::bigint[])"
 _EVENTS = "INSERT INTO events (id) SELECT unnest($1::text[])"
 
@@ -55,7 +64,6 @@ def gather(puts: Iterable[Put]) -> Put:
         whole.returns |= put.returns
         whole.events |= put.events
         whole.spends += put.spends
-        whole.respent += put.respent
         whole.corrections.update(put.corrections)
         whole.removed_windows |= put.removed_windows
         whole.removed_holders |= put.removed_holders
@@ -74,8 +82,7 @@ async def write(connection: Connection, put: Put) -> None:
     await LEASES.put(connection, put.leases.values())
     await EPOCHS.put(connection, put.epochs.values())
     await ATTEMPTS.put(connection, put.attempts.values())
-    await SPENDS.keep(connection, put.spends)
-    await SPENDS.put(connection, {(row.attempt, row.scope): row for row in put.respent}.values())
+    await _add(connection, put.spends)
     await CORRECTIONS.add(connection, put.corrections.values())
     await APPROVALS.put(connection, put.approvals.values())
     await KEYS.add(connection, put.keys.values())
@@ -84,6 +91,14 @@ async def write(connection: Connection, put: Put) -> None:
     await RECORDS.add(connection, put.records)
     await PARTS.put(connection, {(row.part, row.version, row.since): row for row in put.parts}.values())
     await _write_facts(connection, put)
+
+
+async def _add(connection: Connection, spends: Sequence[rows.Spend]) -> None:
+    """Add to the sums of scopes what was spent."""
+    changes = {key: cost for key, cost in sums.changes(spends).items() if cost}
+    if changes:
+        scopes, starts = texts_and_numbers(changes)
+        await connection.execute(_ADD, scopes, starts, [cost for _, cost in sorted(changes.items())])
 
 
 async def _write_facts(connection: Connection, put: Put) -> None:

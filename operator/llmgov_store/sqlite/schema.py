@@ -221,7 +221,25 @@ _GIVEN_EPOCHS = """
 ALTER TABLE epochs ADD COLUMN given INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS, _GIVEN_EPOCHS)
+_SUMS = """
+CREATE TABLE sums (
+    scope TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    cost INTEGER NOT NULL CHECK (cost >= 0),
+    PRIMARY KEY (scope, start)
+) STRICT, WITHOUT ROWID;
+INSERT INTO sums
+SELECT scope, at - at % 900000000, sum(cost) FROM spends WHERE cost > 0 GROUP BY scope, at - at % 900000000;
+
+ALTER TABLE attempts ADD COLUMN beside TEXT NOT NULL DEFAULT '[]';
+UPDATE attempts SET beside = (
+    SELECT json_group_array(scope) FROM spends WHERE attempt = attempts.id
+    AND scope NOT IN (SELECT value FROM json_each(attempts.intent, '$.subject.path'))
+) WHERE id IN (SELECT attempt FROM spends);
+DROP TABLE spends;
+"""
+
+MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS, _GIVEN_EPOCHS, _SUMS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

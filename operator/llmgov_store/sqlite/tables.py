@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import rows, timing
+from llmgov.ledger import rows, sums, timing
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Ended, Lock, Put, WindowLock
 from llmgov.ledger.messages import Intent
+from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 from llmgov_store.sqlite import schema
 from llmgov_store.sqlite.rows import Table
@@ -19,7 +20,7 @@ WINDOWS = Table("windows", rows.Window, ["account", "start"])
 LEASES = Table("leases", rows.LeaseRow, ["id"])
 EPOCHS = Table("epochs", rows.EpochRow, ["holder"])
 ATTEMPTS = Table("attempts", rows.Attempt, ["id"])
-SPENDS = Table("spends", rows.Spend, ["attempt", "scope"])
+SUMS = Table("sums", rows.Sum, ["scope", "start"])
 APPROVALS = Table("approvals", rows.ApprovalRow, ["id"])
 OUTBOX = Table("outbox", rows.OutboxEntry, ["id"])
 VIOLATIONS = Table("violations", rows.ViolationRow, ["event", '"index"'])
@@ -28,6 +29,13 @@ KEYS = Table("subject_keys", rows.SubjectKeyRow, ["subject"])
 PARTS = Table("parts", rows.PartRow, ["part", "version", "since"])
 CORRECTIONS = Table("corrections", rows.Correction, ["id"])
 LEDGER_EPOCH = Table("ledger_epoch", rows.LedgerEpoch, ["only"])
+
+_ADD = """
+    INSERT INTO sums (scope, start, cost)
+    VALUES (?1, ?2, ?3 + coalesce((SELECT cost FROM sums WHERE scope = ?1 AND start = ?2), 0))
+    ON CONFLICT (scope, start) DO UPDATE SET cost = excluded.cost
+"""
+"""A check looks at what is to be inserted, before it is found to be there already: so that has to be the sum."""
 
 _TIME = schema.ATTEMPT_TIME
 ATTEMPTS_WITHIN = f"WHERE {_TIME} >= ? AND {_TIME} < ? ORDER BY {_TIME}, id"
@@ -85,7 +93,7 @@ def _load_leases(connection: sqlite3.Connection, book: Book, lock: Lock, intents
 def _load_path(connection: sqlite3.Connection, book: Book, attempt: rows.Attempt, intent: Intent) -> None:
     """Every window of the intent's scopes at its time."""
     at = timing.of(attempt, intent, book.leases)
-    scopes = {*intent.subject.path}
+    scopes = {*intent.subject.path, *attempt.beside}
     scopes.update(book.accounts[part.key].scope for part in intent.charged if part.key in book.accounts)
     found = WINDOWS.select(
         connection,
@@ -176,9 +184,12 @@ def _head(connection: sqlite3.Connection, writer: str) -> rows.AuditRow | None:
 
 
 def spent(connection: sqlite3.Connection, scope: str, start: Instant, end: Instant) -> MicroUsd:
-    """What attempts begun in `[start, end)` cost `scope`."""
-    query = "SELECT coalesce(sum(cost), 0) FROM spends WHERE scope = ? AND at >= ? AND at < ?"
-    return int(connection.execute(query, (scope, start, end)).fetchone()[0])
+    """What attempts that count in `[start, end)` cost `scope`."""
+    parts = sums.parts(Span(start, end))
+    query = "SELECT coalesce(sum(cost), 0) FROM sums WHERE scope = ? AND start >= ? AND start < ?"
+    cost = int(connection.execute(query, (scope, *parts.quarters)).fetchone()[0])
+    rest = (row for part in parts.rest for row in ATTEMPTS.select(connection, ATTEMPTS_WITHIN, *part))
+    return cost + sum(row.cost for row in rest if row.settlement is not None and scope in row.scopes)
 
 
 def unfinished(connection: sqlite3.Connection, holder: str) -> list[rows.LeaseRow]:
@@ -199,7 +210,7 @@ def balances(connection: sqlite3.Connection) -> Balances:
             windows=tuple(WINDOWS.select(connection, "ORDER BY account, start")),
             leases=tuple(LEASES.select(connection, "ORDER BY id")),
             attempts=tuple(ATTEMPTS.select(connection, "ORDER BY id")),
-            spends=tuple(SPENDS.select(connection, "ORDER BY attempt, scope")),
+            sums=tuple(SUMS.select(connection, "WHERE cost <> 0 ORDER BY scope, start")),
             accounts=tuple(ACCOUNTS.select(connection, "ORDER BY key")),
             corrections=tuple(CORRECTIONS.select(connection, "ORDER BY id")),
         )
@@ -214,8 +225,8 @@ def apply(connection: sqlite3.Connection, put: Put) -> None:
     LEASES.put(connection, put.leases.values())
     EPOCHS.put(connection, put.epochs.values())
     ATTEMPTS.put(connection, put.attempts.values())
-    SPENDS.keep(connection, put.spends)
-    SPENDS.put(connection, put.respent)
+    changes = sums.changes(put.spends).items()
+    connection.executemany(_ADD, [(*key, cost) for key, cost in changes if cost])
     APPROVALS.put(connection, put.approvals.values())
     OUTBOX.keep(connection, put.outbox.values())
     VIOLATIONS.add(connection, put.violations)

@@ -12,32 +12,33 @@ import msgspec
 
 from llmgov import instants, money
 from llmgov.instants import Instant
-from llmgov.ledger import charging
+from llmgov.ledger import charging, sums
 from llmgov.ledger.book import WindowId
 from llmgov.ledger.messages import Intent, Settlement
-from llmgov.ledger.rows import AccountRow, Attempt, Correction, CorrectionKind, LeaseRow, LeaseState, Spend, Window
+from llmgov.ledger.rows import AccountRow, Attempt, Correction, CorrectionKind, LeaseRow, LeaseState, Sum, Window
 from llmgov.money import MicroUsd
 
 
 class Balances(msgspec.Struct, frozen=True):
-    """All windows, leases, attempts, spends, accounts and corrections of a ledger, as they were at one moment."""
+    """All windows, leases, attempts, accounts, corrections, and sums that are not 0, of a ledger, as they were at one
+    moment."""
 
     windows: tuple[Window, ...] = ()
     leases: tuple[LeaseRow, ...] = ()
     attempts: tuple[Attempt, ...] = ()
-    spends: tuple[Spend, ...] = ()
+    sums: tuple[Sum, ...] = ()
     accounts: tuple[AccountRow, ...] = ()
     corrections: tuple[Correction, ...] = ()
 
 
 def differences(given: Balances) -> Iterator[str]:
     """A sentence for each sum that is not what its parts add up to; none where all is well."""
-    sums = _Sums(given)
+    parts = _Parts(given)
     for window in given.windows:
-        yield from sums.of_window(window)
+        yield from parts.of_window(window)
     for lease in given.leases:
-        yield from sums.of_lease(lease)
-    yield from sums.of_spends(given.spends)
+        yield from parts.of_lease(lease)
+    yield from parts.of_sums(given.sums)
     yield from _of_times(given)
     corrected = _Corrected(given)
     for attempt in given.attempts:
@@ -46,21 +47,18 @@ def differences(given: Balances) -> Iterator[str]:
         yield from corrected.of_lease(lease)
 
 
-class _Sums:
+class _Parts:
     """What settled attempts, leases and corrections add up to."""
 
     def __init__(self, given: Balances) -> None:
         self._leases = {lease.id: lease for lease in given.leases}
         self._windows: dict[str, list[Window]] = collections.defaultdict(list)
-        self._scopes = {row.key: row.scope for row in given.accounts} | {
-            row.account: row.scope for row in given.windows
-        }
         for window in given.windows:
             self._windows[window.scope].append(window)
         self._known = {_key(window) for window in given.windows}
         self._spent: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self._paid: dict[str, MicroUsd] = collections.defaultdict(int)
-        self._costs: dict[tuple[str, str], MicroUsd] = {}
+        self._costs: dict[tuple[str, Instant], MicroUsd] = collections.defaultdict(int)
         for attempt in given.attempts:
             if attempt.intent is not None and attempt.settlement is not None:
                 self._add(attempt, attempt.intent, attempt.settlement)
@@ -86,13 +84,13 @@ class _Sums:
         if (lease.account, lease.window_start) not in self._known:
             yield f"lease {lease.id}: the ledger has no window of {lease.account} from {_time(lease.window_start)}"
 
-    def of_spends(self, spends: tuple[Spend, ...]) -> Iterator[str]:
+    def of_sums(self, given: tuple[Sum, ...]) -> Iterator[str]:
         """An account that begins later is filled from these."""
-        found = {(spend.attempt, spend.scope): spend.cost for spend in spends}
-        for attempt, scope in sorted(found.keys() | self._costs.keys()):
-            here, there = found.get((attempt, scope), 0), self._costs.get((attempt, scope), 0)
+        found = {(row.scope, row.start): row.cost for row in given}
+        for scope, start in sorted(found.keys() | self._costs.keys()):
+            here, there = found.get((scope, start), 0), self._costs.get((scope, start), 0)
             if here != there:
-                yield f"attempt {attempt} for {scope}: {_differ(here, there, 'settlement or correction')}"
+                yield f"sum of {scope} from {_time(start)}: {_differ(here, there, 'settled attempts')}"
 
     def _add(self, attempt: Attempt, intent: Intent, settlement: Settlement) -> None:
         """A lease's own books have what was settled; windows and sums have what counts."""
@@ -104,11 +102,11 @@ class _Sums:
                 lease = self._leases[lease_id]
                 held.add(lease.account)
                 self._spent[lease.account, lease.window_start] += paid
-        charged = (self._scopes[part.key] for part in intent.charged if part.key in self._scopes)
-        for scope in dict.fromkeys((*intent.subject.path, *charged)):
-            self._costs[intent.id, scope] = attempt.cost
+        at = intent.at if attempt.time is None else attempt.time
+        for scope in attempt.scopes:
+            self._costs[scope, sums.quarter(at)] += attempt.cost
             for window in self._windows[scope]:
-                if window.account not in held and attempt.time in window.span:
+                if window.account not in held and at in window.span:
                     self._spent[_key(window)] += attempt.cost
 
     def _outstanding(self, *, lost: bool) -> dict[WindowId, MicroUsd]:
@@ -120,21 +118,24 @@ class _Sums:
 
 
 def _of_times(given: Balances) -> Iterator[str]:
-    """What is spent of a window is what the spends of its time add up to, and what was billed of its lost leases.
+    """What is spent of a window is what attempts of its time cost its scope, and what was billed of its lost leases.
 
-    A window is charged through leases, a spend has a time: where one attempt held from leases whose windows share no
-    moment, the sums above agree, and this one does not.
+    A window is charged through leases, an attempt has a time: where one held from leases whose windows share no moment,
+    the sums above agree, and this one does not.
     """
-    spends: dict[str, list[Spend]] = collections.defaultdict(list)
-    for spend in given.spends:
-        spends[spend.scope].append(spend)
+    spent: dict[str, list[tuple[Instant | None, MicroUsd]]] = collections.defaultdict(list)
+    for attempt in given.attempts:
+        if attempt.settlement is not None:
+            for scope in attempt.scopes:
+                spent[scope].append((attempt.time, attempt.cost))
     billed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
     for lease in given.leases:
         billed[lease.account, lease.window_start] += lease.billed
     for window in given.windows:
-        spent = sum(spend.cost for spend in spends[window.scope] if spend.at in window.span) + billed[_key(window)]
-        if window.spent != spent:
-            yield f"spent of {window.account} from {_time(window.start)}: {_differ(window.spent, spent, 'spends')}"
+        there = sum(cost for at, cost in spent[window.scope] if at in window.span) + billed[_key(window)]
+        if window.spent != there:
+            what = _differ(window.spent, there, "attempts then")
+            yield f"spent of {window.account} from {_time(window.start)}: {what}"
 
 
 class _Corrected:

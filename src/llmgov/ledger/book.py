@@ -101,9 +101,9 @@ class Lock:
 class Put:
     """The rows that a step wrote: each replaces the row of the same identity, or is new.
 
-    Of `outbox` and `spends` an existing row stays as it is, while those in `respent` are replaced. `published`, where
-    set, are from now on the accounts in force, in place of those before. `removed_windows` go with all their leases
-    and the returns of these, `removed_holders` are epoch rows that go with the ids of their holder's events.
+    Of `outbox` an existing row stays as it is; `spends` are added to the sums of their scopes. `published`, where set,
+    are from now on the accounts in force, in place of those before. `removed_windows` go with all their leases and the
+    returns of these, `removed_holders` are epoch rows that go with the ids of their holder's events.
     """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
@@ -117,7 +117,6 @@ class Put:
     returns: set[tuple[str, int]] = dataclasses.field(default_factory=set)
     events: set[str] = dataclasses.field(default_factory=set)
     spends: list[Spend] = dataclasses.field(default_factory=list)
-    respent: list[Spend] = dataclasses.field(default_factory=list)
     violations: list[ViolationRow] = dataclasses.field(default_factory=list)
     records: list[AuditRow] = dataclasses.field(default_factory=list)
     parts: list[PartRow] = dataclasses.field(default_factory=list)

@@ -113,7 +113,7 @@ def _correct_attempt(book: Book, order: Order, now: Instant) -> Correction:
         moves.put_window(book, msgspec.structs.replace(window, spent=window.spent + amount - old[key]), now)
     attempt = msgspec.structs.replace(attempt, corrected=order.amount)
     book.put_attempt(attempt)
-    book.put.respent.extend(settling.spends(book, attempt, order.amount))
+    settling.spend(book, attempt, order.amount - before)
     return _row(order, before, now, path=intent.subject.path)
 
 

@@ -145,7 +145,8 @@ class Attempt(Row, frozen=True):
 
     `counted` is the time that it counts at, set with the intent: the intent's own, unless that lies ahead of the
     ledger's clock or outside the windows it was lent from. `corrected` is the cost that an administrator put in the
-    place of the settlement's, which stays as it was.
+    place of the settlement's, which stays as it was. `beside` are the scopes that it counts for beside its path: those
+    of accounts that count only some of their targets' requests, as they were defined when it was charged.
     """
 
     id: str
@@ -153,6 +154,13 @@ class Attempt(Row, frozen=True):
     settlement: Settlement | None = None
     counted: Instant | None = None
     corrected: MicroUsd | None = None
+    beside: tuple[str, ...] = ()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What it counts for once it is charged; its path alone before that, nothing before its intent is known."""
+        path = () if self.intent is None else self.intent.subject.path
+        return tuple(dict.fromkeys((*path, *self.beside)))
 
     @property
     def time(self) -> Instant | None:
@@ -168,11 +176,22 @@ class Attempt(Row, frozen=True):
 
 
 class Spend(Row, frozen=True):
-    """What one attempt cost one scope, by `(attempt, scope)`: what accounts that begin later are filled from."""
+    """What each of `scopes` spent more than was known until now, or less (negative), `at` the time that counts.
 
-    attempt: str
-    scope: str
+    No row of its own: it changes the `Sum`s.
+    """
+
+    scopes: tuple[str, ...]
     at: Instant
+    cost: MicroUsd
+
+
+class Sum(Row, frozen=True):
+    """What one scope spent in the quarter of an hour that begins at `start`, by `(scope, start)`: what accounts that
+    begin later are filled from."""
+
+    scope: str
+    start: Instant
     cost: MicroUsd
 
 

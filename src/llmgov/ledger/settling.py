@@ -31,14 +31,15 @@ def record(book: Book, half: Intent | Settlement, now: Instant) -> bool:
             if attempt.settlement is not None:
                 return False
             attempt = msgspec.structs.replace(attempt, settlement=half)
-    book.put_attempt(attempt)
     if attempt.intent is not None and attempt.settlement is not None:
         _charge(book, attempt, attempt.intent, now)
+    else:
+        book.put_attempt(attempt)
     return True
 
 
 def shares(book: Book, attempt: Attempt, cost: MicroUsd) -> dict[WindowId, MicroUsd]:
-    """What each window is charged for an attempt of which the intent is known, if it costs `cost`."""
+    """What each window is charged for an attempt that has been charged, if it costs `cost`."""
     assert attempt.intent is not None
     found: dict[WindowId, MicroUsd] = collections.defaultdict(int)
     for lease_id, paid in charging.distribute(attempt.intent.charged, cost).items():
@@ -49,14 +50,18 @@ def shares(book: Book, attempt: Attempt, cost: MicroUsd) -> dict[WindowId, Micro
     return found
 
 
-def spends(book: Book, attempt: Attempt, cost: MicroUsd) -> list[Spend]:
-    """What an attempt, if it costs `cost`, is for the targets on its path and whatever else its accounts sum by."""
-    assert attempt.intent is not None
+def spend(book: Book, attempt: Attempt, cost: MicroUsd) -> None:
+    """Put among the sums of all that a charged attempt counts for that it costs `cost` more than they have of it."""
     assert attempt.time is not None
-    return [Spend(attempt.id, scope, attempt.time, cost) for scope in _scopes(book, attempt.intent)]
+    if cost:
+        book.put.spends.append(Spend(attempt.scopes, attempt.time, cost))
 
 
 def _charge(book: Book, attempt: Attempt, intent: Intent, now: Instant) -> None:
+    beside = _beside(book, intent)
+    if beside:
+        attempt = msgspec.structs.replace(attempt, beside=beside)
+    book.put_attempt(attempt)
     cost = attempt.cost
     unheld = _unheld(book, attempt, intent)
     for lease_id, paid in charging.distribute(intent.charged, cost).items():
@@ -66,17 +71,21 @@ def _charge(book: Book, attempt: Attempt, intent: Intent, now: Instant) -> None:
     for key in unheld:
         window = book.windows[key]
         moves.put_window(book, msgspec.structs.replace(window, spent=window.spent + cost), now)
-    book.put.spends.extend(spends(book, attempt, cost))
+    spend(book, attempt, cost)
 
 
-def _scopes(book: Book, intent: Intent) -> tuple[str, ...]:
-    charged = (book.accounts[part.key].scope for part in intent.charged if part.key in book.accounts)
-    return tuple(dict.fromkeys((*intent.subject.path, *charged)))
+def _beside(book: Book, intent: Intent) -> tuple[str, ...]:
+    """The scopes of what an attempt held from that are not on its path: of its accounts, and of its leases' windows,
+    which keep the one that they were opened with."""
+    scopes = [book.accounts[part.key].scope for part in intent.charged if part.key in book.accounts]
+    leases = (book.leases[part.lease] for part in intent.charged if part.lease in book.leases)
+    scopes += (book.windows[lease.account, lease.window_start].scope for lease in leases)
+    return tuple(dict.fromkeys(scope for scope in scopes if scope not in intent.subject.path))
 
 
 def _unheld(book: Book, attempt: Attempt, intent: Intent) -> list[WindowId]:
     """The windows on the path, at the time that counts, of accounts that the attempt held nothing from."""
-    scopes = _scopes(book, intent)
+    scopes = attempt.scopes
     held = {part.key for part in intent.charged if part.lease in book.leases}
     return [
         key

@@ -35,7 +35,7 @@ def _store(folder: pathlib.Path, history: h.History) -> None:
         for number, cost, user in ((1, 300, "jane"), (2, 200, "jane"), (4, 50, "joe")):
             intent = h.intent(number, user)
             book.put_attempt(Attempt(intent.id, intent, h.settlement(number, cost)))
-            book.put.spends.extend(Spend(intent.id, scope, intent.at, cost) for scope in intent.subject.path)
+            book.put.spends.append(Spend(intent.subject.path, intent.at, cost))
         _put_account(book)
         book.put.violations.append(ViolationRow(*LISTED))
         for name, key in h.KEYS.items():
@@ -135,8 +135,12 @@ def test_what_was_done_to_the_database_is_the_exit_code(
         ("UPDATE windows SET unknown = 1", "unknown of c|organization|Month|UTC"),
         ("UPDATE leases SET state = 'lost'", "by its lost leases it is $0.00945"),
         ("UPDATE leases SET spent = 0", "BalanceDiffers: spent of lease lease-1: the ledger has $0"),
-        ("UPDATE spends SET cost = 0 WHERE scope = 'organization'", "attempt pod:1/1 for organization: the ledger has"),
-        ("DELETE FROM spends WHERE attempt = 'pod:1/4'", "attempt pod:1/4 for organization: the ledger has $0"),
+        (
+            "UPDATE sums SET cost = 0 WHERE scope = 'organization'",
+            "sum of organization from 2023-11-14T22:00:00Z: the ledger has $0.00, by its settled attempts it is",
+        ),
+        ("DELETE FROM sums", "sum of organization from 2023-11-14T22:00:00Z: the ledger has $0"),
+        ("UPDATE sums SET start = start + 900000000", "the ledger has $0.00055, by its settled attempts it is $0.00"),
         ("DELETE FROM windows", "lease lease-1: the ledger has no window of c|organization|Month|UTC"),
     ],
 )
@@ -160,7 +164,7 @@ def test_a_changed_cost_names_its_record(folder: pathlib.Path) -> None:
 
 def test_an_empty_folder_is_empty(tmp_path: pathlib.Path) -> None:
     _store(tmp_path, h.History())
-    for table in ("leases", "windows", "spends", "attempts", "violations"):
+    for table in ("leases", "windows", "sums", "attempts", "violations"):
         _sql(tmp_path, f"DELETE FROM {table}")  # noqa: S608 - names from here
     assert _verify(state=tmp_path) == (5, "EMPTY: there is no record\n")
 
@@ -267,7 +271,7 @@ def test_a_key_that_does_not_fit_is_no_tampering(folder: pathlib.Path) -> None:
 
 
 def test_findings_of_one_kind_are_shown_by_a_few_and_their_number(folder: pathlib.Path) -> None:
-    _sql(folder, "UPDATE spends SET cost = cost + 1")
+    _sql(folder, "UPDATE sums SET cost = cost + 1")
     _sql(folder, "UPDATE windows SET spent = 0")
     report = json.loads(_verify(state=folder, output="json")[1])
     assert report["found"] == sum(report["kinds"].values()) > len(report["findings"]) == 5

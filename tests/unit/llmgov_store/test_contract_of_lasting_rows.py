@@ -13,7 +13,6 @@ from llmgov.ledger.rows import (
     LeaseRow,
     LeaseState,
     LedgerEpoch,
-    Spend,
     Window,
 )
 from llmgov.ledger.store import Store
@@ -74,15 +73,24 @@ async def test_corrections_are_kept_and_known_by_their_ids(store: Store) -> None
 
 
 @on_every_store
-async def test_a_corrected_spend_replaces_the_one_before(store: Store) -> None:
-    def spend(book: Book) -> None:
-        book.put_attempt(Attempt("a/1", corrected=9))
-        book.put.spends.append(Spend("a/1", "team/payments", NOW, 70))
+async def test_an_attempt_keeps_what_it_was_corrected_to_and_what_it_counts_for(store: Store) -> None:
+    attempt = Attempt("a/1", corrected=9, beside=("c|team/payments|Month|UTC", "policy/ns/costs"))
+    await store.transact(Lock(), lambda book: book.put_attempt(attempt))
+    assert (await look(store, Lock(attempts=("a/1",)))).attempts == {"a/1": attempt}
 
-    await store.transact(Lock(), spend)
-    await store.transact(Lock(), lambda book: book.put.respent.append(Spend("a/1", "team/payments", NOW, 9)))
-    assert await store.spent("team/payments", NOW, NOW + 1) == 9
-    assert (await look(store, Lock(attempts=("a/1",)))).attempts == {"a/1": Attempt("a/1", corrected=9)}
+
+@on_every_store
+async def test_an_attempt_brings_the_windows_of_what_it_counts_for_beside_its_path(store: Store) -> None:
+    """Also where no account of today says so any more."""
+    beside = Window(ACCOUNT.key, "was its scope", *SPAN, 1)
+
+    def put(book: Book) -> None:
+        book.put_account(ROW)
+        book.put_window(beside)
+        book.put_attempt(Attempt("a/1", ledgers.intent("a/1", 5), beside=("was its scope",)))
+
+    await store.transact(Lock(), put)
+    assert (await look(store, Lock(attempts=("a/1",)))).windows == {(ACCOUNT.key, SPAN.start): beside}
 
 
 @on_every_store

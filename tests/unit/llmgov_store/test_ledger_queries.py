@@ -12,8 +12,7 @@ pytestmark = machine.requires("postgres")
 DAMAGE = {
     "leased money that no lease has": "UPDATE windows SET leased = leased + 1",
     "spent money that no attempt cost": "UPDATE windows SET spent = spent + 1 WHERE scope = 'organization'",
-    "a settlement that does not count": "DELETE FROM spends WHERE ctid IN (SELECT ctid FROM spends LIMIT 1)",
-    "a spend of an attempt that is under way": "UPDATE attempts SET settlement = NULL WHERE id LIKE 'pod-3:%'",
+    "a scope's sum that attempts do not add up to": "UPDATE sums SET cost = cost - 1 WHERE scope = 'organization'",
     "a lease that paid too little": "UPDATE leases SET spent = spent - 1 WHERE id IN"
     " (SELECT id FROM leases WHERE spent > 0 LIMIT 1)",
     "a record that is gone": "DELETE FROM records WHERE seq = 2",

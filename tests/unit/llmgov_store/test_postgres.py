@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from llmgov.ledger import sums
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.rows import AccountRow, Attempt, EpochRow, OutboxEntry, Spend, Window
 from llmgov.ledger.store import StoreError
@@ -23,6 +24,7 @@ pytestmark = machine.requires("postgres")
 
 ACCOUNT = ledgers.account()
 WINDOW = Window(ACCOUNT.key, "team/payments", NOW - 1, NOW + 1, 1)
+QUARTER = Span(NOW, NOW + sums.QUARTER)
 
 
 @contextlib.asynccontextmanager
@@ -56,7 +58,7 @@ async def boots(store: PostgresStore, *holders: str) -> dict[str, int]:
 def spend(cost: int) -> Callable[[Book], None]:
     def step(book: Book) -> None:
         book.put_attempt(Attempt("a/1"))
-        book.put.spends.append(Spend("a/1", "team/payments", NOW, cost))
+        book.put.spends.append(Spend(("team/payments",), NOW, cost))
 
     return step
 
@@ -66,10 +68,17 @@ def spend(cost: int) -> Callable[[Book], None]:
     [
         (lambda book: book.put_window(msgspec.structs.replace(WINDOW, spent=-1)), StoreError, "violates check"),
         (lambda book: book.put_window(msgspec.structs.replace(WINDOW, account="x")), StoreError, "foreign key"),
+        (spend(-1), StoreError, "violates check"),
         (spend(2**63), ValueError, "the ledger cannot hold this"),
         (lambda book: book.put_epoch(EpochRow("\ud800", 1)), ValueError, "the ledger cannot hold this"),
     ],
-    ids=["a negative sum", "a window without an account", "an amount beyond range", "half of a character"],
+    ids=[
+        "a negative window",
+        "a window without an account",
+        "a negative sum",
+        "an amount beyond range",
+        "half of a character",
+    ],
 )
 def test_a_transaction_that_cannot_be_written_harms_none_of_its_batch(
     step: Callable[[Book], None], error: type[Exception], sentence: str
@@ -100,7 +109,7 @@ def test_characters_that_a_column_cannot_hold_come_back_as_they_were() -> None:
         book.put_attempt(Attempt(nasty, intent))
         book.put_event(nasty)
         book.put.outbox[nasty] = OutboxEntry(nasty, NOW, "Admins", nasty, nasty, nasty)
-        book.put.spends.append(Spend(nasty, nasty, NOW, 3))
+        book.put.spends.append(Spend((nasty,), NOW, 3))
 
     async def check() -> None:
         async with opened() as (store, _):
@@ -112,7 +121,7 @@ def test_characters_that_a_column_cannot_hold_come_back_as_they_were() -> None:
             assert intent is not None
             assert intent.subject.user == nasty
             assert [entry.message for entry in await store.outbox()] == [nasty]
-            assert await store.spent(nasty, NOW, NOW + 1) == 3
+            assert await store.spent(nasty, *QUARTER) == 3
 
     asyncio.run(check())
 
@@ -334,20 +343,17 @@ def test_a_reader_cannot_write_even_as_the_hubs_role() -> None:
     asyncio.run(check())
 
 
-def test_a_corrected_spend_is_counted_once_by_a_window_that_opens_in_the_same_batch() -> None:
-    wanted = Lock(windows=(WindowLock("new", "team/payments", Span(NOW - 5, NOW + 5)),))
+def test_a_correction_is_counted_once_by_a_window_that_opens_in_the_same_batch() -> None:
+    wanted = Lock(windows=(WindowLock("new", "team/payments", QUARTER),))
     correct = Lock(attempts=("a/1",), corrections=("c",))
-
-    def respend(book: Book) -> None:
-        book.put.respent.append(Spend("a/1", "team/payments", NOW, 100))
 
     async def check() -> None:
         async with opened() as (store, _):
             await store.transact(Lock(), spend(70))
             look = [store.transact(wanted, lambda book: dict(book.backfill)) for _ in range(2)]
-            before, _, after = await asyncio.gather(look[0], store.transact(correct, respend), look[1])
-            assert (before, after) == ({("new", NOW - 5): 70}, {("new", NOW - 5): 100})
-            assert await store.spent("team/payments", 0, NOW + 1) == 100
+            before, _, after = await asyncio.gather(look[0], store.transact(correct, spend(30)), look[1])
+            assert (before, after) == ({("new", NOW): 70}, {("new", NOW): 100})
+            assert await store.spent("team/payments", *QUARTER) == 100
 
     asyncio.run(check())
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import msgspec
 
+from llmgov.ledger import sums, windows
 from llmgov.ledger.book import Lock, WindowLock
 from llmgov.ledger.messages import LeaseGrant, LeaseRequest, Need
 from llmgov.ledger.windows import Span
-from llmgov.snapshot import Target, TargetKind
+from llmgov.snapshot import Period, Target, TargetKind
 from llmgov_hub.hub import Hub
 from llmgov_store.postgres import connecting, loading
 from llmgov_store.postgres.store import PostgresStore
@@ -23,8 +24,9 @@ from tests.support.postgres import Database
 pytestmark = machine.requires("postgres")
 
 ACCOUNTS = 10_000
-SPENDS = 100_000
-SPAN = Span(NOW, NOW + SPENDS + 1)
+QUARTERS = 40_000
+YEAR = windows.current(Period.YEAR, "UTC", NOW)
+SPAN = Span(NOW - 10 * sums.QUARTER, NOW + sums.QUARTER)
 
 _ACCOUNTS = """
     INSERT INTO llmgov.accounts (key, scope, account)
@@ -35,23 +37,26 @@ _WINDOWS = """
     SELECT 'k' || i, 's' || i, $1::bigint, $2::bigint, 1000000000, i, 0, 0, '[]', 'USD', ''
     FROM generate_series(1, $3::bigint) i WHERE i % 10 > 0
 """
-_SPENDS = """
-    INSERT INTO llmgov.spends
-    SELECT 'a' || i, scope, $1::bigint + i, 1
-    FROM generate_series(1, $2::bigint) i, LATERAL (VALUES ('organization'), ('s' || i % $3::bigint)) AS of (scope)
+_SUMS = """
+    INSERT INTO llmgov.sums
+    SELECT scope, $1::bigint - i * $2::bigint, 1
+    FROM generate_series(0, $3::bigint - 1) i, LATERAL (VALUES ('organization'), ('another')) AS of (scope)
+    UNION ALL
+    SELECT 's' || account, $1::bigint - i * $2::bigint, 1
+    FROM generate_series(1, $4::bigint) account, generate_series(0, 9) i
 """
 
 
 @contextlib.asynccontextmanager
 async def filled() -> AsyncIterator[tuple[PostgresStore, Database]]:
-    """Nine of ten accounts have a window, and every settlement counts for the organization and one account."""
+    """Nine of ten accounts have a window; each spent in ten quarters of an hour, the organization in all of a year."""
     async with postgres.database() as database:
         connection = await connecting.connect(database.owner, session_replication_role="replica")
         account = msgspec.json.encode(ledgers.account()).decode()
         await connection.execute(_ACCOUNTS, account, ACCOUNTS)
         await connection.execute("INSERT INTO published SELECT key FROM accounts")
         await connection.execute(_WINDOWS, *SPAN, ACCOUNTS)
-        await connection.execute(_SPENDS, NOW, SPENDS, ACCOUNTS)
+        await connection.execute(_SUMS, NOW, sums.QUARTER, QUARTERS, ACCOUNTS)
         await connection.execute("VACUUM ANALYZE")
         await connection.close()
         store = await PostgresStore.open(database.hub)
@@ -76,7 +81,7 @@ def test_what_is_asked_often_is_quick_with_ten_thousand_accounts() -> None:
         async with filled() as (store, _):
             assert len(await store.accounts()) == ACCOUNTS
             closed = [(f"s{number}", SPAN) for number in range(10, ACCOUNTS, 10)]
-            assert sum(await store.spent_each(closed)) == len(closed) * SPENDS // ACCOUNTS
+            assert await store.spent_each(closed) == [10] * len(closed)
             taken = {
                 "all windows": await quickest(lambda: store.windows(NOW)),
                 "all accounts": await quickest(store.accounts),
@@ -88,21 +93,21 @@ def test_what_is_asked_often_is_quick_with_ten_thousand_accounts() -> None:
 
 
 def test_an_account_that_begins_late_is_filled_and_lends_in_a_moment() -> None:
-    account = ledgers.account(Target(TargetKind.ORGANIZATION), limit=1000 * USD)
+    account = ledgers.account(Target(TargetKind.ORGANIZATION), limit=1000 * USD, period=Period.YEAR)
 
     async def check() -> None:
         async with filled() as (store, database):
-            hub = Hub(store, lambda: NOW + SPENDS + 1)
+            hub = Hub(store, lambda: NOW)
             epoch = await hub.register("pod")
             need = Need(account.key, account, CENT, CENT)
             began = time.perf_counter()
             reply = await hub.lease(LeaseRequest(epoch, 1, (need,), ("organization",)))
-            assert time.perf_counter() - began < 2
+            assert time.perf_counter() - began < 1
             assert isinstance(reply, LeaseGrant)
             (window,) = (row for row in await store.windows(NOW) if row.account == account.key)
-            assert window.spent == SPENDS
-            plan = await explained(database, loading._SPENT, ["organization"], [NOW], [NOW + SPENDS + 1])
-            assert "Index Only Scan using spends_scope" in plan
+            assert window.spent == (NOW - YEAR.start) // sums.QUARTER + 1
+            plan = await explained(database, loading._SUMMED, ["organization"], [SPAN.start], [SPAN.end])
+            assert "Index Scan using sums_pkey" in plan
             assert "Seq Scan" not in plan
 
     asyncio.run(check())
@@ -127,17 +132,17 @@ def test_no_transaction_reads_a_table_from_end_to_end() -> None:
             plans = [await explained(database, statement, *arguments) for statement, arguments in connection.asked]
             assert len(plans) > 8
             scanned = {table for plan in plans for table in re.findall(r"Seq Scan on (\w+)", plan)}
-            assert scanned.isdisjoint({"accounts", "windows", "spends"})  # the others are empty here
+            assert scanned.isdisjoint({"accounts", "windows", "sums"})  # the others are empty here
 
     asyncio.run(check())
 
 
 def everything_of_many() -> Lock:
     """What a batch names: many accounts, some without a window, and an attempt on a long path."""
-    windows = tuple(WindowLock(f"k{number}", f"s{number}", SPAN) for number in range(1, 400))
+    wanted = tuple(WindowLock(f"k{number}", f"s{number}", SPAN) for number in range(1, 400))
     who = ledgers.subject(path=tuple(f"s{number}" for number in range(1, 200)))
     return Lock(
-        windows=windows,
+        windows=wanted,
         intents=(ledgers.intent("pod:1/1", 5, at=NOW + 1, who=who),),
         leases=("pod:1/1/0",),
         leases_of=("pod",),

@@ -2,11 +2,13 @@
 
 import asyncio
 import pathlib
+from collections.abc import Callable
 
 import msgspec
 import pytest
 
-from llmgov.ledger import rows
+from llmgov import instants
+from llmgov.ledger import rows, sums
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.messages import Charged, Epoch
@@ -24,6 +26,7 @@ from llmgov.ledger.rows import (
     PartRow,
     Spend,
     SubjectKeyRow,
+    Sum,
     ViolationRow,
     Window,
 )
@@ -38,6 +41,7 @@ ACCOUNT = ledgers.account(
     thresholds=(Threshold(50, (ThresholdAction.NOTIFY_USERS,)), Threshold(100, (ThresholdAction.BLOCK,)))
 )
 SPAN = Span(NOW - 10, NOW + 10)
+HOUR = Span(NOW, NOW + instants.HOUR)
 ACCOUNT_ROW = AccountRow(ACCOUNT.key, "team/payments", ACCOUNT)
 WINDOW = Window(ACCOUNT.key, "team/payments", *SPAN, 1_000_000_000, 7, USD, 3, (50,))
 LEASE = LeaseRow(
@@ -69,7 +73,7 @@ def everything(book: Book) -> None:
     book.put_record(RECORD)
     book.put.outbox[OUTBOX.id] = OUTBOX
     book.put.violations.append(VIOLATION)
-    book.put.spends.append(Spend("a/1", "team/payments", NOW, 70))
+    book.put.spends.append(Spend(("team/payments",), NOW, 70))
 
 
 ALL = Lock(
@@ -105,9 +109,9 @@ async def test_what_a_step_put_is_what_the_next_one_finds(store: Store) -> None:
     assert book.head == RECORD
     assert await store.outbox() == [OUTBOX]
     assert await store.violations(NOW, NOW + 1) == [VIOLATION]
-    assert await store.spent("team/payments", NOW, NOW + 1) == 70
-    spend = Spend("a/1", "team/payments", NOW, 70)
-    assert await store.balances() == Balances((WINDOW,), (LEASE,), (ATTEMPT,), (spend,), (ACCOUNT_ROW,))
+    assert await store.spent("team/payments", *HOUR) == 70
+    sum_ = Sum("team/payments", sums.quarter(NOW), 70)
+    assert await store.balances() == Balances((WINDOW,), (LEASE,), (ATTEMPT,), (sum_,), (ACCOUNT_ROW,))
 
 
 @on_every_store
@@ -144,42 +148,94 @@ async def test_rows_of_one_identity_are_replaced(store: Store) -> None:
 
 
 @on_every_store
-async def test_outbox_entries_and_spends_are_kept_as_they_were(store: Store) -> None:
+async def test_outbox_entries_are_kept_as_they_were(store: Store) -> None:
     await store.transact(Lock(), everything)
 
     def again(book: Book) -> None:
         book.put.outbox[OUTBOX.id] = msgspec.structs.replace(OUTBOX, at=NOW + 99)
-        book.put.spends.append(Spend("a/1", "team/payments", NOW, 99))
 
     await store.transact(Lock(), again)
     assert await store.outbox() == [OUTBOX]
-    assert await store.spent("team/payments", NOW, NOW + 1) == 70
 
 
 @on_every_store
 async def test_a_window_that_does_not_exist_comes_with_what_its_scope_spent(store: Store) -> None:
+    """Nobody looks at attempts for it where the window is one of whole quarters of an hour."""
+
     def spend(book: Book) -> None:
         for index, (scope, at) in enumerate(
-            [("team/a", SPAN.start), ("team/a", SPAN.end - 1), ("team/a", SPAN.end), ("team/b", SPAN.start)]
+            [("team/a", HOUR.start), ("team/a", HOUR.end - 1), ("team/a", HOUR.end), ("team/b", HOUR.start)]
         ):
-            book.put_attempt(Attempt(f"a/{index}"))
-            book.put.spends.append(Spend(f"a/{index}", scope, at, 10**index))
+            book.put.spends.append(Spend((scope, "organization"), at, 10**index))
 
     await store.transact(Lock(), spend)
-    book = await look(store, Lock(windows=(WindowLock("new", "team/a", SPAN),)))
-    assert book.backfill == {("new", SPAN.start): 11}
+    book = await look(store, Lock(windows=(WindowLock("new", "team/a", HOUR),)))
+    assert book.backfill == {("new", HOUR.start): 11}
     assert book.windows == {}
+
+
+TIMES = (NOW - 1, NOW, NOW + 1, NOW + sums.QUARTER - 1, NOW + sums.QUARTER)
+TEAMS = ("team/a", "team/b")
+
+
+@on_every_store
+async def test_what_a_scope_spent_in_any_time_is_what_its_attempts_of_that_time_cost(store: Store) -> None:
+    """Also in parts of a quarter. Every other attempt is another team's, one is not settled, one counts for more."""
+
+    def attempt(index: int, at: int) -> Attempt:
+        who = ledgers.subject(path=("organization", TEAMS[index % 2]))
+        settlement = ledgers.settlement(f"a/{index}", 10**index)
+        given = Attempt(f"a/{index}", ledgers.intent(f"a/{index}", 1, at=0, who=who), settlement, counted=at)
+        return msgspec.structs.replace(given, beside=("key",)) if index == 3 else given
+
+    attempts = [attempt(index, at) for index, at in enumerate(TIMES)]
+
+    def spend(book: Book) -> None:
+        for row in attempts:
+            book.put_attempt(row)
+            book.put.spends.append(Spend(row.scopes, row.time or 0, row.cost))
+        book.put_attempt(Attempt("a/9", attempts[1].intent, None, counted=NOW))
+
+    await store.transact(Lock(), spend)
+    asked = {
+        (scope, Span(start, end + more)): sum(
+            row.cost for row in attempts if scope in row.scopes and start <= (row.time or 0) < end + more
+        )
+        for scope in ("organization", *TEAMS, "key", "user/nobody")
+        for start in TIMES
+        for end in TIMES
+        for more in (0, 1)
+    }
+    assert await store.spent_each(list(asked)) == list(asked.values())
+    windows = tuple(WindowLock(f"{scope} {span.end}", scope, span) for scope, span in asked if span.start < span.end)
+    found = (await look(store, Lock(windows=windows))).backfill
+    assert found == {(one.account, one.span.start): asked[one.scope, one.span] for one in windows}
+
+
+@on_every_store
+async def test_sums_go_up_and_down_and_never_below_nothing(store: Store) -> None:
+    def spend(*changes: tuple[int, int]) -> Callable[[Book], None]:
+        def step(book: Book) -> None:
+            book.put.spends += [Spend(("team/a", "team/b"), at, cost) for at, cost in changes]
+
+        return step
+
+    for changes in (((NOW, 70), (NOW + 1, 5)), ((NOW, -60),), ((NOW + 2, 40), (NOW, -10), (NOW + 1, -5))):
+        await store.transact(Lock(), spend(*changes))
+    assert (await store.balances()).sums == (Sum("team/a", NOW, 40), Sum("team/b", NOW, 40))
+    await store.transact(Lock(), spend((NOW, -40)))
+    assert (await store.balances()).sums == ()
+    assert await store.spent("team/a", *HOUR) == 0
 
 
 @on_every_store
 async def test_what_many_scopes_spent_comes_in_the_order_asked_for(store: Store) -> None:
     def spend(book: Book) -> None:
         for index, scope in enumerate(("team/b", "team/a", "team/a")):
-            book.put_attempt(Attempt(f"a/{index}"))
-            book.put.spends.append(Spend(f"a/{index}", scope, SPAN.start + index, 10**index))
+            book.put.spends.append(Spend((scope,), NOW + index * sums.QUARTER, 10**index))
 
     await store.transact(Lock(), spend)
-    wanted = [("team/b", SPAN), ("team/none", SPAN), ("team/a", SPAN), ("team/a", Span(SPAN.start, SPAN.start + 2))]
+    wanted = [("team/b", HOUR), ("team/none", HOUR), ("team/a", HOUR), ("team/a", Span(NOW, NOW + 2 * sums.QUARTER))]
     assert await store.spent_each([*wanted, wanted[0]]) == [1, 0, 110, 10, 1]
     assert await store.spent_each([]) == []
 

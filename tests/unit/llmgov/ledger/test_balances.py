@@ -1,9 +1,9 @@
 """What does not add up is said, sum by sum."""
 
-from llmgov.ledger import balances
+from llmgov.ledger import balances, sums
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.messages import Charged
-from llmgov.ledger.rows import Attempt, LeaseRow, LeaseState, Spend, Window
+from llmgov.ledger.rows import Attempt, LeaseRow, LeaseState, Sum, Window
 from tests.support import ledgers
 
 ONE, TWO = "pod-1:1/1/0", "pod-1:1/2/0"
@@ -19,16 +19,16 @@ def lease(id_: str, start: int, spent: int, billed: int = 0) -> LeaseRow:
     )
 
 
-def settled(at: int, *charged: Charged) -> tuple[Attempt, tuple[Spend, ...]]:
-    """An attempt that cost 10, on the path `team/payments`, and what it is for that target."""
+def settled(at: int, *charged: Charged) -> tuple[Attempt, tuple[Sum, ...]]:
+    """An attempt that cost 10, on the path `team/payments`, and what that target spent."""
     who = ledgers.subject(path=("team/payments",))
     intent = ledgers.intent("pod-1:1/1", 10, charged, at=at, who=who)
     attempt = Attempt(intent.id, intent, ledgers.settlement(intent.id, 10), counted=at)
-    return attempt, (Spend(intent.id, "team/payments", at, 10),)
+    return attempt, (Sum("team/payments", sums.quarter(at), 10),)
 
 
-def found(attempt: Attempt, spends: tuple[Spend, ...], windows: tuple[Window, ...], *leases: LeaseRow) -> list[str]:
-    return list(balances.differences(Balances(windows, leases, (attempt,), spends)))
+def found(attempt: Attempt, spent: tuple[Sum, ...], windows: tuple[Window, ...], *leases: LeaseRow) -> list[str]:
+    return list(balances.differences(Balances(windows, leases, (attempt,), spent)))
 
 
 def test_a_window_is_what_attempts_of_its_time_cost() -> None:
@@ -40,6 +40,6 @@ def test_an_attempt_that_was_charged_to_leases_of_two_windows_is_told() -> None:
     mixed = settled(150, Charged(ONE, "team", 6), Charged(TWO, "team", 4))
     said = found(*mixed, (window(100, 6), window(200, 4)), lease(ONE, 100, 6), lease(TWO, 200, 4))
     assert said == [
-        "spent of team from 1970-01-01T00:00:00.000100Z: the ledger has $0.000006, by its spends it is $0.00001",
-        "spent of team from 1970-01-01T00:00:00.000200Z: the ledger has $0.000004, by its spends it is $0.00",
+        "spent of team from 1970-01-01T00:00:00.000100Z: the ledger has $0.000006, by its attempts then it is $0.00001",
+        "spent of team from 1970-01-01T00:00:00.000200Z: the ledger has $0.000004, by its attempts then it is $0.00",
     ]

@@ -110,7 +110,22 @@ class TestSettling:
     def test_what_it_cost_is_kept_for_every_scope(self) -> None:
         rows = book(LEASE)
         settle(rows, 30, charged(LEASE, 40))
-        assert rows.put.spends == [Spend("a/1", target, NOW, 30) for target in ledgers.PATH]
+        assert rows.put.spends == [Spend(ledgers.PATH, NOW, 30)]
+        assert rows.attempts["a/1"].beside == ()
+
+    def test_what_costs_nothing_changes_no_sum(self) -> None:
+        rows = book(LEASE)
+        settle(rows, 0, charged(LEASE, 40))
+        assert not rows.put.spends
+
+    def test_it_counts_for_what_its_accounts_and_their_windows_are_summed_by_too(self) -> None:
+        """The account was narrowed in the middle of its window, which keeps the scope that it was opened with."""
+        rows = book(LEASE)
+        rows.accounts[TEAM.key] = AccountRow(TEAM.key, "now", TEAM)
+        rows.windows[TEAM.key, START] = window(TEAM, leased=100, scope="before")
+        settle(rows, 30, charged(LEASE, 40))
+        assert rows.attempts["a/1"].beside == rows.put.attempts["a/1"].beside == ("now", "before")
+        assert rows.put.spends == [Spend((*ledgers.PATH, "now", "before"), NOW, 30)]
 
     def test_each_threshold_is_told_once(self) -> None:
         rows = book(LEASE, spent=490)
