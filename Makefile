@@ -9,10 +9,10 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format generate lock bench bench-ledger simulate
+.PHONY: help setup run test check format generate lock bench bench-ledger simulate cluster cluster-down
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "llm-governance needs Python 3.11 or newer, \
@@ -39,7 +39,14 @@ run: setup ## Govern real SDK traffic with examples/01-quickstart (ARGS=--once: 
 
 test: check ## Run every check and test; ends with what this machine could not run
 	@sh tests/support/install.sh
+	@$(BIN)/python -m tests.cluster.binary
 	@$(BIN)/pytest -n auto --dist loadgroup
+
+cluster: .venv/.setup-dev ## Start a Kubernetes control plane under .cluster/ and leave it running (needs Go, once)
+	@$(BIN)/python -m tests.cluster.keep up
+
+cluster-down: .venv/.setup-dev ## End what `make cluster` started
+	@$(BIN)/python -m tests.cluster.keep down
 
 check: .venv/.setup-dev ## Formatting, lint, types, import contracts, stale generated files
 	@$(BIN)/ruff format --check .

@@ -23,6 +23,11 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the cluster that the cluster tests are to use (see tests/cluster/ways.py)."""
+    parser.addoption("--kubeconfig", metavar="FILE", help="use this Kubernetes cluster, as its administrator")
+
+
 def _skips(terminal: pytest.TerminalReporter) -> list[tuple[str, str]]:
     found = []
     for report in terminal.stats.get("skipped", []):

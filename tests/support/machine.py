@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.cluster import binary
 from tests.support import postgres
 
 REASON = "this machine cannot: "
@@ -25,6 +26,7 @@ def _ipv6() -> str | None:
 
 _PROBES: dict[str, Callable[[], str | None]] = {
     "ipv6": _ipv6,
+    "kubernetes of its own": binary.lacking,
     "postgres": postgres.lacking,
     "postgres of its own": postgres.lacking_own,
 }

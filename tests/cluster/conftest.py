@@ -1,0 +1,46 @@
+"""The one cluster that tests share, and a namespace of a test's own in it."""
+
+import pathlib
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import binary, contents, ways
+from tests.cluster.cluster import Cluster
+from tests.support import machine
+
+_BUILD_SECONDS = 3600
+_FOLDER = pathlib.Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all cluster tests on one worker, so that there is one cluster; a first build may take its time."""
+    for item in items:
+        if item.path.is_relative_to(_FOLDER):
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+            if not binary.is_ready():
+                item.add_marker(pytest.mark.timeout(_BUILD_SECONDS))
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster with this project's CRDs, shared by all tests: `--kubeconfig`'s, kind's, or an own control plane."""
+    option = request.config.getoption("--kubeconfig")
+    named = None if option is None else pathlib.Path(option)
+    lack = ways.lacking(named)
+    if lack is not None:
+        pytest.skip(f"{machine.REASON}{lack}")
+    with ways.opened(named) as cluster:
+        contents.install(cluster)
+        yield cluster
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """The name of a new namespace, deleted after the test."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("wait", "--for=create", "--timeout=30s", "--namespace", name, "serviceaccount/default")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")

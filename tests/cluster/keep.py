@@ -1,0 +1,68 @@
+"""`make cluster` and `make cluster-down`: a cluster that stays, under .cluster/.
+
+`python -m tests.cluster.keep up|down [FOLDER]`. The folder has the kubeconfig, the logs, and the list of what was
+started, by which it is ended.
+"""
+
+import pathlib
+import sys
+
+from tests.cluster import binary, contents, control_plane, janitor, ports
+from tests.cluster.control_plane import ControlPlane
+from tests.cluster.janitor import Janitor
+
+FOLDER = pathlib.Path(__file__).parents[2] / ".cluster"
+
+_STARTED = "started"
+
+
+def up(folder: pathlib.Path = FOLDER) -> None:
+    """Start a cluster and leave it running; raises FileExistsError where one is there."""
+    folder = folder.absolute()
+    folder.mkdir(mode=0o700)
+    list_of_started = folder / _STARTED
+    keeper, reserved = Janitor.keeping(list_of_started), ports.Reserved(3)
+    keeper.folder(folder)
+    try:
+        plane = ControlPlane(folder, keeper, control_plane.place_on_loopback(reserved))
+        plane.start_all()
+        contents.install(plane.cluster())
+    except BaseException:
+        janitor.end_kept(list_of_started)
+        raise
+    finally:
+        keeper.let_go()
+        reserved.release()
+    (folder / "kubectl").symlink_to(binary.program("kubectl"))
+
+
+def down(folder: pathlib.Path = FOLDER) -> None:
+    """End the cluster and remove its folder; nothing where there is none."""
+    list_of_started = folder.absolute() / _STARTED
+    if list_of_started.exists():
+        janitor.end_kept(list_of_started)
+
+
+def main(arguments: list[str]) -> int:
+    """Run from the command line; the exit code."""
+    command, *folders = arguments
+    folder = pathlib.Path(*folders) if folders else FOLDER
+    if command == "down":
+        down(folder)
+        return 0
+    lack = binary.lacking()
+    if lack is not None:
+        print(f"{lack[0].upper()}{lack[1:]}", file=sys.stderr)
+        return 1
+    try:
+        up(folder)
+    except FileExistsError:
+        print(f"{folder} is there already: end that cluster first (make cluster-down)", file=sys.stderr)
+        return 1
+    print(f"A cluster with the CRDs runs until `make cluster-down`. For this shell:\n\n"
+          f"  export KUBECONFIG={folder / 'kubeconfig'}\n  alias kubectl={folder / 'kubectl'}\n")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
