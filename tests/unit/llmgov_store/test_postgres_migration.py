@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from alembic import script
 
+from llmgov import instants
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.rows import EpochRow
 from llmgov.ledger.store import StoreError
@@ -188,3 +189,53 @@ def test_the_error_of_a_migration_names_no_password() -> None:
         with pytest.raises(StoreError) as caught:
             asyncio.run(migration.migrate(url))
         assert "hunter2" not in str(caught.value)
+
+
+_SPENDS = "SELECT attempt, scope, at, cost FROM llmgov.spends ORDER BY attempt, scope"
+_SUMS = "SELECT scope, start, cost FROM llmgov.sums ORDER BY scope, start"
+_BESIDE = "SELECT id, beside FROM llmgov.attempts WHERE beside <> '[]'"
+
+
+async def rows_of(url: str, query: str) -> list[tuple[object, ...]]:
+    connection = await connecting.connect(url)
+    try:
+        return [tuple(record) for record in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+def test_spends_become_sums_and_are_made_again_from_attempts() -> None:
+    """Of revision 0004: one attempt counts for a key beside its path, one was corrected, one is not settled."""
+    quarter, other = (instants.from_rfc3339(f"2026-11-24T08:{minute}:00Z") for minute in ("15", "30"))
+    path = '{"at": 5, "subject": {"path": ["organization", "team/a"]}}'
+    made = [
+        ("a", quarter, 7, None, ("key", "organization", "team/a")),
+        ("b", other - 1, 3, 10, ("organization", "team/a")),
+        ("c", other, 5, None, ("organization", "team/a")),
+        ("free", other, 0, None, ("organization", "team/a")),
+    ]
+    spends = [
+        (name, scope, at, cost if put is None else put) for name, at, cost, put, scopes in made for scope in scopes
+    ]
+
+    async def check() -> None:
+        async with postgres.database(migrated=False) as database:
+            await migration.migrate(database.owner, "0004")
+            connection = await connecting.connect(database.owner)
+            await connection.executemany(
+                "INSERT INTO llmgov.attempts (id, intent, settlement, counted, corrected) VALUES ($1, $2, $3, $4, $5)",
+                [(name, path, f'{{"cost": {cost}}}', at, put) for name, at, cost, put, _ in made]
+                + [("d", path, None, quarter, None), ("e", None, '{"cost": 9}', None, None)],
+            )
+            await connection.executemany("INSERT INTO llmgov.spends VALUES ($1, $2, $3, $4)", spends)
+            await connection.close()
+            await migration.migrate(database.owner, "0005")
+            expected = [("key", quarter, 7)]
+            for scope in ("organization", "team/a"):
+                expected += [(scope, quarter, 17), (scope, other, 5)]
+            assert await rows_of(database.owner, _SUMS) == expected
+            assert await rows_of(database.owner, _BESIDE) == [("a", '["key"]')]
+            await migration.migrate(database.owner, "0004")
+            assert await rows_of(database.owner, _SPENDS) == spends
+
+    asyncio.run(check())

@@ -1,6 +1,7 @@
 """What only the SQLite store promises: durability, other processes on the same file, and checks in the schema."""
 
 import asyncio
+import json
 import multiprocessing
 import pathlib
 import sqlite3
@@ -9,8 +10,9 @@ import stat
 import msgspec
 import pytest
 
+from llmgov import instants
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.rows import AccountRow, EpochRow, Window
+from llmgov.ledger.rows import AccountRow, EpochRow, Spend, Window
 from llmgov.ledger.store import StoreError
 from llmgov_store.sqlite import schema, threads
 from llmgov_store.sqlite.store import SqliteReader, SqliteStore
@@ -184,3 +186,39 @@ def test_two_processes_write_in_turn_while_a_third_reads(tmp_path: pathlib.Path)
             await store.close()
 
     assert asyncio.run(epochs()).epochs["pod"].number == 41
+
+
+def test_a_ledger_with_spends_is_brought_to_sums(tmp_path: pathlib.Path) -> None:
+    """One attempt counts for a key beside its path, one was corrected, and the third cost nothing."""
+    path, quarter = tmp_path / "ledger.sqlite", instants.from_rfc3339("2026-11-24T08:15:00Z")
+    intent = json.dumps({"at": 5, "subject": {"path": ["organization", "team/a"]}})
+    made = [("a", quarter, 7), ("b", quarter + 1, 10), ("free", quarter, 0)]
+    connection = sqlite3.connect(path)
+    for script in schema.MIGRATIONS[:5]:
+        connection.executescript(script)
+    connection.execute("PRAGMA user_version = 5")
+    for name, at, cost in made:
+        connection.execute("INSERT INTO attempts (id, intent, counted) VALUES (?, ?, ?)", (name, intent, at))
+        for scope in ("organization", "team/a", *(["key"] if name == "a" else [])):
+            connection.execute("INSERT INTO spends VALUES (?, ?, ?, ?)", (name, scope, at, cost))
+    connection.commit()
+    connection.close()
+    asyncio.run(SqliteStore.open(path).close())
+    connection = sqlite3.connect(path)
+    sums = connection.execute("SELECT scope, start, cost FROM sums ORDER BY scope").fetchall()
+    assert sums == [("key", quarter, 7), ("organization", quarter, 17), ("team/a", quarter, 17)]
+    beside = connection.execute("SELECT id, beside FROM attempts ORDER BY id").fetchall()
+    assert beside == [("a", '["key"]'), ("b", "[]"), ("free", "[]")]
+    connection.close()
+
+
+def test_no_sum_of_a_scope_becomes_negative(tmp_path: pathlib.Path) -> None:
+    async def take_away() -> None:
+        store = SqliteStore.open(tmp_path / "ledger.sqlite")
+        try:
+            with pytest.raises(StoreError, match="CHECK"):
+                await store.transact(Lock(), lambda book: book.put.spends.append(Spend(("team/a",), NOW, -1)))
+        finally:
+            await store.close()
+
+    asyncio.run(take_away())
