@@ -11,7 +11,7 @@ from llmgov.ledger.store import Reader
 from llmgov.resources import base
 from llmgov.resources.base import Scope
 from llmgov.statuses import kinds
-from llmgov_cli import errors, lists, observe, show, sources, tables
+from llmgov_cli import errors, lists, observe, show, sources, tables, waiting
 from llmgov_cli.local import state
 
 _ALIASES = {
@@ -114,6 +114,8 @@ async def _documents(
 ) -> tuple[state.Run, list[dict[str, Any]]]:
     """What is in force, and the resources of a kind with their statuses."""
     serving = _truthful(source, await source.serving(ledger))
+    if kind is resources.Budget:
+        await waiting.tell(ledger.rows)
     observed = await observe.observe(ledger.rows, serving, ledger.clock())
     documents = []
     for raw in serving.resources:
@@ -159,10 +161,17 @@ def _dump(documents: Sequence[dict[str, Any]], output: str) -> str:
     return tables.dump({"apiVersion": "v1", "kind": "List", "items": list(documents)}, output)
 
 
+async def _listed(what: str, look: lists.Look) -> lists.Rows:
+    """The list's rows; beside accounts it is said where the ledger lends from none of them."""
+    if what == "accounts":
+        await waiting.tell(look.rows)
+    return await lists.LISTS[what].gather(look)
+
+
 def _print_list(what: str, source: sources.Source, output: str, wanted: lists.Filter, out: TextIO) -> None:
     listing = lists.LISTS[what]
     headings = (*listing.headings, *listing.wide)
-    rows = sources.read(source, lambda ledger: listing.gather(lists.Look(ledger, source, wanted)))
+    rows = sources.read(source, lambda ledger: _listed(what, lists.Look(ledger, source, wanted)))
     if output in ("", "wide"):
         shown = len(headings if output else listing.headings)
         out.write(tables.render(headings[:shown], [row[:shown] for row in rows]) if rows else f"No {what}\n")

@@ -93,3 +93,23 @@ def corrections(
 
     start, end = options.span(since, until)
     raise typer.Exit(implementation.show(sources.chosen(state, database), output, sys.stdout, start=start, end=end))
+
+
+@spend.command("accept-loss")
+def accept_loss(
+    reason: Annotated[str, typer.Option(help="Why; it goes on record.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    state: options.State = None,
+    database: options.Database = None,
+) -> None:
+    """After a failover lend again though not every sidecar has told what it holds; says what that means, and asks."""
+    from llmgov_cli import accepting as implementation
+    from llmgov_cli import errors, sources
+
+    def confirm(question: str) -> bool:
+        if not yes and not sys.stdin.isatty():
+            raise errors.CommandError("nobody is there to ask; nothing was changed: give --yes")
+        return yes or typer.confirm(question)
+
+    where = sources.chosen(state, database)
+    raise typer.Exit(implementation.run(reason, where, sys.stdout, confirm=confirm))
