@@ -53,6 +53,7 @@ class Database:
             rows = kept._rows.attempts
             world.truth.forget({id_ for id_, row in rows.items() if row.intent and row.settlement})
             self.store = kept
+        world.truth.failed_over(lambda lease: any(pod.disk.has_synced(lease.encode()) for pod in world.pods))
         self._lives += 1
         self.store.begin_life(f"life {self._lives}")
         self.ahead += self._chance.randint(-200_000, 200_000)

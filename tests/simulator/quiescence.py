@@ -2,7 +2,7 @@
 
 import asyncio
 import collections
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from llmgov import instants
@@ -80,8 +80,7 @@ def _violations(world: "World", found: Balances) -> Iterator[Violation]:
     for window in found.windows:
         yield from _of_window(world, window, found)
     yield from _of_strangers(world, recorded)
-    if not world.truth.forgetful:  # a later boot's inventory names no lease whose end was answered, and then lost
-        yield from _of_leases(world, found)
+    yield from _of_leases(world, found)
 
 
 def _of_attempt(world: "World", attempt: Attempt, row: Recorded | None) -> Iterator[Violation]:
@@ -102,8 +101,9 @@ def _of_leases(world: "World", found: Balances) -> Iterator[Violation]:
         for lease, paid in shares(attempt.charged, attempt.surely):
             spent[lease] += paid
     for row in found.leases:
-        if row.returned + spent[row.id] > row.amount:
-            what = f"of lease {row.id} over {row.amount} came back {row.returned}, and {spent[row.id]} was spent"
+        amount = world.truth.leases[row.id].amount
+        if row.returned and row.returned + spent[row.id] > amount:
+            what = f"of lease {row.id} over {amount} came back {row.returned}, and {spent[row.id]} was spent"
             yield Violation(Invariant.RETURNED, what)
 
 
@@ -118,32 +118,44 @@ def _of_strangers(world: "World", recorded: dict[str, Recorded]) -> Iterator[Vio
 
 
 def _of_window(world: "World", window: Window, found: Balances) -> Iterator[Violation]:
-    name = f"{window.account} from {instants.to_rfc3339(window.start)}"
     spent = sum(_spent(world, window, row) for row in found.attempts)
     if window.spent != spent:
-        yield Violation(Invariant.SPENT, f"{name}: {window.spent} is spent, by what attempts cost it is {spent}")
-    if world.truth.forgetful:
-        return  # what it lost of attempts stays lent, and of leases that nobody reported it knows nothing
+        what = f"{window.spent} is spent, by what attempts cost it is {spent}"
+        yield Violation(Invariant.SPENT, f"{_name(window)}: {what}")
+    if not world.truth.forgetful:
+        yield from _of_money_at_rest(world, window, found)
+    whole = {row.id for row in found.leases if row.deadline} if world.truth.forgetful else world.truth.leases
+    really, counted = sum(_really(world, window, whole)), window.spent + window.unknown + window.leased
+    if counted < really:
+        what = f"{counted} is spent, unknown or lent, and {really} was really spent"
+        yield Violation(Invariant.COUNTED, f"{_name(window)}: {what}")
+
+
+def _of_money_at_rest(world: "World", window: Window, found: Balances) -> Iterator[Violation]:
+    """Not so after commits were lost: what the ledger forgot of attempts stays lent or unknown."""
     if window.leased:
-        yield Violation(Invariant.LEASED, f"{name}: {window.leased} is lent, and nobody has it")
+        yield Violation(Invariant.LEASED, f"{_name(window)}: {window.leased} is lent, and nobody has it")
     stranded = _stranded(world, window, found)
     if window.unknown > stranded:
-        what = f"{name}: {window.unknown} is unknown, and lost pods' leases leave {stranded}"
+        what = f"{_name(window)}: {window.unknown} is unknown, and lost pods' leases leave {stranded}"
         yield Violation(Invariant.UNKNOWN, what)
-    really = sum(_really(world, window))
-    if window.spent + window.unknown < really:
-        what = f"{name}: {window.spent} spent and {window.unknown} unknown, and {really} was really spent"
-        yield Violation(Invariant.COUNTED, what)
+
+
+def _name(window: Window) -> str:
+    return f"{window.account} from {instants.to_rfc3339(window.start)}"
 
 
 def _stranded(world: "World", window: Window, found: Balances) -> MicroUsd:
-    """What is lent to pods that are lost, or whose machine died, and that no settlement speaks of."""
+    """What is lent to pods that are lost, or whose machine died, and that no settlement speaks of; and what was on its
+    way to its holder during a failover, and never got there."""
     truth = world.truth
     suspects = truth.lost_pods | truth.torn_pods
+    adrift = truth.adrift - {part.lease for attempt in truth.attempts.values() for part in attempt.charged}
     rest = {
         id_: lent.amount
         for id_, lent in truth.leases.items()
-        if (lent.key, lent.start) == (window.account, window.start) and id_.partition(":")[0] in suspects
+        if (lent.key, lent.start) == (window.account, window.start)
+        and (id_ in adrift or id_.partition(":")[0] in suspects)
     }
     for row in found.attempts:
         if row.intent is not None and row.settlement is not None:
@@ -179,12 +191,12 @@ def shares(charged: tuple[Charged, ...], cost: MicroUsd) -> Iterator[tuple[str, 
         yield parts[-1].lease, rest
 
 
-def _really(world: "World", window: Window) -> Iterator[MicroUsd]:
-    """What attempts that held from the window cost at the provider, as far as that was granted."""
+def _really(world: "World", window: Window, of: Collection[str]) -> Iterator[MicroUsd]:
+    """What attempts that held from the window, and from these leases, cost at the provider, as far as was granted."""
     leases = world.truth.leases
     for attempt in world.truth.attempts.values():
         for id_, paid in shares(attempt.charged, min(attempt.cost, attempt.hold)):
-            if (leases[id_].key, leases[id_].start) == (window.account, window.start):
+            if id_ in of and (leases[id_].key, leases[id_].start) == (window.account, window.start):
                 yield paid
 
 

@@ -6,7 +6,7 @@ Kept by the simulator as things happen, by sums of its own. Nothing here reads t
 import collections
 import dataclasses
 import enum
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from llmgov.instants import Instant
 from llmgov.ledger.messages import Charged, LeaseGrant
@@ -93,6 +93,7 @@ class Truth:
         self.forgetful = False
         self.lost_pods: set[str] = set()
         self.torn_pods: set[str] = set()
+        self.adrift: set[str] = set()
 
     def told(self, grant: LeaseGrant) -> None:
         """A grant arrived at its sidecar, or was committed."""
@@ -167,6 +168,11 @@ class Truth:
         self.forgetful = True
         for attempt in self.attempts.values():
             attempt.torn |= attempt.id not in kept or attempt.state is not State.ENDED
+
+    def failed_over(self, on_disk: Callable[[str], bool]) -> None:
+        """The database lives another life. What it lent before and nobody has on disk yet may never arrive; then the
+        ledger cannot tell it from what was spent and ended, and whose end it lost."""
+        self.adrift.update(lease for lease in self.leases if not on_disk(lease))
 
     def most_exposed(self, window: WindowId, since: Instant) -> MicroUsd:
         """The most that attempts held or had spent of a window at any moment since then."""

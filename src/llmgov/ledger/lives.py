@@ -33,6 +33,17 @@ def generation(book: Book) -> int:
     return 1 if known is None else known.generation + (known.id != book.database)
 
 
+def is_of_this_life(book: Book, at: Instant) -> bool:
+    """Whether nothing that was committed since `at` can have been lost by another life of the database.
+
+    This life's clock may be behind that of the one before, by no more than `RECOVERY_AT_LEAST`.
+    """
+    known = book.ledger_epoch
+    if known is None or known.id != book.database:
+        return known is None
+    return known.generation == 1 or at >= known.since + RECOVERY_AT_LEAST
+
+
 def notice(book: Book, now: Instant) -> LedgerEpoch | None:
     """Note that the database lives another life than it did; the epoch that begins with that, if so."""
     known = book.ledger_epoch

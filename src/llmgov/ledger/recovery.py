@@ -120,7 +120,7 @@ def _raise(book: Book, row: LeaseRow, holding: Holding, now: Instant) -> None:
 
     Of one that has been returned for the last time a report only arrives late.
     """
-    if row.state is LeaseState.FINAL:
+    if row.state is LeaseState.FINAL or returns.ended_unknown(row.id) in book.events:
         return
     amount = max(row.amount, holding.lease.amount)
     after = msgspec.structs.replace(

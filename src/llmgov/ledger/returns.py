@@ -6,7 +6,7 @@ A deadline that passed stops new holds at the sidecar and returns nothing: whoev
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import epochs, moves
+from llmgov.ledger import epochs, grants, lives, moves
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.errors import BadInputError, Fault, require_amount
 from llmgov.ledger.messages import Inventory, LeaseReturn
@@ -44,8 +44,9 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
 
     Older epochs may still return (their money was never freed), but only the holder of a lease may, and never more
     than is outstanding. Of a lease that the ledger lost, and whose size it does not know yet, nothing comes back: its
-    holder's report will say. A lost lease stays lost: a return of its own epoch lessens what is unknown; what a later
-    epoch concludes from its spool does not, since it knows no more than the one that gave the lease up.
+    holder's report will say; where it ends before that, what attempts held and did not spend of it is lost with it. A
+    lost lease stays lost: a return of its own epoch lessens what is unknown; what a later epoch concludes from its
+    spool does not, since it knows no more than the one that gave the lease up.
 
     Raises:
         BadInputError: no amount of money, more than was lent, or somebody else's lease.
@@ -64,7 +65,9 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
     if message.unaccounted:
         state = LeaseState.LOST
     elif message.final and state is LeaseState.OPEN:
-        state = LeaseState.FINAL
+        state = LeaseState.FINAL if lease.deadline else LeaseState.LOST
+    if not lease.deadline:
+        _mark_ended(book, message)
     moves.change_lease(book, msgspec.structs.replace(lease, returned=lease.returned + amount, state=state), now)
     return amount
 
@@ -95,15 +98,17 @@ def _is_guess(lease: LeaseRow, message: LeaseReturn) -> bool:
 
 def holder_lock(holder: str) -> Lock:
     """What `take_inventory` and `lose` need of the store."""
-    return Lock(holders=(holder,), leases_of=(holder,))
+    return Lock(holders=(holder,), leases_of=(holder,), ledger_epoch=True)
 
 
 def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     """Free the leases of older epochs that were never spent from (they are not named); how much became free.
 
     What was given up as lost is not among them: a spool names no more what it was trimmed of, once its epoch had told
-    that it cannot account for that. What an older epoch asked for and what arrives only now is lent nothing any more.
-    Ignored where a newer epoch has acted: that one may be spending.
+    that it cannot account for that. Nor is what came back for the last time: what is left of it was spent. What may
+    have been lent in an earlier life of the database is lost, not freed: its holder may have spent and ended it,
+    which the ledger was told and has lost, and no spool names it any more. What an older epoch asked for and what
+    arrives only now is lent nothing any more. Ignored where a newer epoch has acted: that one may be spending.
 
     Raises:
         BadInputError: `FOREIGN`: it names what was not lent to this holder.
@@ -116,13 +121,14 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     freed = 0
     for lease in list(book.leases.values()):
         older = lease.holder == message.epoch.holder and lease.number < message.epoch.number
-        known = lease.id in message.leases or lease.spent > 0 or lease.state is LeaseState.LOST
-        if older and not known:
-            returned = msgspec.structs.replace(
-                lease, returned=lease.returned + lease.outstanding, state=LeaseState.FINAL
-            )
+        if not older or lease.id in message.leases or lease.state is not LeaseState.OPEN:
+            continue
+        if not lives.is_of_this_life(book, lease.deadline - grants.LEASE_LIFE):
+            moves.change_lease(book, msgspec.structs.replace(lease, state=LeaseState.LOST), now)
+        elif lease.spent == 0:
+            returned = lease.returned + lease.outstanding
             freed += lease.outstanding
-            moves.change_lease(book, returned, now)
+            moves.change_lease(book, msgspec.structs.replace(lease, returned=returned, state=LeaseState.FINAL), now)
     return freed
 
 

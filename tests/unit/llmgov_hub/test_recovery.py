@@ -18,6 +18,7 @@ from llmgov.ledger.messages import (
     Epoch,
     Holding,
     Holdings,
+    Inventory,
     Lease,
     LeaseGrant,
     LeaseRefusal,
@@ -284,6 +285,82 @@ def test_a_report_that_arrives_after_the_last_return_lends_nothing_again(attempt
         await world.report(holding(lost, spent=attempts * 20 * CENT))
         assert (await world.sums())[1:] == (0, 0)
         assert list(balances.differences(await world.store.balances())) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("reported_late", [False, True], ids=["no report", "a report that is late"])
+def test_what_is_left_of_a_lease_that_ends_before_its_report_is_lost_and_not_lent_for_ever(reported_late: bool) -> None:
+    """Only what attempts held of it is known: of that, what they did not spend may have been returned, or not."""
+
+    async def main() -> None:
+        world = World()
+        copied = await world.keep()
+        lost = await world.lent(USD)
+        world.fail_over(copied)
+        await world.store.transact(Lock(), define)
+        charged = (Charged(lost.id, ACCOUNT.key, 20 * CENT),)
+        await world.hub.deliver([ledgers.intent("pod-1:1/7", 20 * CENT, charged)])
+        await world.hub.give_back(LeaseReturn(ledgers.epoch(), lost.id, 1, USD - 15 * CENT, final=True))
+        assert await world.sums() == (0, 0, 20 * CENT)
+        await world.hub.deliver([ledgers.settlement("pod-1:1/7", 15 * CENT)])
+        if reported_late:
+            await world.report(holding(lost, held=20 * CENT))
+        assert await world.sums() == (15 * CENT, 0, 5 * CENT)
+        assert list(balances.differences(await world.store.balances())) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["before the failover is noticed", "after that"])
+def test_what_an_inventory_does_not_name_may_have_been_spent_where_the_ledger_lost_its_end(noticed: bool) -> None:
+    """The holder spent all of it, and was told that this is known; so its spool has no trace of the lease any more."""
+
+    async def main() -> None:
+        world = World()
+        lease = await world.lent(USD)
+        copied = await world.keep()
+        charged = (Charged(lease.id, ACCOUNT.key, lease.amount),)
+        ended = [ledgers.intent("pod-1:1/7", lease.amount, charged), ledgers.settlement("pod-1:1/7", lease.amount)]
+        await world.hub.deliver(ended)
+        await world.hub.give_back(LeaseReturn(ledgers.epoch(), lease.id, 1, 0, final=True))
+        world.fail_over(copied)
+        if noticed:
+            await world.hub.recovery.look()
+        newer = await world.hub.register("pod-1")
+        for _ in range(2):
+            await world.hub.inventory(Inventory(newer, ()))
+            assert await world.sums() == (0, 0, lease.amount)
+        await world.hub.deliver(ended)
+        assert await world.sums() == (lease.amount, 0, 0)
+
+    asyncio.run(main())
+
+
+def test_what_was_lent_after_it_and_never_used_is_freed_by_an_inventory() -> None:
+    async def main() -> None:
+        world = World()
+        world.fail_over(await world.keep())
+        await world.hub.recovery.look()
+        world.wait(31)
+        await world.hub.recovery.look()
+        first = await world.hub.register("pod-1")
+        await world.lent(USD, epoch=first)
+        await world.hub.inventory(Inventory(await world.hub.register("pod-1"), ()))
+        assert await world.sums() == (0, 0, 0)
+
+    asyncio.run(main())
+
+
+def test_what_came_back_for_the_last_time_is_not_freed_by_an_inventory() -> None:
+    """What is left of it was spent: the settlement is on its way, or the ledger lost it."""
+
+    async def main() -> None:
+        world = World()
+        lease = await world.lent(USD)
+        await world.hub.give_back(LeaseReturn(ledgers.epoch(), lease.id, 1, lease.amount - USD, final=True))
+        await world.hub.inventory(Inventory(await world.hub.register("pod-1"), ()))
+        assert await world.sums() == (0, USD, 0)
 
     asyncio.run(main())
 
