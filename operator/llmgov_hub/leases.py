@@ -15,6 +15,7 @@ from llmgov.ledger import accounting, bounds, epochs, grants, recovery, returns
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.candidates import MAX_USERS
 from llmgov.ledger.definitions import Definitions, InForce
+from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import (
     Epoch,
     Holdings,
@@ -105,8 +106,17 @@ class Leases:
 
         Raises:
             StoreError: nothing was lent, or it was and the request may be repeated to learn which.
-            BadInputError: the request cannot be meant; nothing was lent.
+            BadInputError: the request cannot be meant, or its epoch was never given out; nothing was lent.
         """
+        try:
+            return await self._lease(request)
+        except BadInputError as error:
+            if error.fault is Fault.UNKNOWN and error.field == "epoch":
+                # Its sender may be alive and the ledger begun anew: then what it holds is what there is to know.
+                self._recalls.recount("", (request.epoch.holder,))
+            raise
+
+    async def _lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
         asked: set[str] = set()
         reply = await self._try(request, asked)
         for _ in range(MAX_TURNS):

@@ -29,6 +29,7 @@ from llmgov.ledger.rows import CorrectionKind
 from llmgov.ledger.store import Store
 from llmgov.snapshot import Account, Match, OrganizationPart, Period, Target, TargetKind
 from llmgov_hub.hub import Hub
+from tests.support import ledgers
 from tests.support.books import Books, Dispatch, Loan
 from tests.support.ledgers import CENT, NOW, USD
 
@@ -233,7 +234,7 @@ class History:
         self._number += 1
         needs = tuple(Need(key, account, step.hold, 2 * step.hold) for key, account in charged.items())
         request = LeaseRequest(epoch, self._number, needs, path, accounts=tuple(charged), least=step.hold)
-        grant = await self.hub.lease(request) if needs else LeaseGrant(self._number, (), self.now)
+        grant = await ledgers.lease(self.hub, request) if needs else LeaseGrant(self._number, (), self.now)
         if not isinstance(grant, LeaseGrant):
             return
         for lease in grant.leases:

@@ -4,12 +4,24 @@ import asyncio
 import contextlib
 import pathlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
 import pytest
 
 from llmgov import instants, snapshot
 from llmgov.ledger import messages
-from llmgov.ledger.messages import Charged, Epoch, Intent, Outcome, Settlement, Subject
+from llmgov.ledger.errors import BadInputError
+from llmgov.ledger.messages import (
+    Charged,
+    Epoch,
+    Intent,
+    LeaseGrant,
+    LeaseRefusal,
+    LeaseRequest,
+    Outcome,
+    Settlement,
+    Subject,
+)
 from llmgov.ledger.store import Store
 from llmgov.policy.decision import Charge
 from llmgov.snapshot import Account, Period, Target, TargetKind, Threshold
@@ -76,6 +88,26 @@ def settlement(attempt: str, cost: int, at: int = NOW, outcome: Outcome = Outcom
 def epoch(holder: str = "pod-1", number: int = 1) -> Epoch:
     """A boot of a sidecar."""
     return messages.Epoch(holder, number)
+
+
+class Lender(Protocol):
+    """A hub, or its leases."""
+
+    async def register(self, holder: str) -> Epoch: ...
+
+    async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal: ...
+
+
+async def lease(hub: Lender, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
+    """Ask as an epoch that may not have been given out yet: then its holder starts as often as that takes."""
+    try:
+        return await hub.lease(request)
+    except BadInputError as error:
+        if error.field != "epoch":
+            raise
+    while (await hub.register(request.epoch.holder)).number < request.epoch.number:
+        pass
+    return await hub.lease(request)
 
 
 STORES = ("memory", "sqlite", pytest.param("postgres", marks=machine.requires("postgres")))

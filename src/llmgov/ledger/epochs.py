@@ -5,6 +5,7 @@ import msgspec
 from llmgov.ledger import lives
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.bounds import MAX_HOLDER, require_name
+from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Epoch, LeaseRequest
 from llmgov.ledger.rows import EpochRow
 
@@ -30,9 +31,30 @@ def register(book: Book, holder: str) -> Epoch:
     been told another number by which it works. The older boots are fenced by what the new one does (`admit`).
     """
     known = book.epochs.get(holder) or EpochRow(holder, 0)
-    number = max((lives.generation(book) - 1) * BOOTS, known.highest) + 1
+    number = max(_lives_before(book), known.highest) + 1
     book.put_epoch(msgspec.structs.replace(known, given=number, gone=None))
     return Epoch(holder, number)
+
+
+def require_given(book: Book, epoch: Epoch) -> None:
+    """Refuse an epoch that nobody was given: its sender is broken, or says a number of its own making.
+
+    A registration that the database lost in a failover is of an earlier life, and so are all numbers up to where those
+    of this life begin: whoever has one may be alive. For what is lost without another life (a ledger that begins
+    empty) the boot's own report of what it holds stands in for its registration (`recovery.report`).
+
+    Raises:
+        BadInputError: `UNKNOWN`: it has to register first.
+    """
+    known = book.epochs.get(epoch.holder)
+    highest = max(_lives_before(book), 0 if known is None else known.highest)
+    if epoch.number > highest:
+        raise BadInputError(Fault.UNKNOWN, "epoch", f"{epoch} was never given out; register first")
+
+
+def _lives_before(book: Book) -> int:
+    """The highest number that any earlier life of the database may have given out."""
+    return (lives.generation(book) - 1) * BOOTS
 
 
 def admit(book: Book, epoch: Epoch) -> bool:

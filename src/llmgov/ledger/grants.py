@@ -66,9 +66,10 @@ def grant(
     a final one is remembered, and asks for the approval that would have helped.
 
     Raises:
-        BadInputError: the request contradicts itself: the sender is broken.
+        BadInputError: the request contradicts itself, or its epoch was never given out: the sender is broken.
     """
     check(request)
+    epochs.require_given(book, request.epoch)
     if not epochs.admit(book, request.epoch):
         return _refuse(request, Why.FENCED, now)
     lent = _lent(book, request)

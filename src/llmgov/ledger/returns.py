@@ -111,11 +111,12 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     arrives only now is lent nothing any more. Ignored where a newer epoch has acted: that one may be spending.
 
     Raises:
-        BadInputError: `FOREIGN`: it names what was not lent to this holder.
+        BadInputError: `FOREIGN`: it names what was not lent to this holder; `UNKNOWN`: nobody was given its epoch.
     """
     for lease_id in message.leases:
         if not lease_id.startswith(f"{message.epoch.holder}:"):
             raise BadInputError(Fault.FOREIGN, "leases", f"{lease_id} was not lent to {message.epoch.holder}")
+    epochs.require_given(book, message.epoch)
     if not epochs.admit(book, message.epoch):
         return 0
     freed = 0

@@ -50,7 +50,7 @@ def request(
 
 
 async def lend(services: Hub, wanted: LeaseRequest) -> LeaseGrant | LeaseRefusal:
-    return await services.leases.lease(wanted)
+    return await ledgers.lease(services.leases, wanted)
 
 
 @on_every_store
@@ -133,23 +133,23 @@ def of(user: str, number: int = 1, least: int = CENT, path: tuple[str, ...] | No
 async def test_users_beyond_the_cap_are_refused_and_leave_nothing_behind(store: Store) -> None:
     leases = Leases(store, Recalls(0), lambda: NOW, max_users=2)
     for number, user in enumerate(("jane", "joe"), 1):
-        assert isinstance(await leases.lease(of(user, number)), LeaseGrant)
-    reply = await leases.lease(of("jack", 3))
+        assert isinstance(await ledgers.lease(leases, of(user, number)), LeaseGrant)
+    reply = await ledgers.lease(leases, of("jack", 3))
     assert isinstance(reply, LeaseRefusal)
     assert (reply.why, reply.limit, reply.source) == (Why.USERS, 2, EACH.source)
-    assert isinstance(await leases.lease(of("jane", 4)), LeaseGrant), "who has an account keeps it"
+    assert isinstance(await ledgers.lease(leases, of("jane", 4)), LeaseGrant), "who has an account keeps it"
     assert len(await store.windows(NOW)) == 2
     daily = msgspec.structs.replace(ledgers.account(Target(TargetKind.USER), period=Period.DAY))
     key = user_account_key(daily.key, "jack")
     other = LeaseRequest(ledgers.epoch(), 5, (Need(key, daily, 1, 1),), ("user/jack",))
-    assert isinstance(await leases.lease(other), LeaseGrant), "each definition has a cap of its own"
+    assert isinstance(await ledgers.lease(leases, other), LeaseGrant), "each definition has a cap of its own"
 
 
 @on_every_store
 async def test_only_a_verified_user_has_an_account(store: Store) -> None:
     """Sidecars put a user on the path once a token has proved who it is."""
     with pytest.raises(BadInputError) as raised:
-        await hub(store).lease(of("jane", path=ledgers.PATH))
+        await ledgers.lease(hub(store), of("jane", path=ledgers.PATH))
     assert (raised.value.fault, raised.value.field) == (Fault.FOREIGN, "needs[0].key")
     assert await store.windows(NOW) == []
 

@@ -247,6 +247,8 @@ REQUESTS = {
     "no holder": bad(REQUEST, Fault.EMPTY, "epoch.holder", epoch=Epoch("", 1)),
     "no epoch": bad(REQUEST, Fault.RANGE, "epoch.number", epoch=Epoch("pod-1", 0)),
     "an epoch that no pod lives to see": bad(REQUEST, Fault.RANGE, "epoch.number", epoch=Epoch("pod-1", 2**60)),
+    "an epoch of nobody": bad(REQUEST, Fault.UNKNOWN, "epoch", epoch=Epoch("pod-bad", 77)),
+    "an epoch above all that were given": bad(REQUEST, Fault.UNKNOWN, "epoch", epoch=Epoch("pod-1", 2)),
     "a negative request": bad(REQUEST, Fault.NEGATIVE, "request", request=-1),
     "a request beyond all": bad(REQUEST, Fault.RANGE, "request", request=2**60),
     "closed beyond all": bad(REQUEST, Fault.RANGE, "closed", closed=2**60),
@@ -276,6 +278,8 @@ RETURNS = {
     "of no epoch": bad(RETURN, Fault.RANGE, "epoch.number", epoch=Epoch("pod-1", 0)),
     **named(INVENTORY, "epoch.holder", "leases[0]"),
     **crowded(INVENTORY, "leases"),
+    "an inventory of nobody": bad(INVENTORY, Fault.UNKNOWN, "epoch", epoch=Epoch("pod-bad", 77), leases=()),
+    "an inventory above all that were given": bad(INVENTORY, Fault.UNKNOWN, "epoch"),
     "an inventory of no epoch": at(INVENTORY, Fault.NEGATIVE, "epoch.number", -1),
     "an inventory of what another holder was lent": bad(INVENTORY, Fault.FOREIGN, "leases", leases=("pod-2:1/1/0",)),
     **named(RECALLED, "epoch.holder", "key", "ask"),
@@ -326,7 +330,7 @@ async def ready(store: Store) -> Hub:
 
 
 async def everything(store: Store) -> tuple[Balances, list[OutboxEntry], list[ViolationRow], dict[str, EpochRow]]:
-    book = await store.transact(Lock(holders=("pod-1", "pod-2")), lambda book: book)
+    book = await store.transact(Lock(holders=("pod-1", "pod-2", "pod-bad")), lambda book: book)
     return await store.balances(), await store.outbox(), await store.violations(0, 2 * NOW), book.epochs
 
 

@@ -33,7 +33,7 @@ def hub(store: Store) -> Hub:
 
 async def lend(services: Hub, amount: int = USD, number: int = 1, *accounts: Account) -> tuple[Lease, ...]:
     needs = tuple(Need(account.key, account, amount, amount) for account in accounts or (TEAM, ORGANIZATION))
-    grant = await services.lease(LeaseRequest(ledgers.epoch(), number, needs, ledgers.PATH))
+    grant = await ledgers.lease(services, LeaseRequest(ledgers.epoch(), number, needs, ledgers.PATH))
     assert isinstance(grant, LeaseGrant)
     return grant.leases
 
@@ -129,7 +129,9 @@ async def test_what_is_corrected_upwards_beyond_a_limit_stops_grants_and_touches
     await services.corrections.correct(order(50 * USD))
     assert await store.leases("pod-1") == before
     assert not isinstance(
-        await services.lease(LeaseRequest(ledgers.epoch(), 2, (Need(TEAM.key, TEAM, CENT, CENT),), ledgers.PATH)),
+        await ledgers.lease(
+            services, LeaseRequest(ledgers.epoch(), 2, (Need(TEAM.key, TEAM, CENT, CENT),), ledgers.PATH)
+        ),
         LeaseGrant,
     )
     await check(store)
@@ -273,7 +275,7 @@ class TestRandomHistories:
                 case "week":
                     week = ledgers.account(period=Period.WEEK)
                     needs = (Need(week.key, week, 0, CENT),)
-                    await services.lease(LeaseRequest(ledgers.epoch(), step + 2, needs, ledgers.PATH))
+                    await ledgers.lease(services, LeaseRequest(ledgers.epoch(), step + 2, needs, ledgers.PATH))
         await services.deliver(late)
         await check(store)
 

@@ -111,10 +111,10 @@ async def test_a_requests_approval_is_asked_for_granted_and_used_once(store: Sto
     assert (open_one.id, open_one.digest) == (pending.id, "digest")
     assert (await records(store))[-1].kind == "approvalDecided"
 
-    lent = await services.lease(LeaseRequest(ledgers.epoch(), 1, (), (), pending.id))
+    lent = await ledgers.lease(services, LeaseRequest(ledgers.epoch(), 1, (), (), pending.id))
     assert isinstance(lent, LeaseGrant)
     assert (await services.approvals.directory()).approvals == ()
-    again = await services.lease(LeaseRequest(ledgers.epoch(), 2, (), (), pending.id))
+    again = await ledgers.lease(services, LeaseRequest(ledgers.epoch(), 2, (), (), pending.id))
     assert not isinstance(again, LeaseGrant)
     await services.deliver([refused("a/3", "digest"), refused("a/4", "digest")])
     assert [row.state for row in await services.approvals.list() if row.id == pending.id] == [ApprovalState.USED]
@@ -128,7 +128,7 @@ async def test_a_requests_approval_is_asked_for_granted_and_used_once(store: Sto
     for number in (2, 3, 4):
         id_ = approval_id("digest", number)
         await services.approvals.approve(id_, "root")
-        lent = await services.lease(LeaseRequest(ledgers.epoch(), 10 + number, (), (), id_))
+        lent = await ledgers.lease(services, LeaseRequest(ledgers.epoch(), 10 + number, (), (), id_))
         assert isinstance(lent, LeaseGrant)
         assert (await services.approvals.directory()).askings == {"digest": number + 1}
         await services.deliver([refused(f"a/{10 + number}", "digest")])
@@ -164,7 +164,7 @@ async def test_as_which_asking_is_told_of_the_latest_digests(store: Store) -> No
     assert (await services.approvals.directory()).askings == {}
     for number in (0, 2):
         await services.approvals.approve(approval_id(f"digest{number}"), "root")
-        await services.lease(LeaseRequest(ledgers.epoch(), number + 1, (), (), approval_id(f"digest{number}")))
+        await ledgers.lease(services, LeaseRequest(ledgers.epoch(), number + 1, (), (), approval_id(f"digest{number}")))
     assert (await services.approvals.directory()).askings == {"digest0": 2, "digest2": 2}
     await services.deliver([refused("a/7", "digest2")])
     with pytest.MonkeyPatch.context() as patch:
@@ -267,11 +267,11 @@ async def test_a_threshold_is_opened_by_its_approval(store: Store) -> None:
     def ask(number: int) -> LeaseRequest:
         return LeaseRequest(ledgers.epoch(), number, (Need(account.key, account, 5 * USD, 5 * USD),), ledgers.PATH)
 
-    reply = await services.lease(ask(1))
+    reply = await ledgers.lease(services, ask(1))
     assert not isinstance(reply, LeaseGrant)
     assert reply.approval is not None
     await services.approvals.approve(reply.approval, "root")
-    assert isinstance(await services.lease(ask(2)), LeaseGrant)
+    assert isinstance(await ledgers.lease(services, ask(2)), LeaseGrant)
 
 
 @on_every_store
@@ -295,7 +295,7 @@ async def test_a_settlement_reaches_its_accounts_and_the_path(store: Store) -> N
     services = hub(store)
     team = ledgers.account()
     request = LeaseRequest(ledgers.epoch(), 1, (Need(team.key, team, USD, USD),), ledgers.PATH)
-    grant = await services.lease(request)
+    grant = await ledgers.lease(services, request)
     assert isinstance(grant, LeaseGrant)
     charged = (Charged(grant.leases[0].id, team.key, USD),)
     await services.deliver([ledgers.settlement("pod-1:1/1", 30), ledgers.intent("pod-1:1/1", USD, charged)])

@@ -150,7 +150,7 @@ async def test_the_accounts_in_force_decide_after_a_restart_too(store: Store) ->
     await hub(store).configuration.publish({"organization": OrganizationPart("test", accounts=(lowered,))})
     restarted = hub(store)
     await restarted.configuration.resume()
-    reply = await restarted.lease(request(ledgers.epoch(), 2 * USD))
+    reply = await ledgers.lease(restarted, request(ledgers.epoch(), 2 * USD))
     assert isinstance(reply, LeaseRefusal)
     assert reply.limit == USD
 
@@ -202,7 +202,7 @@ async def test_a_request_that_waits_for_its_turn_is_answered_by_the_limit_in_for
 
     store.transact = wait_and_transact  # type: ignore[method-assign,assignment]
     async with asyncio.TaskGroup() as group:
-        asked = group.create_task(services.lease(request(ledgers.epoch(), 20 * CENT)))
+        asked = group.create_task(ledgers.lease(services, request(ledgers.epoch(), 20 * CENT)))
         await asyncio.sleep(0)
         store.transact = transact  # type: ignore[method-assign]
         await publish(services, LOWERED)

@@ -9,7 +9,7 @@ import pytest
 
 from llmgov import instants
 from llmgov.audit import record
-from llmgov.ledger import balances, lives, windows
+from llmgov.ledger import balances, epochs, lives, windows
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.commands import Held, Send
 from llmgov.ledger.errors import BadInputError, Fault
@@ -66,7 +66,7 @@ class World:
 
     async def lend(self, amount: int, number: int = 1, epoch: Epoch | None = None) -> LeaseGrant | LeaseRefusal:
         needs = (Need(ACCOUNT.key, ACCOUNT, amount, amount),)
-        return await self.hub.lease(LeaseRequest(epoch or ledgers.epoch(), number, needs, ledgers.PATH))
+        return await ledgers.lease(self.hub, LeaseRequest(epoch or ledgers.epoch(), number, needs, ledgers.PATH))
 
     async def lent(self, amount: int, number: int = 1, epoch: Epoch | None = None) -> Lease:
         reply = await self.lend(amount, number, epoch)
@@ -404,6 +404,50 @@ def test_boots_after_it_are_numbered_above_all_that_may_have_been_lost() -> None
     asyncio.run(main())
 
 
+def test_a_boot_whose_registration_was_lost_is_lent_to_by_its_number_of_an_earlier_life() -> None:
+    async def main() -> None:
+        world = World()
+        copied = await world.keep()
+        epoch = await world.hub.register("pod-1")
+        world.fail_over(copied)
+        needs = (Need(ACCOUNT.key, ACCOUNT, CENT, CENT),)
+        refused = await world.hub.lease(LeaseRequest(epoch, 1, needs, ledgers.PATH))
+        assert isinstance(refused, LeaseRefusal)
+        assert refused.why is Why.RECOVERING
+        world.wait(31)
+        await world.hub.recovery.look()
+        assert isinstance(await world.hub.lease(LeaseRequest(epoch, 2, needs, ledgers.PATH)), LeaseGrant)
+        for number in (epochs.BOOTS + 1, 2 * epochs.BOOTS):
+            with pytest.raises(BadInputError, match="was never given out; register first"):
+                await world.hub.lease(LeaseRequest(Epoch("pod-1", number), 1, needs, ledgers.PATH))
+
+    asyncio.run(main())
+
+
+def test_a_boot_that_a_ledger_begun_anew_does_not_know_reports_and_is_lent_to() -> None:
+    """No life of the database says that anything was lost: what the boot holds stands in for its registration."""
+
+    async def main() -> None:
+        world = World()
+        purse = Purse(ledgers.epoch(number=7))
+        (ask,) = purse.hold(Wish("a", (ledgers.charge(ACCOUNT),), USD, USD, ledgers.PATH), NOW)
+        assert isinstance(ask, Send)
+        assert isinstance(ask.message, LeaseRequest)
+        with pytest.raises(BadInputError, match="epoch: pod-1:7 was never given out"):
+            await world.hub.lease(ask.message)
+        async with listening(world.hub, purse), asyncio.timeout(5):
+            reply: LeaseGrant | None = None
+            while reply is None:
+                with contextlib.suppress(BadInputError):
+                    lent = await world.hub.lease(ask.message)
+                    assert isinstance(lent, LeaseGrant)
+                    reply = lent
+                await asyncio.sleep(0)
+        assert any(isinstance(command, Held) for command in purse.on_grant(reply, NOW))
+
+    asyncio.run(main())
+
+
 def test_an_older_epochs_report_counts_and_does_not_speak_for_its_holder() -> None:
     async def main() -> None:
         world = World()
@@ -477,7 +521,7 @@ def test_a_sidecar_that_listens_is_asked_and_answers_from_its_purse() -> None:
         copied = await world.keep()
         assert isinstance(ask, Send)
         assert isinstance(ask.message, LeaseRequest)
-        grant = await world.hub.lease(ask.message)
+        grant = await ledgers.lease(world.hub, ask.message)
         assert isinstance(grant, LeaseGrant)
         assert any(isinstance(command, Held) for command in purse.on_grant(grant, NOW))
         world.fail_over(copied)
@@ -524,10 +568,10 @@ async def test_who_restored_a_backup_says_so_where_the_database_cannot_tell(stor
     now = [NOW]
     hub = Hub(store, lambda: now[0], recall_wait_seconds=0)
     request = LeaseRequest(ledgers.epoch(), 1, (Need(ACCOUNT.key, ACCOUNT, CENT, CENT),), ledgers.PATH)
-    assert isinstance(await hub.lease(request), LeaseGrant)
+    assert isinstance(await ledgers.lease(hub, request), LeaseGrant)
     row = await hub.recovery.begin("root", "restored from last night's backup")
     assert (row.generation, row.open) == (2, False)
-    refused = await hub.lease(LeaseRequest(ledgers.epoch(), 2, request.needs, ledgers.PATH))
+    refused = await ledgers.lease(hub, LeaseRequest(ledgers.epoch(), 2, request.needs, ledgers.PATH))
     assert isinstance(refused, LeaseRefusal)
     assert refused.why is Why.RECOVERING
     leases = await store.leases("pod-1")
@@ -540,6 +584,6 @@ async def test_who_restored_a_backup_says_so_where_the_database_cannot_tell(stor
     await hub.holdings(Holdings(ledgers.epoch(), row.name, told))
     now[0] += lives.RECOVERY_AT_LEAST
     assert await hub.recovery.look()
-    again = await hub.lease(LeaseRequest(ledgers.epoch(), 3, request.needs, ledgers.PATH))
+    again = await ledgers.lease(hub, LeaseRequest(ledgers.epoch(), 3, request.needs, ledgers.PATH))
     assert isinstance(again, LeaseGrant)
     assert [each.kind for each in await store.records("hub")] == ["ledgerBegun"]

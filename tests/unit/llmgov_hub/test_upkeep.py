@@ -31,7 +31,7 @@ class World:
 
     async def spend(self, number: int, *accounts: Account, settled: bool = True) -> None:
         needs = tuple(Need(each.key, each, CENT, CENT) for each in accounts)
-        grant = await self.hub.lease(LeaseRequest(ledgers.epoch(), number, needs, ledgers.PATH))
+        grant = await ledgers.lease(self.hub, LeaseRequest(ledgers.epoch(), number, needs, ledgers.PATH))
         assert isinstance(grant, LeaseGrant)
         charged = tuple(Charged(lease.id, lease.key, CENT) for lease in grant.leases)
         id_ = f"pod-1:1/{number}"

@@ -1,12 +1,14 @@
 """Registrations that are late, repeated or lost: each boot has a number of its own, and only what boots do fences."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmgov.ledger import epochs, returns
 from llmgov.ledger.book import Book
+from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import Epoch, Inventory
-from llmgov.ledger.rows import EpochRow
+from llmgov.ledger.rows import EpochRow, LedgerEpoch
 from tests.support.ledgers import NOW
 
 
@@ -65,3 +67,20 @@ def test_numbers_grow_and_who_is_admitted_is_the_newest_that_acted(steps: list[s
             assert epochs.admit(rows, Epoch("pod", number)) == (number >= least)
             least = max(least, number)
         rows = Book(epochs=dict(rows.epochs))
+
+
+@given(st.integers(0, 3), st.integers(0, 3), st.integers(1, 3), st.integers(1, 12))
+def test_a_number_is_given_by_this_life_or_may_be_of_an_earlier_one(
+    acted: int, told: int, life: int, number: int
+) -> None:
+    """Lives are so short here that a few boots make the next one's numbers."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(epochs, "BOOTS", 4)
+        rows = Book(
+            epochs={"pod": EpochRow("pod", acted, given=told)}, ledger_epoch=LedgerEpoch("x", life, 0), database="x"
+        )
+        if number <= max(acted, told) or number <= 4 * (life - 1):
+            epochs.require_given(rows, Epoch("pod", number))
+        else:
+            with pytest.raises(BadInputError, match=f"epoch: pod:{number} was never given out"):
+                epochs.require_given(rows, Epoch("pod", number))

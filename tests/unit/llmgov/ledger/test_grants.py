@@ -46,9 +46,12 @@ def window(account: Account, spent: int = 0, leased: int = 0, unknown: int = 0, 
     )
 
 
-def book(*windows: Window, approvals: tuple[ApprovalRow, ...] = ()) -> Book:
+def book(*windows: Window, approvals: tuple[ApprovalRow, ...] = (), boots: int = 1) -> Book:
+    """The rows that a request is decided by; of its holder one boot was given out, or as many as `boots` says."""
     return Book(
-        windows={(row.account, row.start): row for row in windows}, approvals={row.id: row for row in approvals}
+        windows={(row.account, row.start): row for row in windows},
+        approvals={row.id: row for row in approvals},
+        epochs={"pod-1": EpochRow("pod-1", 0, given=boots)},
     )
 
 
@@ -141,7 +144,7 @@ def test_the_ledgers_own_definition_decides() -> None:
 
 
 def test_an_older_epoch_is_fenced_and_a_newer_one_fences() -> None:
-    account, rows = ledgers.account(), book()
+    account, rows = ledgers.account(), book(boots=2)
     granted(ask(rows, request(need(account, CENT), epoch=ledgers.epoch(number=2))))
     assert rows.epochs["pod-1"].number == 2
     reply = refused(ask(rows, request(need(account, CENT), number=9, epoch=ledgers.epoch(number=1))))
