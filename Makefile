@@ -9,7 +9,7 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format generate lock bench bench-ledger simulate cluster cluster-down
+.PHONY: help setup run test check format generate lock bench bench-ledger simulate cluster cluster-down test-postgres
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ cluster: .venv/.setup-dev ## Start a Kubernetes control plane under .cluster/ an
 
 cluster-down: .venv/.setup-dev ## End what `make cluster` started
 	@$(BIN)/python -m tests.cluster.keep down
+
+test-postgres: .venv/.setup-dev ## Test the ledger on other PostgreSQLs (VERSIONS="16 17"; PGBIN=folder); ends within ten minutes
+	@timeout 600 $(BIN)/python -m tests.support.postgres_versions -n auto --dist loadgroup \
+	  $(if $(PGBIN),--programs $(PGBIN),$(VERSIONS:%=--version %)) $(ARGS)
 
 check: .venv/.setup-dev ## Formatting, lint, types, import contracts, stale generated files
 	@$(BIN)/ruff format --check .
