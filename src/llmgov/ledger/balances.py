@@ -6,15 +6,15 @@ that a lease's row claims and nobody made, since the records say what was spent 
 """
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from llmgov import instants, money
 from llmgov.instants import Instant
-from llmgov.ledger import charging, sums
+from llmgov.ledger import sums
 from llmgov.ledger.book import WindowId
-from llmgov.ledger.messages import Intent, Settlement
+from llmgov.ledger.messages import Charged, Intent, Settlement
 from llmgov.ledger.rows import AccountRow, Attempt, Correction, CorrectionKind, LeaseRow, LeaseState, Sum, Window
 from llmgov.money import MicroUsd
 
@@ -94,10 +94,10 @@ class _Parts:
 
     def _add(self, attempt: Attempt, intent: Intent, settlement: Settlement) -> None:
         """A lease's own books have what was settled; windows and sums have what counts."""
-        for lease_id, paid in charging.distribute(intent.charged, settlement.cost).items():
+        for lease_id, paid in _paid_by(intent.charged, settlement.cost).items():
             self._paid[lease_id] += paid
         held = set()
-        for lease_id, paid in charging.distribute(intent.charged, attempt.cost).items():
+        for lease_id, paid in _paid_by(intent.charged, attempt.cost).items():
             if lease_id in self._leases:
                 lease = self._leases[lease_id]
                 held.add(lease.account)
@@ -160,6 +160,19 @@ class _Corrected:
         most = max(own, self._bounds[lease.holder, lease.account, lease.window_start])
         if lease.billed > most:
             yield f"lease {lease.id}: no correction has billed it ${money.format_amount(lease.billed)}"
+
+
+def _paid_by(charged: Sequence[Charged], cost: MicroUsd) -> dict[str, MicroUsd]:
+    """What each lease has to have paid. The rule of `charging`, stated here a second time and otherwise, since what is
+    checked by itself is never found wrong: of its account a lease pays what of the cost lies between what those before
+    it gave and what they and it gave; the last one all that lies beyond those before it."""
+    paid: dict[str, MicroUsd] = {}
+    for index, part in enumerate(charged):
+        before = sum(each.held for each in charged[:index] if each.key == part.key)
+        is_last = all(each.key != part.key for each in charged[index + 1 :])
+        until = max(cost, before) if is_last else before + part.held
+        paid[part.lease] = min(max(cost, before), until) - before
+    return paid
 
 
 def _key(window: Window) -> WindowId:
