@@ -1,4 +1,5 @@
-"""Run seeds: `python -m tests.simulator --seeds N [--from S] [--jobs J]`; one seed with its whole trace: `--seed S`."""
+"""Run seeds: `python -m tests.simulator --seeds N [--from S] [--jobs J]`; one seed with its whole trace: `--seed S`;
+look for a planted bug: `--bug NAME`."""
 
 import argparse
 import concurrent.futures
@@ -23,6 +24,8 @@ def main(arguments: list[str]) -> int:
         return _bugs()
     if given.seed is not None:
         return _show(given.seed, given.bug)
+    if given.bug:
+        return _look_for(given.bug)
     seeds = range(given.first, given.first + given.seeds)
     return _digests(seeds) if given.digests else _run(seeds, given.jobs)
 
@@ -33,6 +36,15 @@ def _show(seed: int, bug: str) -> int:
     print(result.trace.text())
     print(report.ending(result, bug))
     return 0 if result.violation is None else 1
+
+
+def _look_for(bug: str) -> int:
+    tried, result = planted.find(bug)
+    if result is None:
+        print(f"none of {tried} worlds of kind {planted.BUGS[bug].kind!r} shows it")
+        return 0
+    print(report.found(result, bug))
+    return 1
 
 
 def _bugs() -> int:

@@ -7,9 +7,9 @@ LAST = 60
 """How many events before a violation are shown."""
 
 
-def found(result: Result) -> str:
+def found(result: Result, bug: str = "") -> str:
     """The violation, and the last events before it."""
-    return f"{result.trace.text(LAST)}\n{ending(result)}"
+    return f"{result.trace.text(LAST)}\n{ending(result, bug)}"
 
 
 def ending(result: Result, bug: str = "") -> str:

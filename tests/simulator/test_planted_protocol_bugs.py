@@ -76,6 +76,13 @@ def test_a_seed_that_was_run_with_a_bug_is_replayed_with_it(capsys: pytest.Captu
     assert words[2:] == ["--bug", name]
 
 
+def test_a_planted_bug_is_looked_for_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__.main(["--bug", "approval_used_twice"]) == 1
+    *_, ending, replay = capsys.readouterr().out.splitlines()
+    assert re.match(r"seed \d+ \(approvals\): approval: ", ending)
+    assert replay.endswith(" --bug approval_used_twice")
+
+
 def test_nothing_is_planted_afterwards() -> None:
     for name, bug in planted.BUGS.items():
         with planted.planted(name):
