@@ -80,6 +80,14 @@ class Report:
         return sorted(self._lines.values(), key=lambda line: (-line.cost, line.name))
 
 
+def spend(attempts: Iterable[Attempt], by: By) -> list[Line]:
+    """The lines of attempts that are at hand."""
+    report = Report(by)
+    for attempt in attempts:
+        report.add(attempt)
+    return report.lines()
+
+
 def lost(billed: MicroUsd) -> Line:
     """The line of what lost pods were billed: nothing of it was settled, all of it came with corrections."""
     return Line(LOST, cost=billed, corrected=billed)

@@ -1,7 +1,6 @@
 """Reports of spend: every attempt in one line, so that all reports add up to the same."""
 
 import collections
-from collections.abc import Iterable
 
 import hypothesis
 import msgspec
@@ -30,13 +29,6 @@ def _attempt(
     return Attempt(name, intent, settlement)
 
 
-def _spend(attempts: Iterable[Attempt], by: reports.By) -> list[reports.Line]:
-    report = reports.Report(by)
-    for attempt in attempts:
-        report.add(attempt)
-    return report.lines()
-
-
 @pytest.mark.parametrize(
     ("by", "names"),
     [
@@ -52,18 +44,18 @@ def test_lines_are_named_by_what_was_asked_for_dearest_first(by: reports.By, nam
         _attempt(1, _subject(None, None, "mini"), 3, at=DAY + 2 * instants.SECOND),
         _attempt(2, _subject(), 10),
     ]
-    assert [line.name for line in _spend(attempts, by)] == names
+    assert [line.name for line in reports.spend(attempts, by)] == names
 
 
 def test_what_asks_for_no_model_is_named_by_what_it_does() -> None:
     listing = msgspec.structs.replace(_subject(model=""), operation="openai.models")
     unmetered = msgspec.structs.replace(_subject(model=""), operation="unmetered")
-    lines = _spend([_attempt(1, listing, 0), _attempt(2, unmetered, 0)], reports.By.MODEL)
+    lines = reports.spend([_attempt(1, listing, 0), _attempt(2, unmetered, 0)], reports.By.MODEL)
     assert [line.name for line in lines] == ["openai/(models)", "openai/(unmetered)"]
 
 
 def test_an_attempt_that_has_not_ended_is_open_and_costs_nothing_yet() -> None:
-    (line,) = _spend([_attempt(1, _subject(), None, hold=70)], reports.By.MODEL)
+    (line,) = reports.spend([_attempt(1, _subject(), None, hold=70)], reports.By.MODEL)
     assert (line.attempts, line.cost, line.open, line.held) == (0, 0, 1, 70)
 
 
@@ -73,13 +65,13 @@ def test_money_charged_without_knowing_the_usage_is_named() -> None:
         _attempt(2, _subject(), 5, Outcome.ABANDONED),
         _attempt(3, _subject(), 2),
     ]
-    (line,) = _spend(attempts, reports.By.NAMESPACE)
+    (line,) = reports.spend(attempts, reports.By.NAMESPACE)
     assert (line.cost, line.unknown) == (14, 12)
 
 
 def test_a_settlement_before_its_intent_is_not_counted_yet() -> None:
     early = Attempt("e/1", None, Settlement("e/1", DAY, Outcome.SETTLED, 5, {}, 200, "m"))
-    assert _spend([early], reports.By.DAY) == []
+    assert reports.spend([early], reports.By.DAY) == []
 
 
 def test_what_lost_pods_were_billed_is_spent_and_was_settled_by_nobody() -> None:
@@ -98,11 +90,11 @@ _ATTEMPTS = st.lists(
 @hypothesis.given(_ATTEMPTS)
 def test_every_report_adds_up_to_the_same(drawn: list[tuple[Subject, int | None, Outcome, int]]) -> None:
     attempts = [_attempt(n, subject, cost, outcome, at) for n, (subject, cost, outcome, at) in enumerate(drawn)]
-    totals = {by: reports.total(_spend(attempts, by)) for by in reports.By}
+    totals = {by: reports.total(reports.spend(attempts, by)) for by in reports.By}
     costs = [cost for _, cost, _, _ in drawn if cost is not None]
     expected = (len(costs), sum(costs), len(drawn) - len(costs))
     assert {(each.attempts, each.cost, each.open) for each in totals.values()} == {expected}
     models = collections.Counter[str]()
     for subject, cost, _, _ in drawn:
         models[f"openai/{subject.model}"] += cost or 0
-    assert {line.name: line.cost for line in _spend(attempts, reports.By.MODEL)} == dict(models)
+    assert {line.name: line.cost for line in reports.spend(attempts, reports.By.MODEL)} == dict(models)
