@@ -177,6 +177,12 @@ class MemoryStore:
             corrections=tuple(row for _, row in sorted(rows.corrections.items())),
         )
 
+    async def add_up(self, begin: Callable[[Balances], Callable[[Attempt], object]]) -> None:
+        given = await self.balances()
+        take = begin(msgspec.structs.replace(given, attempts=()))
+        for attempt in given.attempts:
+            take(attempt)
+
     async def approvals(self) -> list[ApprovalRow]:
         self._open()
         return sorted(self._rows.approvals.values(), key=lambda row: (-row.created, row.id))

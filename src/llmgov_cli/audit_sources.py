@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from llmgov.audit import checkpoint, events, record, retention, sealing, tally, verify
 from llmgov.audit.facts import names_user
@@ -87,7 +87,7 @@ class Record:
 
     def unbalanced(self) -> list[str]:
         """A sentence for each balance that attempts and leases do not add up to: grants are decided by them."""
-        return list(balances.differences(self._runner.run(self._store.balances())))
+        return self._runner.run(unbalanced(self._store))
 
     def kept(self) -> verify.Kept:
         """What the store lists beside the records."""
@@ -125,6 +125,18 @@ def _is_due(data: bytes, now: Instant) -> bool:
         return checkpoint.decode(data).at + checkpoint.ANCHOR_EVERY < now
     except checkpoint.CheckpointError:
         return True
+
+
+async def unbalanced(rows: Reader) -> list[str]:
+    """What `balances.differences` says of a ledger, with one attempt at a time in memory."""
+    checks: list[balances.Check] = []
+
+    def begin(given: balances.Balances) -> Callable[[Attempt], object]:
+        checks.append(balances.Check(given))
+        return checks[0].add
+
+    await rows.add_up(begin)
+    return list(checks[0].differences())
 
 
 async def ledger_sums(rows: Reader) -> tally.Sums:

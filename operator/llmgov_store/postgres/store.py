@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 
 from llmgov.instants import Instant
+from llmgov.ledger import balances
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Epoch
@@ -156,7 +157,10 @@ class PostgresReader:
         return [unescape(holder) for (holder,) in found]
 
     async def balances(self) -> Balances:
-        return await self._read(_balances)
+        return await balances.gathered(self.add_up)
+
+    async def add_up(self, begin: Callable[[Balances], Callable[[Attempt], object]]) -> None:
+        await self._read(lambda connection: _add_up(connection, begin))
 
     async def approvals(self) -> list[ApprovalRow]:
         return await self._read(lambda connection: tables.APPROVALS.select(connection, "ORDER BY created DESC, id"))
@@ -313,18 +317,21 @@ async def _destroy_key(connection: Connection, subject: str) -> bool:
     return bool(done != "DELETE 0")
 
 
-async def _balances(connection: Connection) -> Balances:
-    """Everything that money is counted by, as of one moment."""
+async def _add_up(connection: Connection, begin: Callable[[Balances], Callable[[Attempt], object]]) -> None:
+    """Hand on everything that money is counted by, as of one moment."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(f"SET LOCAL statement_timeout = '{_WHOLE_SECONDS}s'")
-        return Balances(
-            windows=await _all(connection, tables.WINDOWS, "account, start"),
-            leases=await _all(connection, tables.LEASES, "id"),
-            attempts=await _all(connection, tables.ATTEMPTS, "id"),
-            sums=await _all(connection, tables.SUMS, "scope, start", "WHERE cost <> 0"),
-            accounts=await _all(connection, tables.ACCOUNTS, "key"),
-            corrections=await _all(connection, tables.CORRECTIONS, "id"),
+        for bound in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            await connection.execute(f"SET LOCAL {bound} = '{_WHOLE_SECONDS}s'")
+        take = begin(
+            Balances(
+                windows=await _all(connection, tables.WINDOWS, "account, start"),
+                leases=await _all(connection, tables.LEASES, "id"),
+                sums=await _all(connection, tables.SUMS, "scope, start", "WHERE cost <> 0"),
+                accounts=await _all(connection, tables.ACCOUNTS, "key"),
+                corrections=await _all(connection, tables.CORRECTIONS, "id"),
+            )
         )
+        await tables.ATTEMPTS.each(connection, take, "ORDER BY id")
 
 
 async def _all(connection: Connection, table: Table[R], order: str, condition: str = "") -> tuple[R, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from llmgov.instants import Instant
+from llmgov.ledger import balances
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Epoch
@@ -129,7 +130,10 @@ class SqliteReader:
         return [holder for (holder,) in found]
 
     async def balances(self) -> Balances:
-        return await self._reader.run(tables.balances)
+        return await balances.gathered(self.add_up)
+
+    async def add_up(self, begin: Callable[[Balances], Callable[[Attempt], object]]) -> None:
+        await self._reader.run(lambda connection: tables.add_up(connection, begin))
 
     async def approvals(self) -> list[ApprovalRow]:
         return await self._reader.run(

@@ -1,7 +1,7 @@
 """From a `Lock` to a `Book`, and from what was put to tables: the SQL of the SQLite ledger's transactions."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -202,18 +202,21 @@ UNACCOUNTED = "WHERE billed > 0 OR (state = 'lost' AND amount - returned - spent
 """Leases whose cost nobody reported."""
 
 
-def balances(connection: sqlite3.Connection) -> Balances:
-    """Everything that money is counted by, in one read transaction."""
+def add_up(connection: sqlite3.Connection, begin: Callable[[Balances], Callable[[rows.Attempt], object]]) -> None:
+    """Hand on everything that money is counted by, the attempts one by one, in one read transaction."""
     connection.execute("BEGIN")
     try:
-        return Balances(
-            windows=tuple(WINDOWS.select(connection, "ORDER BY account, start")),
-            leases=tuple(LEASES.select(connection, "ORDER BY id")),
-            attempts=tuple(ATTEMPTS.select(connection, "ORDER BY id")),
-            sums=tuple(SUMS.select(connection, "WHERE cost <> 0 ORDER BY scope, start")),
-            accounts=tuple(ACCOUNTS.select(connection, "ORDER BY key")),
-            corrections=tuple(CORRECTIONS.select(connection, "ORDER BY id")),
+        take = begin(
+            Balances(
+                windows=tuple(WINDOWS.select(connection, "ORDER BY account, start")),
+                leases=tuple(LEASES.select(connection, "ORDER BY id")),
+                sums=tuple(SUMS.select(connection, "WHERE cost <> 0 ORDER BY scope, start")),
+                accounts=tuple(ACCOUNTS.select(connection, "ORDER BY key")),
+                corrections=tuple(CORRECTIONS.select(connection, "ORDER BY id")),
+            )
         )
+        for attempt in ATTEMPTS.each(connection, "ORDER BY id"):
+            take(attempt)
     finally:
         connection.execute("ROLLBACK")
 

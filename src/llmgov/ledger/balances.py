@@ -6,7 +6,7 @@ that a lease's row claims and nobody made, since the records say what was spent 
 """
 
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import msgspec
 
@@ -31,24 +31,66 @@ class Balances(msgspec.Struct, frozen=True):
     corrections: tuple[Correction, ...] = ()
 
 
+async def gathered(add_up: Callable[[Callable[[Balances], Callable[[Attempt], object]]], Awaitable[None]]) -> Balances:
+    """All of what a store's `add_up` hands on, the attempts with it."""
+    rest: list[Balances] = []
+    attempts: list[Attempt] = []
+
+    def begin(given: Balances) -> Callable[[Attempt], object]:
+        rest.append(given)
+        return attempts.append
+
+    await add_up(begin)
+    return msgspec.structs.replace(rest[0], attempts=tuple(attempts))
+
+
 def differences(given: Balances) -> Iterator[str]:
     """A sentence for each sum that is not what its parts add up to; none where all is well."""
-    parts = _Parts(given)
-    for window in given.windows:
-        yield from parts.of_window(window)
-    for lease in given.leases:
-        yield from parts.of_lease(lease)
-    yield from parts.of_sums(given.sums)
-    yield from _of_times(given)
-    corrected = _Corrected(given)
+    check = Check(given)
     for attempt in given.attempts:
-        yield from corrected.of_attempt(attempt)
-    for lease in given.leases:
-        yield from corrected.of_lease(lease)
+        check.add(attempt)
+    return check.differences()
+
+
+class Check:
+    """The same where attempts are added one by one: `given` has all else, and none of them is kept.
+
+    Memory grows with the windows that are kept, their leases, the sums, and corrections.
+    """
+
+    def __init__(self, given: Balances) -> None:
+        self._given = given
+        self._parts = _Parts(given)
+        self._corrected = _Corrected(given)
+        self._uncorrected: list[str] = []
+
+    def add(self, attempt: Attempt) -> None:
+        """Count an attempt, whether it has ended or not."""
+        self._parts.add(attempt)
+        self._uncorrected.extend(self._corrected.of_attempt(attempt))
+
+    def differences(self) -> Iterator[str]:
+        """The sentences, once every attempt was added."""
+        given, parts = self._given, self._parts
+        for window in given.windows:
+            yield from parts.of_window(window)
+        for lease in given.leases:
+            yield from parts.of_lease(lease)
+        yield from parts.of_sums(given.sums)
+        for window in given.windows:
+            yield from parts.of_time(window)
+        yield from self._uncorrected
+        for lease in given.leases:
+            yield from self._corrected.of_lease(lease)
 
 
 class _Parts:
-    """What settled attempts, leases and corrections add up to."""
+    """What settled attempts, leases and corrections add up to.
+
+    `_spent` is what windows are charged through leases, or for the time of attempts that held from none of theirs;
+    `_then` what attempts of their time cost their scope, which has to be the same: it is not where one attempt held
+    from leases whose windows share no moment.
+    """
 
     def __init__(self, given: Balances) -> None:
         self._leases = {lease.id: lease for lease in given.leases}
@@ -56,16 +98,18 @@ class _Parts:
         for window in given.windows:
             self._windows[window.scope].append(window)
         self._known = {_key(window) for window in given.windows}
-        self._spent: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self._paid: dict[str, MicroUsd] = collections.defaultdict(int)
         self._costs: dict[tuple[str, Instant], MicroUsd] = collections.defaultdict(int)
-        for attempt in given.attempts:
-            if attempt.intent is not None and attempt.settlement is not None:
-                self._add(attempt, attempt.intent, attempt.settlement)
+        self._spent: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         for lease in given.leases:
             self._spent[lease.account, lease.window_start] += lease.billed
+        self._then = self._spent.copy()
         self._leased = self._outstanding(lost=False)
         self._unknown = self._outstanding(lost=True)
+
+    def add(self, attempt: Attempt) -> None:
+        if attempt.intent is not None and attempt.settlement is not None:
+            self._add(attempt, attempt.intent, attempt.settlement)
 
     def of_window(self, window: Window) -> Iterator[str]:
         key = _key(window)
@@ -92,10 +136,18 @@ class _Parts:
             if here != there:
                 yield f"sum of {scope} from {_time(start)}: {_differ(here, there, 'settled attempts')}"
 
+    def of_time(self, window: Window) -> Iterator[str]:
+        """What a window has spent is what attempts of its time cost its scope, and what its lost leases were billed."""
+        there = self._then[_key(window)]
+        if window.spent != there:
+            what = _differ(window.spent, there, "attempts then")
+            yield f"spent of {window.account} from {_time(window.start)}: {what}"
+
     def _add(self, attempt: Attempt, intent: Intent, settlement: Settlement) -> None:
         """A lease's own books have what was settled; windows and sums have what counts."""
         for lease_id, paid in _paid_by(intent.charged, settlement.cost).items():
-            self._paid[lease_id] += paid
+            if lease_id in self._leases:
+                self._paid[lease_id] += paid
         held = set()
         for lease_id, paid in _paid_by(intent.charged, attempt.cost).items():
             if lease_id in self._leases:
@@ -106,8 +158,10 @@ class _Parts:
         for scope in attempt.scopes:
             self._costs[scope, sums.quarter(at)] += attempt.cost
             for window in self._windows[scope]:
-                if window.account not in held and at in window.span:
-                    self._spent[_key(window)] += attempt.cost
+                if at in window.span:
+                    self._then[_key(window)] += attempt.cost
+                    if window.account not in held:
+                        self._spent[_key(window)] += attempt.cost
 
     def _outstanding(self, *, lost: bool) -> dict[WindowId, MicroUsd]:
         found: dict[WindowId, MicroUsd] = collections.defaultdict(int)
@@ -115,27 +169,6 @@ class _Parts:
             if (lease.state is LeaseState.LOST) is lost:
                 found[lease.account, lease.window_start] += lease.outstanding
         return found
-
-
-def _of_times(given: Balances) -> Iterator[str]:
-    """What is spent of a window is what attempts of its time cost its scope, and what was billed of its lost leases.
-
-    A window is charged through leases, an attempt has a time: where one held from leases whose windows share no moment,
-    the sums above agree, and this one does not.
-    """
-    spent: dict[str, list[tuple[Instant | None, MicroUsd]]] = collections.defaultdict(list)
-    for attempt in given.attempts:
-        if attempt.settlement is not None:
-            for scope in attempt.scopes:
-                spent[scope].append((attempt.time, attempt.cost))
-    billed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
-    for lease in given.leases:
-        billed[lease.account, lease.window_start] += lease.billed
-    for window in given.windows:
-        there = sum(cost for at, cost in spent[window.scope] if at in window.span) + billed[_key(window)]
-        if window.spent != there:
-            what = _differ(window.spent, there, "attempts then")
-            yield f"spent of {window.account} from {_time(window.start)}: {what}"
 
 
 class _Corrected:

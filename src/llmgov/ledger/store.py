@@ -101,6 +101,11 @@ class Reader(Protocol):
         """Everything that money is counted by, as it was at one moment; for checking it."""
         ...
 
+    async def add_up(self, begin: Callable[[Balances], Callable[[Attempt], object]]) -> None:
+        """The same of a ledger of any size: `begin` takes all but the attempts, which whatever it returns takes then,
+        one by one and as of the same moment; on another thread perhaps, as with `each_attempt`."""
+        ...
+
     async def approvals(self) -> list[ApprovalRow]:
         """All approvals, newest first."""
         ...

@@ -1,12 +1,17 @@
 """Attempts one by one: the same as all at once, of one moment, in memory that does not grow with their number."""
 
 import tracemalloc
+from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
+from llmgov.audit import tally
+from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.rows import Attempt
 from llmgov.ledger.store import Store
+from llmgov_cli import audit_sources
 from llmgov_store.memory import MemoryStore
 from tests.support import ledgers
 from tests.support.ledgers import NOW, on_every_store
@@ -50,22 +55,46 @@ async def test_what_the_taker_raises_comes_out_and_the_store_goes_on(store: Stor
 
 
 @on_every_store
+async def test_all_else_comes_before_the_attempts_which_come_by_their_ids(store: Store) -> None:
+    await _fill(store, 0, 30)
+    taken: list[Balances | Attempt] = []
+
+    def begin(given: Balances) -> Callable[[Attempt], object]:
+        taken.append(given)
+        return taken.append
+
+    await store.add_up(begin)
+    whole = await store.balances()
+    assert taken == [msgspec.structs.replace(whole, attempts=()), *whole.attempts]
+    assert list(whole.attempts) == sorted((_attempt(number) for number in range(30)), key=lambda each: each.id)
+
+
+@on_every_store
 async def test_memory_does_not_grow_with_the_number_of_attempts(store: Store) -> None:
     if isinstance(store, MemoryStore):
         return  # it has them all in memory anyway
     for first in range(0, MANY, BATCH):
         await _fill(store, first, first + BATCH)
-    seen = 0
+    sums: list[tally.Sums] = []
+    found: list[str] = []
 
-    def count(_: Attempt) -> None:
-        nonlocal seen
-        seen += 1
+    async def add() -> None:
+        sums.append(await audit_sources.ledger_sums(store))
 
+    async def check() -> None:
+        found.extend(await audit_sources.unbalanced(store))
+
+    assert await _peak(add) < BOUND
+    assert await _peak(check) < BOUND
+    assert (sums[0].attempts, sums[0].cost) == (MANY, MANY)
+    assert found, "nothing was charged by a rule, so the sums are not there"
+
+
+async def _peak(act: Callable[[], Awaitable[None]]) -> int:
+    """Bytes that were in use at most, more than before."""
     tracemalloc.start()
     try:
-        await store.each_attempt(0, NOW + MANY, count)
-        _, peak = tracemalloc.get_traced_memory()
+        await act()
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert seen == MANY
-    assert peak < BOUND
