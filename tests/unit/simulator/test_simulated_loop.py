@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from tests.simulator import loop
 from tests.simulator.loop import KilledError, Loop, Process
 
@@ -126,3 +128,31 @@ def test_a_failure_that_nobody_sees_is_told() -> None:
     run(virtual, main())
     assert len(told) == 1
     assert "ZeroDivisionError" in told[0]
+
+
+async def die() -> None:
+    raise LookupError("nobody looks here")
+
+
+def test_a_task_that_dies_is_told_though_nobody_waits_for_it() -> None:
+    virtual, told, process = Loop(), list[str](), Process("p")
+    virtual.failed = told.append
+
+    async def main() -> None:
+        virtual.spawn(process, die(), "work")
+        await asyncio.sleep(1)
+
+    run(virtual, main())
+    assert told == ["p: work died of LookupError('nobody looks here')"]
+
+
+def test_a_task_of_the_world_that_dies_is_an_error_of_the_simulator() -> None:
+    virtual = Loop()
+
+    async def main() -> None:
+        virtual.spawn(loop.WORLD, die(), "weather")
+        await asyncio.sleep(1)
+
+    with pytest.raises(LookupError, match="nobody looks here"):
+        run(virtual, main())
+    virtual.close()
