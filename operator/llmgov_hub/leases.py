@@ -10,8 +10,10 @@ import functools
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import TypeGuard, TypeVar
 
+import msgspec
+
 from llmgov.instants import Instant
-from llmgov.ledger import accounting, bounds, epochs, grants, recovery, returns
+from llmgov.ledger import accounting, bounds, epochs, grants, publishing, recovery, returns
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.candidates import MAX_USERS
 from llmgov.ledger.definitions import Definitions, InForce
@@ -30,10 +32,13 @@ from llmgov.ledger.messages import (
 )
 from llmgov.ledger.store import Store, StoreError
 from llmgov.money import MicroUsd
-from llmgov.snapshot import Account
+from llmgov.snapshot import Account, OrganizationPart
 from llmgov_hub.recalls import Recalls
 
 T = TypeVar("T")
+
+ORGANIZATION = "organization"
+"""The part of the configuration that the settings are in."""
 
 MAX_ROUNDS = 3
 """How often idle money is asked for on behalf of one request and account: others may take what came back."""
@@ -49,6 +54,8 @@ in between, and no administrator is that quick."""
 
 class Leases:
     """Lends and takes back; `clock` is the ledger's.
+
+    `max_users` (`snapshot.Settings`) is what holds before any configuration is in force.
 
     Of the accounts in force each replica keeps the definitions in memory, with the edition of the configuration that
     they are of. A transaction that decides a request compares it with the ledger's, and decides nothing where they
@@ -78,12 +85,20 @@ class Leases:
             StoreError: the definitions are those before, or what is lent was not asked back yet; look again.
         """
         async with self._looking:
-            edition = await self._store.edition()  # before the accounts: so they are never older than it says
+            edition = await self._store.edition()  # before the rest: so that is never older than it says
             if edition != self._edition:
+                self._max_users = await self._store.transact(publishing.LOCK, self._most_users)
                 rows = await self._store.accounts()
                 self._define({row.key: row.account for row in rows if row.key == row.account.key}, edition)
             if self._outdated:
                 await self._ask_back()
+
+    def _most_users(self, book: Book) -> int:
+        """As the configuration in force has it; before there is one, as this process was told."""
+        row = book.in_force.get(ORGANIZATION)
+        if row is None:
+            return self._max_users
+        return msgspec.json.decode(row.document, type=OrganizationPart).settings.max_users
 
     def _define(self, definitions: Mapping[str, Account], edition: int) -> None:
         before, self._definitions, self._edition = self._definitions, InForce(definitions), edition

@@ -25,6 +25,7 @@ def compiled(spec: settings.GovernanceSettingsSpec, jwks: Mapping[str, str]) -> 
         ledger_unavailable=spec.failure_modes.ledger,
         kill_switch=requests.kill_switch,
         retention_days=audit.retention.default_days,
+        max_users=spec.ledger.max_users,
     )
 
 

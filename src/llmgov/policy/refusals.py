@@ -98,8 +98,8 @@ def too_many_users(source: str, most: int) -> Refusal:
     """The user would be one too many for a limit on each user."""
     return _denied(
         source,
-        f"{source} counts {most} users in this window already, and the ledger keeps no more (its max_users);"
-        " ask an administrator to raise that, or send the request without a user",
+        f"{source} counts {most} users in this window already, and the ledger keeps no more;"
+        " ask an administrator to raise spec.ledger.maxUsers of GovernanceSettings, or send the request without a user",
     )
 
 

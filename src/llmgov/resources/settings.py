@@ -44,6 +44,13 @@ class FailureModes(Model):
     """The ledger, once the leases are used up: Closed refuses, Open passes and records an overrun."""
 
 
+class Ledger(Model):
+    """What the ledger keeps."""
+
+    max_users: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Users of one limit on each user that have a window at a time; further users are refused until it ends."""
+
+
 class Injection(Model):
     """The sidecar that pods get."""
 
@@ -81,6 +88,8 @@ class GovernanceSettingsSpec(Model):
     """How requests are read and refused."""
     failure_modes: FailureModes = FailureModes()
     """What happens when something is out of reach."""
+    ledger: Ledger = Ledger()
+    """What the ledger keeps."""
     audit: audit_settings.Audit = audit_settings.Audit()
     """What is put on record, and how long it stays."""
     mfa: access_settings.Mfa = access_settings.Mfa()

@@ -42,7 +42,10 @@ class Issuer(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """What the data plane needs of GovernanceSettings; the defaults are the documented ones."""
+    """What the data plane and the ledger need of GovernanceSettings; the defaults are the documented ones.
+
+    `max_users` is how many users of one account of each user may have a window at a time; it is the ledger's.
+    """
 
     issuers: tuple[Issuer, ...] = ()
     trusted_user_headers: tuple[str, ...] = ()
@@ -55,6 +58,7 @@ class Settings(Struct, frozen=True):
     ledger_unavailable: OnFailure = OnFailure.CLOSED
     kill_switch: bool = False
     retention_days: int = 365
+    max_users: int = 10_000
 
 
 class Role(Struct, frozen=True):

@@ -11,6 +11,7 @@ from llmgov.snapshot import (
     Match,
     OrganizationPart,
     Period,
+    Settings,
     Target,
     TargetKind,
     Threshold,
@@ -127,6 +128,30 @@ def of(user: str, number: int = 1, least: int = CENT, path: tuple[str, ...] | No
     key = user_account_key(EACH.key, user)
     path = (f"user/{user}", *ledgers.PATH) if path is None else path
     return LeaseRequest(ledgers.epoch(), number, (Need(key, EACH, least, least),), path, accounts=(key,), least=least)
+
+
+@on_every_store
+async def test_the_cap_is_the_settings_and_changes_with_them(store: Store) -> None:
+    """Also at a replica that did not publish them, and that was told another one when it began."""
+    publisher, other = hub(store), Hub(store, lambda: NOW, recall_wait_seconds=0, max_users=9)
+
+    async def allow(most: int) -> None:
+        part = OrganizationPart("test", Settings(max_users=most), accounts=(EACH,))
+        await publisher.configuration.publish({"organization": part})
+
+    async def why(user: str, number: int) -> Why | None:
+        reply = await ledgers.lease(other, of(user, number))
+        return reply.why if isinstance(reply, LeaseRefusal) else None
+
+    await allow(1)
+    assert await why("jane", 1) is None
+    assert await why("joe", 2) is Why.USERS
+    await allow(2)
+    assert await why("joe", 3) is None
+    assert await why("jack", 4) is Why.USERS
+    await allow(1)
+    assert await why("joe", 5) is None, "who has an account keeps it"
+    assert await why("jill", 6) is Why.USERS
 
 
 @on_every_store

@@ -85,4 +85,4 @@ def test_one_user_too_many_is_told_which_setting_decides() -> None:
     told = telling.too_many_users(full)
     assert (told.reason, told.policy) == (Reason.DENIED, "Budget/ns/each")
     assert told.message.startswith("llmgov: Budget/ns/each counts 10000 users in this window already")
-    assert "max_users" in told.message
+    assert "spec.ledger.maxUsers of GovernanceSettings" in told.message

@@ -13,6 +13,7 @@ DEFAULTS: dict[str, Any] = {
     "identity": {"trustBodyUser": False},
     "requests": {"unknownParts": "Scan", "budgetStatusCode": 402, "killSwitch": False},
     "failureModes": {"ledger": "Closed"},
+    "ledger": {"maxUsers": 10_000},
     "audit": {
         "mode": "Spool",
         "prompts": "Digest",
