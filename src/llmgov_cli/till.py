@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from llmgov import money, snapshot
 from llmgov.instants import Instant
-from llmgov.ledger import ceilings, grants, windows
+from llmgov.ledger import ceilings, epochs, grants, windows
 from llmgov.ledger.book import Book
 from llmgov.ledger.commands import Command, Held, Refused, Send
-from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRequest
+from llmgov.ledger.messages import LeaseGrant, LeaseRequest
 from llmgov.ledger.purse import Purse, Wish
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, Window, scope
 from llmgov.policy.decision import Charge, CostPlan, Decision
@@ -73,7 +73,7 @@ def hold(
     book = Book(windows={(each.window.account, each.window.start): each.window for each in accounts})
     if approved:
         book.approvals = {row.id: row for each in accounts for row in _approvals(each, now)}
-    purse = Purse(Epoch("what-if", 1))
+    purse = Purse(epochs.register(book, "what-if"))
     wish = Wish(_ATTEMPT, plan.accounts, plan.least, plan.want, decision.path)
     return _answer(purse, purse.hold(wish, now), book, now)
 
