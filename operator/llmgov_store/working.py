@@ -106,9 +106,10 @@ class WorkingSet:
                 scopes[self.rows.accounts[part.key].scope] = None
         at = timing.of(attempt, intent, self.rows.leases)
         for scope in scopes:
-            for window in self.windows_of(scope):
-                if at in window.span:
-                    self._load_window(book, (window.account, window.start))
+            for key in self._windows.get(scope, ()):
+                window = self.rows.windows[key]
+                if key not in book.windows and window.start <= at < window.end:
+                    self._load_window(book, key)
 
     def _load_window(self, book: Book, key: WindowId) -> None:
         book.windows[key] = self.rows.windows[key]
@@ -145,10 +146,6 @@ class WorkingSet:
     def unfinished(self, holder: str) -> list[LeaseRow]:
         """The leases of `holder` that have money outstanding, or may still be held from."""
         return [self.rows.leases[id_] for id_ in self._unfinished.get(holder, ())]
-
-    def windows_of(self, scope: str) -> list[Window]:
-        """All windows of the scope's accounts."""
-        return [self.rows.windows[key] for key in self._windows.get(scope, ())]
 
     def approvals_of(self, window: WindowId) -> list[ApprovalRow]:
         """The approvals of one window's thresholds."""

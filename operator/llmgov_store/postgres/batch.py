@@ -73,10 +73,11 @@ async def run(connection: Connection, jobs: Sequence[Job], database: str, hints:
         working.database = database
         wanted = locking.merged([held, *(locking.found(lock, working) for lock in locks)])
         if wanted == held:
+            known = {id_ for id_, row in working.rows.attempts.items() if row.intent is not None}
             put = _run(jobs, working)
             wanted = locking.merged([held, locking.written(put)])
             if wanted == held:
-                await tables.write(connection, put)
+                await tables.write(connection, put, known)
                 hints.learn(put, {row.account: row.scope for row in working.rows.windows.values()})
                 return put != Put()
         await connection.execute("ROLLBACK")

@@ -30,7 +30,7 @@ def unescape(text: str) -> str:
 
 def escaped(texts: Iterable[str]) -> list[str]:
     """Distinct texts as they are stored, in order."""
-    return sorted({escape(text) for text in texts})
+    return sorted(map(escape, set(texts)))
 
 
 def to_json(value: Any) -> str:
@@ -41,11 +41,11 @@ def to_json(value: Any) -> str:
     return encoded.decode()
 
 
-def from_json(stored: str, type_: Any) -> Any:
-    """A stored value as one of `type_`."""
+def from_json(stored: str, decoder: msgspec.json.Decoder[Any]) -> Any:
+    """A stored value as one of the decoder's type."""
     if "\\u001a" in stored:
         stored = msgspec.json.encode(_mapped(msgspec.json.decode(stored), unescape)).decode()
-    return msgspec.json.decode(stored, type=type_)
+    return decoder.decode(stored)
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:

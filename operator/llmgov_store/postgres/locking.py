@@ -22,7 +22,7 @@ transaction: PostgreSQL makes its changes visible first, and then lets the next 
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from llmgov.ledger.book import Lock, Put
@@ -57,7 +57,7 @@ def _stated(lock: Lock) -> Iterator[str]:
     yield from (_holder(_of_lease(lease)) for lease, _ in lock.returns)
     yield from (_holder(_of_event(id_)) for id_ in (*lock.attempts, *lock.events))
     yield from map(_holder, (*lock.holders, *lock.leases_of))
-    yield from (name for intent in lock.intents for name in of_intent(intent))
+    yield from _of_intents(lock.intents)
     yield from (f"approval/{id_}" for id_ in lock.approvals)
     yield from (f"kind/{kind.value}" for kind in lock.approval_kinds)
     yield from (f"subject/{subject}" for subject in lock.subjects)
@@ -75,12 +75,11 @@ def _found(lock: Lock, working: WorkingSet) -> Iterator[str]:
     rows = working.rows
     stored = [rows.attempts[id_] for id_ in lock.attempts if id_ in rows.attempts]
     intents = [*lock.intents, *(attempt.intent for attempt in stored if attempt.intent is not None)]
-    leases = [*lock.leases, *(part.lease for intent in intents for part in intent.charged)]
-    for attempt in stored:
-        yield from map(of_scope, attempt.beside)
-    for intent in intents:
-        yield from of_intent(intent)
-        yield from (of_scope(rows.accounts[part.key].scope) for part in intent.charged if part.key in rows.accounts)
+    leases = {*lock.leases, *(part.lease for intent in intents for part in intent.charged)}
+    yield from _of_intents(intents)
+    yield from (of_scope(scope) for attempt in stored for scope in attempt.beside)
+    keys = {part.key for intent in intents for part in intent.charged}
+    yield from (of_scope(rows.accounts[key].scope) for key in keys if key in rows.accounts)
     for lease in (*(rows.leases[id_] for id_ in leases if id_ in rows.leases), *_held(lock, working)):
         yield from _of_window(working, lease.account, lease.window_start)
     for window in lock.windows:
@@ -102,6 +101,12 @@ def _approvals(lock: Lock, working: WorkingSet) -> Iterator[ApprovalRow]:
     yield from (rows[id_] for id_ in lock.approvals if id_ in rows)
     if lock.approval_kinds:
         yield from (row for row in rows.values() if row.kind in lock.approval_kinds)
+
+
+def _of_intents(intents: Sequence[Intent]) -> Iterator[str]:
+    """The same of many, nearly all of which state the same names."""
+    yield from map(of_scope, {scope for intent in intents for scope in intent.subject.path})
+    yield from map(_account, {part.key for intent in intents for part in intent.charged})
 
 
 def of_intent(intent: Intent) -> Iterator[str]:

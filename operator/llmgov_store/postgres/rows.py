@@ -37,10 +37,13 @@ class Table(Generic[R]):
 
     `key` are the columns of its identity, by which rows are written in order: two transactions that write the same
     rows then wait for each other and never in a circle. A table of one row has a column that no row has for that.
-    With `changed_only` a row that is put as it is is not written again.
+    With `changed_only` a row that is put as it is is not written again. A `lasting` column never changes once it is
+    set: nothing, put in the place of what is there, leaves it there.
     """
 
-    def __init__(self, name: str, row: type[R], key: Sequence[str], *, changed_only: bool = False) -> None:
+    def __init__(
+        self, name: str, row: type[R], key: Sequence[str], *, changed_only: bool = False, lasting: Sequence[str] = ()
+    ) -> None:
         self._row = row
         self._columns = _columns(row)
         self._reads = [(index, column.read) for index, column in enumerate(self._columns) if column.read is not None]
@@ -50,7 +53,9 @@ class Table(Generic[R]):
         arrays = ", ".join(f"${index}::{column.type}[]" for index, column in enumerate(self._columns, 1))
         insert = f"INSERT INTO {name} ({', '.join(names)}) SELECT * FROM unnest({arrays})"  # noqa: S608 - from code
         updates = ", ".join(
-            f"{quoted} = excluded.{quoted}"
+            f"{quoted} = coalesce(excluded.{quoted}, {name}.{quoted})"
+            if column.name in lasting
+            else f"{quoted} = excluded.{quoted}"
             for quoted, column in zip(names, self._columns, strict=True)
             if column.name not in key
         )
@@ -135,7 +140,8 @@ def _column(name: str, hint: Any) -> _Column:
         return _Column(name, "text", escaping.escape, escaping.unescape)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _Column(name, "text", _value, kind)
-    return _Column(name, "jsonb", escaping.to_json, lambda stored: escaping.from_json(stored, hint))
+    decoder = msgspec.json.Decoder(hint)
+    return _Column(name, "jsonb", escaping.to_json, lambda stored: escaping.from_json(stored, decoder))
 
 
 def _without_none(hint: Any) -> Any:

@@ -5,7 +5,9 @@ that no advisory lock protects (an account's definition, a notice) can then be w
 waits for the first, and never both for each other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+
+import msgspec
 
 from llmgov.ledger import rows, sums
 from llmgov.ledger.book import Put, WindowId
@@ -17,7 +19,7 @@ ACCOUNTS = Table("accounts", rows.AccountRow, ["key"], changed_only=True)
 WINDOWS = Table("windows", rows.Window, ["account", "start"])
 LEASES = Table("leases", rows.LeaseRow, ["id"])
 EPOCHS = Table("epochs", rows.EpochRow, ["holder"])
-ATTEMPTS = Table("attempts", rows.Attempt, ["id"])
+ATTEMPTS = Table("attempts", rows.Attempt, ["id"], lasting=["intent"])
 SUMS = Table("sums", rows.Sum, ["scope", "start"])
 APPROVALS = Table("approvals", rows.ApprovalRow, ["id"])
 OUTBOX = Table("outbox", rows.OutboxEntry, ["id"])
@@ -75,13 +77,14 @@ def gather(puts: Iterable[Put]) -> Put:
     return whole
 
 
-async def write(connection: Connection, put: Put) -> None:
-    """Write what was gathered; referenced rows first."""
+async def write(connection: Connection, put: Put, known: Container[str] = ()) -> None:
+    """Write what was gathered; referenced rows first. Of attempts whose intent is `known` to be there it is not
+    written again: it is the most of their row."""
     await ACCOUNTS.put(connection, put.accounts.values())
     await WINDOWS.put(connection, put.windows.values())
     await LEASES.put(connection, put.leases.values())
     await EPOCHS.put(connection, put.epochs.values())
-    await ATTEMPTS.put(connection, put.attempts.values())
+    await ATTEMPTS.put(connection, (_without_intent(row) if row.id in known else row for row in put.attempts.values()))
     await _add(connection, put.spends)
     await CORRECTIONS.add(connection, put.corrections.values())
     await APPROVALS.put(connection, put.approvals.values())
@@ -91,6 +94,10 @@ async def write(connection: Connection, put: Put) -> None:
     await RECORDS.add(connection, put.records)
     await PARTS.put(connection, {(row.part, row.version, row.since): row for row in put.parts}.values())
     await _write_facts(connection, put)
+
+
+def _without_intent(row: rows.Attempt) -> rows.Attempt:
+    return msgspec.structs.replace(row, intent=None)
 
 
 async def _add(connection: Connection, spends: Sequence[rows.Spend]) -> None:

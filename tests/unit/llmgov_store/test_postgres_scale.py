@@ -102,7 +102,7 @@ def test_an_account_that_begins_late_is_filled_and_lends_in_a_moment() -> None:
             need = Need(account.key, account, CENT, CENT)
             began = time.perf_counter()
             reply = await hub.lease(LeaseRequest(epoch, 1, (need,), ("organization",)))
-            assert time.perf_counter() - began < 1
+            assert time.perf_counter() - began < 2
             assert isinstance(reply, LeaseGrant)
             (window,) = (row for row in await store.windows(NOW) if row.account == account.key)
             assert window.spent == (NOW - YEAR.start) // sums.QUARTER + 1
