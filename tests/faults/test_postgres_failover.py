@@ -161,7 +161,7 @@ async def killed_under_load(pair: Pair, database: Database) -> ledger_traffic.Ta
         return await count(database.owner, _SETTLED) >= MANY
 
     async with asyncio.TaskGroup() as group:
-        load = group.create_task(ledger_traffic.run(database.hub, range(16), rounds=40, limit=PLENTY))
+        load = group.create_task(ledger_traffic.run(database.hub, range(16), rounds=25, limit=PLENTY))
         await postgres_pair.until(has_settled_many)
         assert await pair.state() == "sync"
         assert not load.done()
