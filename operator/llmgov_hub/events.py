@@ -8,7 +8,7 @@ from llmgov.audit import facts
 from llmgov.instants import Instant
 from llmgov.ledger import approvals, checks, recording, reopening
 from llmgov.ledger.book import Book, WindowLock
-from llmgov.ledger.errors import BadInputError
+from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Event, Settlement, Subject, Violated
 from llmgov.ledger.store import Store
 from llmgov.policy.decision import Action, Violation
@@ -32,16 +32,20 @@ class Events:
         self._recorder = recorder
         self._clock = clock
 
-    async def deliver(self, events: Sequence[Event]) -> None:
+    async def deliver(self, events: Sequence[Event]) -> tuple[str, ...]:
         """Take events, in their order; durable when this returns. Repeating it changes nothing.
+
+        The ids of those that were put aside are returned: they are not on record as what they are.
 
         Raises:
             StoreError: some may not have been taken; deliver all of them again.
         """
+        aside: list[str] = []
         for start in range(0, len(events), MAX_BATCH):
-            await self._take(events[start : start + MAX_BATCH])
+            aside += await self._take(events[start : start + MAX_BATCH])
+        return tuple(aside)
 
-    async def _take(self, events: Sequence[Event]) -> None:
+    async def _take(self, events: Sequence[Event]) -> list[str]:
         """Take them together; where one cannot be taken for what it says, that one is put aside and the rest taken."""
         try:
             await self._put(events)
@@ -49,20 +53,23 @@ class Events:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the store makes of its content
             if len(events) > 1:
-                for event in events:
-                    await self._take([event])
-            else:
-                await self._put_aside(events[0], error)
+                return [id_ for event in events for id_ in await self._take([event])]
+            await self._put_aside(events[0], error)
+            return [events[0].id]
+        return []
 
     async def _put_aside(self, event: Event, error: Exception) -> None:
-        """Put on record that an event could not be, and tell the administrators. Its money stays lent.
+        """Put on record that an event could not be, and tell the administrators. Its money stays lent, unless that came
+        back when its pod was written off.
 
         Raises:
             Exception: `error`, where not even that can be recorded: then it is not the event's fault.
         """
         why = _shown(str(error)) if isinstance(error, BadInputError) else type(error).__name__
         id_ = _shown(event.id)
-        message = f"llmgov: {facts.kind(event)} {id_} could not be put on record ({why}); its money stays held"
+        back = isinstance(error, BadInputError) and error.fault is Fault.WRITTEN_OFF
+        money = "its money came back already" if back else "its money stays held"
+        message = f"llmgov: {facts.kind(event)} {id_} could not be put on record ({why}); {money}"
         violation = Violation("", Action.FLAG, "event_refused", message, notify=(Audience.ADMINS,))
         told = Violated(f"{id_}/refused", self._clock(), "", id_, _subject(event), (violation,))
         try:

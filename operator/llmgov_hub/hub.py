@@ -86,9 +86,9 @@ class Hub:
         """Take a return."""
         await self.leases.give_back(message)
 
-    async def deliver(self, events: Sequence[Event]) -> None:
-        """Take events; durable when this returns."""
-        await self.events.deliver(events)
+    async def deliver(self, events: Sequence[Event]) -> tuple[str, ...]:
+        """Take events; durable when this returns. The ids of those that could not be taken for what they say."""
+        return await self.events.deliver(events)
 
     async def holdings(self, message: Holdings) -> None:
         """What a sidecar holds, after it was asked for that."""

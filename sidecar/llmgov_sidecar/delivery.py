@@ -25,6 +25,8 @@ class Delivery:
         self._position: Position | None = None
         self._progress: asyncio.Future[None] | None = None
         self._urgent = asyncio.Event()
+        self._awaited: set[str] = set()
+        self._put_aside: set[str] = set()
         self.delivered = Position(0, 0)
         self.recovered = False
 
@@ -37,7 +39,8 @@ class Delivery:
         while True:
             events, behind = self._journal.events(self._position, _BATCH)
             if events:
-                await self._calls.until_answered(functools.partial(self._hub.deliver, events))
+                aside = await self._calls.until_answered(functools.partial(self._hub.deliver, events))
+                self._put_aside.update(self._awaited.intersection(aside))
             if behind != self._position:
                 self._position = behind
                 self._advance(behind)
@@ -56,6 +59,16 @@ class Delivery:
         except TimeoutError:
             return False
         return True
+
+    async def taken(self, intent: str, position: Position, seconds: float) -> bool:
+        """Wait until the intent that was just appended, up to `position`, is on record at the hub; false where it is
+        not within `seconds`, or the ledger does not take it."""
+        self._awaited.add(intent)
+        try:
+            return await self.wait(position, seconds) and intent not in self._put_aside
+        finally:
+            self._awaited.discard(intent)
+            self._put_aside.discard(intent)
 
     def _advance(self, position: Position) -> None:
         self.delivered = position

@@ -15,8 +15,9 @@ from llmgov.money import MicroUsd
 from llmgov.policy import refusals
 from llmgov.policy.decision import Action, Decision, Violation
 from llmgov.prices.document import CALLS
-from llmgov.snapshot import Audience, AuditMode, Dimension, Settings
+from llmgov.snapshot import Audience, Dimension, Settings
 from llmgov.wire.events import ReplaceText, Request, Usage
+from llmgov_sidecar import funds
 from llmgov_sidecar.configuration import Active
 from llmgov_sidecar.forward import Learnt
 from llmgov_sidecar.funds import NOTHING, Hold
@@ -60,9 +61,9 @@ class Entry:
         position = self._append(self._intent(settings))
         self._services.observer("intent")
         self.violated()
-        if decision.strict_audit or settings.audit is AuditMode.STRICT:
+        if self.hold.strict or funds.is_strict(decision, settings):
             delivery, seconds = self._services.delivery, self._services.settings.strict_seconds
-            if delivery is None or not await delivery.wait(position, seconds):
+            if delivery is None or not await delivery.taken(self.id, position, seconds):
                 raise RefusedError(refusals.unavailable("the audit is out of reach, and a policy requires it"))
 
     def violated(self, violations: tuple[Violation, ...] = ()) -> None:

@@ -14,7 +14,7 @@ from llmgov.ledger.purse import Wish
 from llmgov.money import MicroUsd
 from llmgov.policy import refusals
 from llmgov.policy.decision import Action, ApprovalRequest, Charge, Decision, Violation
-from llmgov.snapshot import Approval, OnFailure
+from llmgov.snapshot import Approval, AuditMode, OnFailure, Settings
 from llmgov_sidecar.leasing import NoMoneyError
 from llmgov_sidecar.passage import Passage, RefusedError
 from llmgov_sidecar.services import Services
@@ -24,7 +24,8 @@ class Hold(msgspec.Struct, frozen=True):
     """What is set aside; `ticket` names it at the purse where it is `leased`.
 
     `tightest` is the account that has the least left, where that is less than was wanted; `over` are accounts beyond a
-    percentage of their limit that is not enforced.
+    percentage of their limit that is not enforced. `strict` says that it may be of strict leases: the intent has to be
+    on record at the hub before anything is dispatched.
     """
 
     amount: MicroUsd
@@ -33,9 +34,15 @@ class Hold(msgspec.Struct, frozen=True):
     tightest: str = ""
     ticket: str = ""
     over: dict[str, int] = {}
+    strict: bool = False
 
 
 NOTHING = Hold(0)
+
+
+def is_strict(decision: Decision, settings: Settings) -> bool:
+    """Whether the intent has to be on record at the hub before the attempt is dispatched."""
+    return decision.strict_audit or settings.audit is AuditMode.STRICT
 
 
 async def set_aside(services: Services, passage: Passage, decision: Decision) -> Hold:
@@ -53,7 +60,9 @@ async def set_aside(services: Services, passage: Passage, decision: Decision) ->
     if not accounts and decision.approval is None:
         return Hold(want)
     ticket = str(next(services.tickets))
-    wish = Wish(ticket, accounts, least, want, decision.path, _approval(decision), passage.request_id)
+    assert passage.active is not None
+    strict = is_strict(decision, passage.active.runtime.settings)
+    wish = Wish(ticket, accounts, least, want, decision.path, _approval(decision), passage.request_id, strict)
     try:
         answer = await _lend(services, wish)
     except NoMoneyError as error:
@@ -64,7 +73,7 @@ async def set_aside(services: Services, passage: Passage, decision: Decision) ->
         if answer.why is Why.USERS and not enforced and decision.approval is None:
             return Hold(want)  # nobody may be refused, and the ledger keeps no more users' accounts
         raise _out_of_money(answer, decision)
-    return Hold(answer.amount, answer.charged, True, answer.tightest, ticket, answer.over)
+    return Hold(answer.amount, answer.charged, True, answer.tightest, ticket, answer.over, strict)
 
 
 def found_over(hold: Hold, decision: Decision) -> list[Violation]:

@@ -45,8 +45,9 @@ class Hub(Protocol):
         """A recall has been answered."""
         ...
 
-    async def deliver(self, events: Sequence[Event]) -> None:
-        """Put events on record, in order; durable when it returns."""
+    async def deliver(self, events: Sequence[Event]) -> tuple[str, ...]:
+        """Put events on record, in order; durable when it returns. The ids of those that the ledger did not take for
+        what they are: an attempt whose intent is among them must not be dispatched where its audit is strict."""
         ...
 
     async def holdings(self, message: Holdings) -> None:

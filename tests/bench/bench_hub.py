@@ -59,8 +59,9 @@ class BenchHub:
     async def holdings(self, message: Holdings) -> None:
         del message
 
-    async def deliver(self, events: Sequence[Event]) -> None:
+    async def deliver(self, events: Sequence[Event]) -> tuple[str, ...]:
         del events
+        return ()
 
     async def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
         await asyncio.Event().wait()

@@ -128,8 +128,8 @@ class Line:
     async def holdings(self, message: Holdings) -> None:
         await self.call("holdings", message)
 
-    async def deliver(self, events: Sequence[Event]) -> None:
-        await self.call("deliver", tuple(events))
+    async def deliver(self, events: Sequence[Event]) -> tuple[str, ...]:
+        return await self.call("deliver", tuple(events))  # type: ignore[no-any-return]
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """Ask a replica, and wait for what may never come.

@@ -12,7 +12,19 @@ from typing import Any
 import msgspec
 
 from llmgov.instants import SECOND, Instant
-from llmgov.ledger import approvals, candidates, ceilings, charging, epochs, grants, moves, replay, returns, settling
+from llmgov.ledger import (
+    approvals,
+    candidates,
+    ceilings,
+    charging,
+    checks,
+    epochs,
+    grants,
+    moves,
+    replay,
+    returns,
+    settling,
+)
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseGrant, LeaseRequest, Outcome, Settlement
 from llmgov.ledger.pockets import Pocket, Pockets
@@ -23,7 +35,9 @@ from llmgov_hub.events import Events
 from llmgov_hub.leases import Leases
 from llmgov_hub.recalls import Recalls
 from llmgov_sidecar import leasing, records
+from llmgov_sidecar.delivery import Delivery
 from llmgov_sidecar.ends import Ends
+from llmgov_sidecar.spool import Position
 from tests.simulator import shape
 from tests.simulator.violation import Invariant
 from tests.simulator.world import Result, run
@@ -269,7 +283,41 @@ def lost_pods_money_is_freed(replace: Replace) -> None:
     replace(returns, "lose", free)
 
 
-@_bug("power", Invariant.COUNTED, Invariant.LIMIT)
+@_bug("lost", Invariant.LIMIT, Invariant.COUNTED, Invariant.RETURNED)
+def lost_pods_ordinary_lease_is_freed_as_if_it_were_strict(replace: Replace) -> None:
+    """Of a lost pod's lease all comes back that no attempt on record claims, also where attempts need not be on it."""
+    replace(returns, "_tells_all", lambda lease, life: True)
+
+
+@_bug("lost", Invariant.LIMIT, Invariant.COUNTED, Invariant.RETURNED)
+def spool_attempt_holds_from_a_strict_lease(replace: Replace) -> None:
+    """An attempt whose intent waits in the spool holds from a lease that was lent to strict ones."""
+    replace(Pocket, "serves", lambda self, *, strict: True)
+
+
+@_bug("lost", Invariant.LIMIT, Invariant.COUNTED, Invariant.RETURNED)
+def intent_of_a_pod_that_was_written_off_is_taken(replace: Replace) -> None:
+    """An intent that comes after its pod was written off is put on record, and dispatched from money that came back."""
+    replace(checks, "_require_kept", lambda book, intent, part, field: None)
+
+
+@_bug("lost", Invariant.LIMIT, Invariant.COUNTED, Invariant.RETURNED)
+def intent_that_was_put_aside_is_dispatched(replace: Replace) -> None:
+    """A strict attempt waits until the hub has answered, whatever the answer says."""
+
+    async def answered(self: Delivery, intent: str, position: Position, seconds: float) -> bool:
+        return await self.wait(position, seconds)
+
+    replace(Delivery, "taken", answered)
+
+
+@_bug("lost", Invariant.UNKNOWN)
+def strict_lease_of_a_lost_pod_stays_unknown(replace: Replace) -> None:
+    """What no attempt on record claims of a strict lease does not come back when its pod is lost."""
+    replace(returns, "_tells_all", lambda lease, life: False)
+
+
+@_bug("power", Invariant.COUNTED, Invariant.LIMIT, Invariant.LEASED)
 def torn_spool_trusted(replace: Replace) -> None:
     """After the death of its machine a sidecar believes that its spool is whole."""
     read = replay.replay
@@ -287,12 +335,12 @@ def settlement_of_an_old_epoch_ignored(replace: Replace) -> None:
         newest[holder] = epoch.number
         return epoch
 
-    async def only_newest(self: Events, events: Sequence[Event]) -> None:
+    async def only_newest(self: Events, events: Sequence[Event]) -> tuple[str, ...]:
         def current(event: Event) -> bool:
             holder, _, rest = event.id.partition(":")
             return int(rest.partition("/")[0]) >= newest.get(holder, 0)
 
-        await deliver(self, tuple(filter(current, events)))
+        return await deliver(self, tuple(filter(current, events)))
 
     replace(Leases, "register", noted)
     replace(Events, "deliver", only_newest)
@@ -318,7 +366,7 @@ def threshold_crossed(replace: Replace) -> None:
 @_bug("expiry", Invariant.DEADLINE)
 def ended_lease_still_held_from(replace: Replace) -> None:
     """A sidecar holds from a lease whose deadline has passed."""
-    replace(Pocket, "usable", lambda self, now: max(0, self.free))
+    replace(Pocket, "usable", lambda self, now, strict: max(0, self.free))
 
 
 @_bug("rollover", Invariant.DEADLINE)

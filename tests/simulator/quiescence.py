@@ -2,7 +2,7 @@
 
 import asyncio
 import collections
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from llmgov import instants
@@ -157,12 +157,30 @@ def _stranded(world: "World", window: Window, found: Balances) -> MicroUsd:
         if (lent.key, lent.start) == (window.account, window.start)
         and (id_ in adrift or id_.partition(":")[0] in suspects)
     }
+    claimed = _claimed(world, rest, found)
     for row in found.attempts:
         if row.intent is not None and row.settlement is not None:
             for lease, paid in shares(row.intent.charged, row.settlement.cost):
                 if lease in rest:
                     rest[lease] -= paid
-    return sum(max(0, amount) for amount in rest.values())
+    return sum(claimed.get(id_, max(0, amount)) for id_, amount in rest.items())
+
+
+def _claimed(world: "World", leases: Iterable[str], found: Balances) -> dict[str, MicroUsd]:
+    """Of lost pods' strict leases, what attempts hold that are on record and have no end: nothing else was dispatched.
+
+    That is known of a pod that has its disk, and in the first life of the database only.
+    """
+    truth = world.truth
+    if "failover" in world.shape.faults:
+        return {}
+    strict = (id_ for id_ in leases if truth.leases[id_].strict)
+    claimed = {id_: 0 for id_ in strict if id_.partition(":")[0] not in truth.torn_pods}
+    for row in found.attempts:
+        for part in row.intent.charged if row.intent is not None and row.settlement is None else ():
+            if part.lease in claimed:
+                claimed[part.lease] += part.held
+    return claimed
 
 
 def _spent(world: "World", window: Window, row: Recorded) -> MicroUsd:

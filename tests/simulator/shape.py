@@ -163,7 +163,7 @@ def draw(seed: int) -> Shape:
         calm=chance.choice([0, 40, 60]) * instants.SECOND,
         largest=largest,
         overruns=chance.random() < 0.15,
-        strict=chance.random() < 0.2,
+        strict=chance.random() < (0.5 if kind == "lost" else 0.2),
         tick=1.0 if storm < 3 * instants.MINUTE and kind != "expiry" else 10.0,
         segment_bytes=segment_bytes,
         lease_life=20 * instants.SECOND if kind == "expiry" else 10 * instants.MINUTE,

@@ -76,6 +76,7 @@ class Lent:
     end: Instant
     amount: MicroUsd
     deadline: Instant
+    strict: bool
 
 
 class Truth:
@@ -98,7 +99,8 @@ class Truth:
     def told(self, grant: LeaseGrant) -> None:
         """A grant arrived at its sidecar, or was committed."""
         for lease in grant.leases:
-            self.leases[lease.id] = Lent(lease.key, lease.window_start, lease.window_end, lease.amount, lease.deadline)
+            times = lease.window_start, lease.window_end
+            self.leases[lease.id] = Lent(lease.key, *times, lease.amount, lease.deadline, lease.strict)
 
     def windows(self, attempt: Attempt) -> Iterator[WindowId]:
         """The windows that an attempt holds from, each account's first; parts of one account may lie in two."""

@@ -187,7 +187,7 @@ class World:
     async def lose(self, pod: Pod) -> None:
         """A pod is gone with its volume; or somebody only believes so, and it goes on behind everybody's back."""
         self.truth.lost_pods.add(pod.name)
-        if self._kills.random() < 0.7:
+        if self._kills.random() < (0.3 if self.shape.strict else 0.7):
             pod.gone = True
             self.crash_pod(pod, "is gone for good")
         else:

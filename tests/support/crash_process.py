@@ -119,9 +119,9 @@ class WatchedLink:
         """Call through."""
         await self._watch("holdings", self._link.holdings(message))
 
-    async def deliver(self, events: Sequence[Event]) -> None:
+    async def deliver(self, events: Sequence[Event]) -> tuple[str, ...]:
         """Call through."""
-        await self._watch("deliver", self._link.deliver(events))
+        return await self._watch("deliver", self._link.deliver(events))
 
     def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
         """Call through."""

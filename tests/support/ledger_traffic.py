@@ -81,7 +81,7 @@ class Client:
         epoch = await self._insist(lambda hub: hub.register(self._holder))
         for number in range(1, rounds + 1):
             needs = tuple(Need(account.key, account, _HOLD, 2 * _HOLD) for account in self._accounts)
-            request = LeaseRequest(epoch, number, needs, self._path)
+            request = LeaseRequest(epoch, number, needs, self._path, strict=number % 2 == 0)
             reply = await self._insist(lambda hub, request=request: hub.lease(request))  # type: ignore[misc]
             if isinstance(reply, LeaseGrant):
                 self.tally.leases += [lease.id for lease in reply.leases]

@@ -17,7 +17,7 @@ from llmgov.ledger.bounds import (
 )
 from llmgov.ledger.errors import BadInputError, Fault, require_amount, require_time
 from llmgov.ledger.messages import Charged, Event, Intent, Refused, Settlement, Subject, Violated
-from llmgov.ledger.rows import LeaseRow
+from llmgov.ledger.rows import LeaseRow, LeaseState
 from llmgov.money import MicroUsd
 from llmgov.policy.decision import Violation
 
@@ -68,8 +68,8 @@ def check(book: Book, event: Event, now: Instant) -> None:
     """Refuse numbers that cannot be, and what is not the sender's; its words were looked at before.
 
     Raises:
-        BadInputError: an amount or count out of range, a time beyond `CLOCK_AHEAD`, a lease of another epoch, more
-            money than an attempt can cost.
+        BadInputError: an amount or count out of range, a time beyond `CLOCK_AHEAD`, a lease of another epoch or
+            whose money came back, more money than an attempt can cost.
     """
     require_time(event.at, now, CLOCK_AHEAD, "at")
     match event:
@@ -118,6 +118,7 @@ def _check_intent(book: Book, intent: Intent) -> None:
         field = f"charged[{index}]"
         require_amount(part.held, f"{field}.held")
         _require_own(book, intent, part, field)
+        _require_kept(book, intent, part, field)
         held[part.key] = held.get(part.key, 0) + part.held
     _require_one_time(book, intent)
     for key, amount in held.items():
@@ -142,6 +143,17 @@ def _require_own(book: Book, intent: Intent, part: Charged, field: str) -> None:
         raise BadInputError(Fault.FOREIGN, f"{field}.lease", f"{part.lease} is no lease of {epoch or intent.id}")
     if lease is not None and lease.account != part.key:
         raise BadInputError(Fault.FOREIGN, f"{field}.key", f"{part.lease} was lent from {lease.account}")
+
+
+def _require_kept(book: Book, intent: Intent, part: Charged, field: str) -> None:
+    """What comes after its holder's pod was written off must not be dispatched: of a strict lease all came back that
+    was not on record by then. What was on record stays so, however often it is told."""
+    lease, known = book.leases.get(part.lease), book.attempts.get(intent.id)
+    if lease is None or not lease.strict or lease.state is not LeaseState.LOST:
+        return
+    if known is None or known.intent is None:
+        wrong = f"{part.lease} came back when {lease.holder} was written off"
+        raise BadInputError(Fault.WRITTEN_OFF, f"{field}.lease", wrong)
 
 
 def _require_one_time(book: Book, intent: Intent) -> None:

@@ -31,6 +31,8 @@ class Fault(enum.Enum):
     """The same account twice in one request, or an id that was used for something else."""
     EMPTY = "empty"
     """Words that have to be there and are not, are longer than may be kept, or no text."""
+    WRITTEN_OFF = "written_off"
+    """What holds from a lease whose money came back when its holder's pod was lost."""
     STATE = "not_now"
     """What may be done in another state only: a lease that is still open, an attempt that has not ended."""
 

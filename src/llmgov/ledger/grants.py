@@ -164,6 +164,7 @@ def _lend(book: Book, request: LeaseRequest, index: int, candidate: Candidate, n
         deadline=min(now + LEASE_LIFE, window.end),
         over=None if candidate.suffices else candidate.stops_at,
         definition=fingerprint(candidate.account),
+        strict_in=lives.generation(book) if request.strict else 0,
     )
     book.put_lease(row)
     book.put_window(msgspec.structs.replace(window, leased=window.leased + amount))
@@ -224,4 +225,5 @@ def _lease(row: LeaseRow) -> Lease:
         deadline=row.deadline,
         over=row.over,
         definition=row.definition,
+        strict=row.strict,
     )

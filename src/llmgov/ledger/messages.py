@@ -52,6 +52,7 @@ class LeaseRequest(Struct, frozen=True, tag=True):
     `accounts` are the keys of all accounts that the attempt in hand is charged to, also where money is at hand, and
     `least` is what it needs of each: so that the ledger notices one that the sidecar has not heard of. Where nothing
     is enforced there are none. `request_id` is what the client's answer says: who decides an approval is told.
+    `strict` asks for leases that only attempts hold from whose intents are on record before they are dispatched.
     """
 
     epoch: Epoch
@@ -63,13 +64,15 @@ class LeaseRequest(Struct, frozen=True, tag=True):
     accounts: tuple[str, ...] = ()
     least: MicroUsd = 0
     request_id: str = ""
+    strict: bool = False
 
 
 class Lease(Struct, frozen=True):
     """Money already deducted from an account's window and lent to one epoch until `deadline` (the ledger's clock).
 
     `over` is the percentage of the limit that would have refused it, had the account been enforced. `definition` is the
-    fingerprint of the account's definition that it was lent by: it is good under that one only.
+    fingerprint of the account's definition that it was lent by: it is good under that one only. From a `strict` one
+    only attempts hold whose intents are on record before they are dispatched: so of a lost pod the ledger knows them.
     """
 
     id: str
@@ -80,6 +83,7 @@ class Lease(Struct, frozen=True):
     deadline: Instant
     over: int | None = None
     definition: str = ""
+    strict: bool = False
 
 
 class LeaseGrant(Struct, frozen=True, tag=True):

@@ -30,11 +30,29 @@ def change_lease(book: Book, after: LeaseRow, now: Instant, *, spent: MicroUsd =
     )
 
 
-def pay(book: Book, lease: LeaseRow, paid: MicroUsd, now: Instant) -> None:
-    """Settle `paid` from a lease. What was billed for it already, as cost of attempts that nobody knew, pays first."""
+def claim(book: Book, lease: LeaseRow, held: MicroUsd, now: Instant) -> None:
+    """An attempt that has not ended is on record with what it holds of a lease."""
+    if lease.strict:
+        change_lease(book, msgspec.structs.replace(lease, claimed=lease.claimed + held), now)
+
+
+def pay(book: Book, lease: LeaseRow, held: MicroUsd, paid: MicroUsd, now: Instant) -> None:
+    """Settle `paid` from a lease for an attempt that held `held` of it. What was billed for it already, as cost of
+    attempts that nobody knew, pays first.
+
+    Of a strict lease that is lost, what the attempt held and did not spend comes back: nobody else can spend it.
+    """
     known = min(lease.billed, paid)
     after = msgspec.structs.replace(lease, spent=lease.spent + paid, billed=lease.billed - known)
+    if lease.strict:
+        after = msgspec.structs.replace(after, claimed=max(0, lease.claimed - held))
+        after = unclaimed_returned(after) if lease.state is LeaseState.LOST else after
     change_lease(book, after, now, spent=paid - known)
+
+
+def unclaimed_returned(lease: LeaseRow) -> LeaseRow:
+    """The lease with all of it returned that attempts on record do not claim."""
+    return msgspec.structs.replace(lease, returned=lease.returned + max(0, lease.outstanding - lease.claimed))
 
 
 def put_window(book: Book, window: Window, now: Instant) -> None:

@@ -44,9 +44,13 @@ class Pocket:
     returns: int = 0
     returned: MicroUsd = 0
 
-    def usable(self, now: Instant) -> MicroUsd:
-        """What can be held from it."""
-        return max(0, self.free) if now < self.ends else 0
+    def usable(self, now: Instant, *, strict: bool) -> MicroUsd:
+        """What can be held from it: of a strict lease by a strict attempt only."""
+        return max(0, self.free) if now < self.ends and self.serves(strict=strict) else 0
+
+    def serves(self, *, strict: bool) -> bool:
+        """Whether such an attempt may hold from it."""
+        return strict or not self.lease.strict
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,20 +97,22 @@ class Pockets:
             self._put(pocket)
         return self._end_other_windows(grant)
 
-    def idle(self, key: str, now: Instant) -> MicroUsd:
-        """What could be held of an account at once."""
+    def idle(self, key: str, now: Instant, *, strict: bool = True) -> MicroUsd:
+        """What could be held of an account at once, by an attempt that is strict or is not."""
         amount = 0
         for pocket in self._of.get(key, ()):
-            amount += pocket.usable(now)
+            amount += pocket.usable(now, strict=strict)
         return amount
 
     def holds(self, attempt: str) -> bool:
         """Whether the attempt holds money."""
         return attempt in self._held
 
-    def hold(self, attempt: str, keys: Iterable[str], amount: MicroUsd, now: Instant) -> tuple[Charged, ...]:
+    def hold(
+        self, attempt: str, keys: Iterable[str], amount: MicroUsd, now: Instant, *, strict: bool
+    ) -> tuple[Charged, ...]:
         """Set `amount` aside in each account, which all have as much."""
-        charged = tuple([part for key in keys for part in self._set_aside(key, amount, now)])
+        charged = tuple([part for key in keys for part in self._set_aside(key, amount, now, strict)])
         self._held[attempt] = charged
         return charged
 
@@ -120,9 +126,9 @@ class Pockets:
             pocket.holds -= 1
         return self._retire(touched, now)
 
-    def give_back_idle(self, key: str) -> tuple[MicroUsd, list[Command]]:
-        """Return what is idle of an account; how much that is."""
-        idle = [pocket for pocket in self._of.get(key, ()) if pocket.free > 0]
+    def give_back_idle(self, key: str, *, strict_only: bool = False) -> tuple[MicroUsd, list[Command]]:
+        """Return what is idle of an account, or of its strict leases; how much that is."""
+        idle = [each for each in self._of.get(key, ()) if each.free > 0 and (each.lease.strict or not strict_only)]
         amount = sum(pocket.free for pocket in idle)
         return amount, [command for pocket in idle for command in self._give_back(pocket)]
 
@@ -190,10 +196,14 @@ class Pockets:
         if not siblings:
             del self._of[pocket.lease.key]
 
-    def _set_aside(self, key: str, amount: MicroUsd, now: Instant) -> Iterator[Charged]:
-        """Take `amount` from the account's leases, from the one that ends first on."""
-        for pocket in self._of.get(key, ()):
-            part = min(pocket.usable(now), amount)
+    def _set_aside(self, key: str, amount: MicroUsd, now: Instant, strict: bool) -> Iterator[Charged]:
+        """Take `amount` from the account's leases, from the one that ends first on; a strict attempt first from those
+        that no other may hold from."""
+        pockets = self._of.get(key, [])
+        if strict and len(pockets) > 1:
+            pockets = sorted(pockets, key=lambda pocket: not pocket.lease.strict)
+        for pocket in pockets:
+            part = min(pocket.usable(now, strict=strict), amount)
             if part > 0:
                 pocket.free -= part
                 pocket.holds += 1

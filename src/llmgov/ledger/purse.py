@@ -7,7 +7,9 @@ A state machine without I/O: methods take what happened and the sidecar's clock,
 Whoever waits is served in the order of asking among those that share an account. A wait ends by a grant, by money
 that another attempt frees, or by a refusal, which also ends the waits that what remains could not satisfy.
 
-What is lent, and what of it may be held, is the business of `llmgov.ledger.pockets`.
+What is lent, and what of it may be held, is the business of `llmgov.ledger.pockets`. A lease has the mark of the
+attempt that asked for it: from a strict one only strict attempts hold, and from the others all. So what an attempt that
+is not strict cannot hold here goes back before it asks the ledger, which then lends it without the mark.
 """
 
 import dataclasses
@@ -42,6 +44,7 @@ class Wish(msgspec.Struct, frozen=True):
 
     `attempt` names it in this purse alone: what is not dispatched has no id. `path` is its charging
     path; `approval` the id of a request's approval, which the hub consumes with the grant; `request_id` the request's.
+    Of a `strict` one the intent is on record at the hub before it is dispatched.
     """
 
     attempt: str
@@ -51,6 +54,7 @@ class Wish(msgspec.Struct, frozen=True):
     path: tuple[str, ...] = ()
     approval: str | None = None
     request_id: str = ""
+    strict: bool = False
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -234,20 +238,28 @@ class Purse:
                 yield held
                 continue
             if first and wait.asked is None:
+                yield from self._exchange(wait.wish, now)
                 yield self._ask(wait, now)
             behind.update(wait.wish.keys)
 
     def _take(self, wait: _Wait, now: Instant) -> Held | None:
         """Hold as much as is wanted, or, where the hub was asked, as much as there is."""
         wish, keys = wait.wish, wait.wish.keys
-        amount, tightest = min([(self._pockets.idle(key, now), key) for key in keys], default=(wish.want, ""))
+        idle = [(self._pockets.idle(key, now, strict=wish.strict), key) for key in keys]
+        amount, tightest = min(idle, default=(wish.want, ""))
         enough = wish.least if wait.answered else wish.want
         if amount < enough or (wish.approval is not None and not wait.answered):
             return None
         if amount >= wish.want:
             amount, tightest = wish.want, ""
-        charged = self._pockets.hold(wish.attempt, keys, amount, now)
+        charged = self._pockets.hold(wish.attempt, keys, amount, now, strict=wish.strict)
         return Held(wish.attempt, amount, charged, self._pockets.over(charged), tightest)
+
+    def _exchange(self, wish: Wish, now: Instant) -> Iterator[Command]:
+        """Give back what lies idle here of accounts that are short, and that the attempt may not hold from."""
+        for key in () if wish.strict else wish.keys:
+            if self._pockets.idle(key, now, strict=False) < wish.want:
+                yield from self._pockets.give_back_idle(key, strict_only=True)[1]
 
     def _ask(self, wait: _Wait, now: Instant) -> Send:
         self._requests += 1
@@ -270,15 +282,17 @@ class Purse:
                 accounts=charged,
                 least=wish.least,
                 request_id=wish.request_id,
+                strict=wish.strict,
             )
         )
 
     def _needs(self, wish: Wish, now: Instant) -> Iterator[Need]:
         """What is missing, and of each account better as much as all who wait for it want."""
         for charge in {charge.key: charge for charge in wish.charges}.values():
-            idle = self.idle(charge.key, now)
+            idle = self._pockets.idle(charge.key, now, strict=wish.strict)
             if idle < wish.want:
-                wanted = sum(wait.wish.want for wait in self._waits.values() if charge.key in wait.wish.keys)
+                served = (wait.wish for wait in self._waits.values() if wait.wish.strict or not wish.strict)
+                wanted = sum(other.want for other in served if charge.key in other.keys)
                 yield Need(charge.key, charge.account, max(0, wish.least - idle), wanted - idle, charge.enforced)
 
     def _refused(self, wait: _Wait, refusal: LeaseRefusal, now: Instant) -> Iterator[Command]:

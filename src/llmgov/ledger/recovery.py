@@ -146,7 +146,7 @@ def _lose_unnamed(book: Book, message: Holdings, now: Instant) -> None:
     for row in list(book.leases.values()):
         mine = row.epoch == message.epoch and row.state is LeaseState.OPEN
         if mine and row.id not in named and _request(row) < message.closed:
-            moves.change_lease(book, msgspec.structs.replace(row, state=LeaseState.LOST), now)
+            moves.change_lease(book, returns.lost_whole(row), now)
 
 
 def _request(row: LeaseRow) -> int:

@@ -46,7 +46,8 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
     than is outstanding. Of a lease that the ledger lost, and whose size it does not know yet, nothing comes back: its
     holder's report will say; where it ends before that, what attempts held and did not spend of it is lost with it. A
     lost lease stays lost: a return of its own epoch lessens what is unknown; what a later epoch concludes from its
-    spool does not, since it knows no more than the one that gave the lease up.
+    spool does not, since it knows no more than the one that gave the lease up. Nothing comes back of a strict lease
+    that is lost: what attempts on record do not claim is back already.
 
     Raises:
         BadInputError: no amount of money, more than was lent, or somebody else's lease.
@@ -60,16 +61,24 @@ def give_back(book: Book, message: LeaseReturn, now: Instant) -> MicroUsd:
     if (message.lease, message.serial) in book.returns:
         return 0
     book.put_return(message.lease, message.serial)
-    amount = 0 if _is_guess(lease, message) else min(message.amount, lease.outstanding)
-    state = lease.state
-    if message.unaccounted:
-        state = LeaseState.LOST
-    elif message.final and state is LeaseState.OPEN:
-        state = LeaseState.FINAL if lease.deadline else LeaseState.LOST
+    amount = 0 if _says_nothing(lease, message) else min(message.amount, lease.outstanding)
+    after = msgspec.structs.replace(lease, returned=lease.returned + amount)
+    ends = message.final and lease.state is LeaseState.OPEN
+    if message.unaccounted or (ends and not lease.deadline):
+        after = lost_whole(after)
+    elif ends:
+        after = msgspec.structs.replace(after, state=LeaseState.FINAL)
     if not lease.deadline:
         _mark_ended(book, message)
-    moves.change_lease(book, msgspec.structs.replace(lease, returned=lease.returned + amount, state=state), now)
+    moves.change_lease(book, after, now)
     return amount
+
+
+def lost_whole(lease: LeaseRow) -> LeaseRow:
+    """The lease lost with all that is outstanding; one that is lost already stays as it is."""
+    if lease.state is LeaseState.LOST:
+        return lease
+    return msgspec.structs.replace(lease, state=LeaseState.LOST, strict_in=0, claimed=0)
 
 
 def _mark_ended(book: Book, message: LeaseReturn) -> None:
@@ -90,10 +99,10 @@ def _check(lease: LeaseRow, message: LeaseReturn) -> None:
         raise BadInputError(Fault.RANGE, "amount", wrong)
 
 
-def _is_guess(lease: LeaseRow, message: LeaseReturn) -> bool:
+def _says_nothing(lease: LeaseRow, message: LeaseReturn) -> bool:
     if not lease.deadline:
         return True
-    return lease.state is LeaseState.LOST and message.epoch.number != lease.number
+    return lease.state is LeaseState.LOST and (lease.strict or message.epoch.number != lease.number)
 
 
 def holder_lock(holder: str) -> Lock:
@@ -125,7 +134,7 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
         if not older or lease.id in message.leases or lease.state is not LeaseState.OPEN:
             continue
         if not lives.is_of_this_life(book, lease.deadline - grants.LEASE_LIFE):
-            moves.change_lease(book, msgspec.structs.replace(lease, state=LeaseState.LOST), now)
+            moves.change_lease(book, lost_whole(lease), now)
         elif lease.spent == 0:
             returned = lease.returned + lease.outstanding
             freed += lease.outstanding
@@ -135,6 +144,10 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
 
 def lose(book: Book, holder: str, now: Instant) -> MicroUsd:
     """The holder's pod is gone for good: what its leases have outstanding is charged as unknown; how much that is.
+
+    Of a strict lease that is only what attempts on record claim; the rest comes back at once. Nothing else can have
+    been dispatched from it, and from now on nothing will be: an intent that comes later is refused (`checks`). Not so
+    of one that was lent in an earlier life of the database: the ledger may have lost what was on record.
 
     Its epoch is fenced: a request of its that is still on its way is lent nothing, which nobody would give back. In the
     end its row may be removed with what protects from repeated messages of its own.
@@ -147,6 +160,18 @@ def lose(book: Book, holder: str, now: Instant) -> MicroUsd:
     lost = 0
     for lease in list(book.leases.values()):
         if lease.holder == holder and lease.state is not LeaseState.LOST:
-            lost += lease.outstanding
-            moves.change_lease(book, msgspec.structs.replace(lease, state=LeaseState.LOST), now)
+            after = _written_off(book, lease)
+            lost += after.outstanding
+            moves.change_lease(book, after, now)
     return lost
+
+
+def _written_off(book: Book, lease: LeaseRow) -> LeaseRow:
+    if _tells_all(lease, lives.generation(book)):
+        return moves.unclaimed_returned(msgspec.structs.replace(lease, state=LeaseState.LOST))
+    return lost_whole(lease)
+
+
+def _tells_all(lease: LeaseRow, life: int) -> bool:
+    """Whether all that may have been dispatched from it is on record, in this life of the database."""
+    return lease.strict_in == life

@@ -89,6 +89,10 @@ class LeaseRow(Row, frozen=True):
     found a lost lease to have cost beyond what is settled: its window has it among what is spent, and settlements that
     arrive later are a part of it. A `deadline` of 0 is that of a lease which the ledger lost and knows from its
     attempts alone, until its holder reports it: then it may have been larger.
+
+    `strict_in` is the life of the database (`LedgerEpoch.generation`) in which it was lent to attempts alone whose
+    intents are on record before they are dispatched; 0 for any other lease. `claimed` is what such attempts hold of it
+    that have not ended, as far as they are on record. A lost one has no more outstanding than that.
     """
 
     id: str
@@ -105,11 +109,18 @@ class LeaseRow(Row, frozen=True):
     over: int | None = None
     definition: str = ""
     billed: MicroUsd = 0
+    strict_in: int = 0
+    claimed: MicroUsd = 0
 
     @property
     def epoch(self) -> Epoch:
         """Whom it was lent to."""
         return Epoch(self.holder, self.number)
+
+    @property
+    def strict(self) -> bool:
+        """Whether only what is on record may have been dispatched from it."""
+        return self.strict_in > 0
 
     @property
     def outstanding(self) -> MicroUsd:

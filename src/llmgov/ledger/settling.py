@@ -27,6 +27,7 @@ def record(book: Book, half: Intent | Settlement, now: Instant) -> bool:
             (bounded,) = timing.not_ahead([half], now)
             _bring_back(book, bounded, now)
             attempt = msgspec.structs.replace(attempt, intent=half, counted=timing.counted(bounded, book.leases))
+            _claim(book, half, now)
         case Settlement():
             if attempt.settlement is not None:
                 return False
@@ -57,17 +58,25 @@ def spend(book: Book, attempt: Attempt, cost: MicroUsd) -> None:
         book.put.spends.append(Spend(attempt.scopes, attempt.time, cost))
 
 
+def _claim(book: Book, intent: Intent, now: Instant) -> None:
+    for part in intent.charged:
+        lease = book.leases.get(part.lease)
+        if lease is not None:
+            moves.claim(book, lease, part.held, now)
+
+
 def _charge(book: Book, attempt: Attempt, intent: Intent, now: Instant) -> None:
     beside = _beside(book, intent)
     if beside:
         attempt = msgspec.structs.replace(attempt, beside=beside)
     book.put_attempt(attempt)
     cost = attempt.cost
+    held = {part.lease: part.held for part in intent.charged}
     unheld = _unheld(book, attempt, intent)
     for lease_id, paid in charging.distribute(intent.charged, cost).items():
         lease = book.leases.get(lease_id)
         if lease is not None:
-            moves.pay(book, lease, paid, now)
+            moves.pay(book, lease, held[lease_id], paid, now)
     for key in unheld:
         window = book.windows[key]
         moves.put_window(book, msgspec.structs.replace(window, spent=window.spent + cost), now)

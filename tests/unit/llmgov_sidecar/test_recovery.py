@@ -199,3 +199,29 @@ def test_a_full_spool_stops_new_requests_and_loses_nothing() -> None:
             await client.close()
 
     harness.run(main())
+
+
+def test_a_sidecar_that_was_written_off_dispatches_no_strict_attempt_from_money_that_came_back() -> None:
+    strict = world.Settings(audit=AuditMode.STRICT)
+
+    async def main() -> None:
+        script = harness.says(harness.whole(world.chat_answer()))
+        async with world.world(script, settings=strict) as made:
+            client = await made.client()
+            assert (await client.ask(world.CHAT, world.chat())).status == 200
+            await made.on_record()
+            (window,) = await made.store.windows(world.system_clock())
+            assert window.leased
+            assert await made.hub.leases.lose(made.sidecar.epoch.holder) == 0
+            (window,) = await made.store.windows(world.system_clock())
+            assert (window.spent, window.leased, window.unknown) == (75, 0, 0)
+            reply = await client.ask(world.CHAT, world.chat())
+            assert reply.status == 503
+            assert b"audit" in reply.body
+            assert len(made.provider.seen) == 1
+            await made.on_record()
+            (window,) = await made.store.windows(world.system_clock())
+            assert (window.spent, window.leased, window.unknown) == (75, 0, 0)
+            await client.close()
+
+    harness.run(main())

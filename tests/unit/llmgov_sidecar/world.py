@@ -190,9 +190,10 @@ class World:
     async def recalled(self, message: Recalled) -> None:
         await self.reached().recalled(message)
 
-    async def deliver(self, events: Sequence[Event]) -> None:
-        await self.reached().deliver(events)
+    async def deliver(self, events: Sequence[Event]) -> tuple[str, ...]:
+        aside = await self.reached().deliver(events)
         self.events += events
+        return aside
 
     async def holdings(self, message: Holdings) -> None:
         await self.reached().holdings(message)

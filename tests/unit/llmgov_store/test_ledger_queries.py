@@ -15,6 +15,7 @@ DAMAGE = {
     "a scope's sum that attempts do not add up to": "UPDATE sums SET cost = cost - 1 WHERE scope = 'organization'",
     "a lease that paid too little": "UPDATE leases SET spent = spent - 1 WHERE id IN"
     " (SELECT id FROM leases WHERE spent > 0 LIMIT 1)",
+    "a claim that no open attempt has": "UPDATE leases SET strict_in = 1, claimed = claimed + 1",
     "a record that is gone": "DELETE FROM records WHERE seq = 2",
     "an intent without a record": "DELETE FROM records WHERE kind = 'intent'",
     "an account beyond its limit": "UPDATE accounts SET account = jsonb_set(account, '{limit}', '1')",
