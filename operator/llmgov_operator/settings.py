@@ -24,7 +24,8 @@ class Settings:
     identity: str = ""
     """This replica among the others: its pod's name."""
     cluster_id: str = ""
-    """What tells this cluster's accounts from those of others that share the ledger; empty: the UID of `kube-system`."""
+    """What tells this cluster's accounts from those of others that share the ledger; empty: the UID of its namespace
+    `kube-system`, which stays for as long as the cluster does."""
     kubeconfig: str | None = None
     """A file that names the cluster; absent in a pod, which is in it."""
     admin_host: str = "0.0.0.0"  # noqa: S104 (probes and Prometheus come from other pods)
@@ -44,8 +45,8 @@ class Settings:
         url = environment.get(DATABASE_URL, "")
         if not url.startswith(("postgresql://", "postgres://", "sqlite:///")):
             raise SettingsError(
-                f"{DATABASE_URL}: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or sqlite:///PATH for an operator"
-                " of one process"
+                f"{DATABASE_URL}: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or, where one process is all there"
+                " is, sqlite:///PATH"
             )
         return cls(
             database_url=url,
