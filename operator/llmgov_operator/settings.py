@@ -45,8 +45,8 @@ class Settings:
         url = environment.get(DATABASE_URL, "")
         if not url.startswith(("postgresql://", "postgres://", "sqlite:///")):
             raise SettingsError(
-                f"{DATABASE_URL}: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or, where one process is all there"
-                " is, sqlite:///PATH"
+                f"{DATABASE_URL}: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or, where one process is all"
+                " there is, sqlite:///PATH"
             )
         return cls(
             database_url=url,
