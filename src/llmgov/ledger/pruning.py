@@ -9,7 +9,7 @@ for windows that are open.
 The row of a holder goes when its pod has been gone for `KEEP` and it has no unfinished lease, with the ids that kept
 its repeated events from counting twice: nobody is left who could repeat them.
 
-Attempts, spends, corrections and audit records stay: they are what reports and `llmgov audit verify` add up, and go
+Attempts, sums, corrections and audit records stay: they are what reports and `llmgov audit verify` add up, and go
 with the records' retention, not here.
 """
 
