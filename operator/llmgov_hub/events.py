@@ -8,6 +8,7 @@ from llmgov.audit import facts
 from llmgov.instants import Instant
 from llmgov.ledger import approvals, checks, recording, reopening
 from llmgov.ledger.book import Book, WindowLock
+from llmgov.ledger.definitions import Definitions
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Event, Settlement, Subject, Violated
 from llmgov.ledger.store import Store
@@ -25,12 +26,19 @@ _NOBODY = Subject("", "", None, (), (), "", "", "")
 
 
 class Events:
-    """Takes events in; `clock` is the ledger's."""
+    """Takes events in; `clock` is the ledger's, `definitions` gives the accounts in force."""
 
-    def __init__(self, store: Store, recorder: Recorder, clock: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        recorder: Recorder,
+        clock: Callable[[], Instant],
+        definitions: Callable[[], Definitions] = dict,
+    ) -> None:
         self._store = store
         self._recorder = recorder
         self._clock = clock
+        self._definitions = definitions
 
     async def deliver(self, events: Sequence[Event]) -> tuple[str, ...]:
         """Take events, in their order; durable when this returns. Repeating it changes nothing.
@@ -80,15 +88,15 @@ class Events:
             raise error from None
 
     async def _put(self, events: Sequence[Event]) -> None:
-        now = self._clock()
+        now, definitions = self._clock(), self._definitions()
         asked = approvals.askings(await self._store.approvals()) if recording.needs_askings(events) else {}
         prepared = [self._recorder.prepare(event) for event in events]  # while others have the locks
 
         def step(book: Book) -> tuple[WindowLock, ...]:
-            lost = reopening.lost(book, events, now)
+            lost = reopening.lost(book, events, definitions, now)
             if not reopening.has_read(book, lost):
                 return lost
-            reopening.open_again(book, lost, now)
+            reopening.open_again(book, lost, definitions, now)
             for event, each in zip(events, prepared, strict=True):
                 if recording.record(book, event, now):
                     self._recorder.put(book, each, now)

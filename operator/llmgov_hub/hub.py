@@ -60,7 +60,7 @@ class Hub:
         recalls = Recalls(recall_wait_seconds, recall_wait_elsewhere_seconds, bus)
         self.leases = Leases(store, recalls, clock, max_users=max_users)
         self.recovery = Recovery(store, self.leases, recalls, recorder, clock)
-        self.events = Events(store, recorder, clock)
+        self.events = Events(store, recorder, clock, lambda: self.leases.definitions)
         self.approvals = Approvals(store, recorder, clock)
         self.corrections = Corrections(store, recorder, clock)
         self.configuration = Configuration(store, self.leases, recorder, clock, bus)

@@ -113,6 +113,11 @@ class Leases:
                 self._recalls.send(window.account, await self._store.borrowers(window.account, window.start))
         self._outdated.clear()
 
+    @property
+    def definitions(self) -> Definitions:
+        """The accounts in force, as far as this replica has read them."""
+        return self._definitions
+
     async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
         """Lend on all accounts of a path, or refuse; a repeated request gets the leases that it got before.
 

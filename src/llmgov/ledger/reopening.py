@@ -9,26 +9,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from llmgov.instants import Instant
 from llmgov.ledger import candidates
 from llmgov.ledger.book import Book, WindowLock
+from llmgov.ledger.definitions import Definitions, user_of
 from llmgov.ledger.messages import Event, Intent, Need
 from llmgov.snapshot import Account
 
 
-def lost(book: Book, events: Sequence[Event], now: Instant) -> tuple[WindowLock, ...]:
+def lost(book: Book, events: Sequence[Event], definitions: Definitions, now: Instant) -> tuple[WindowLock, ...]:
     """The windows that contain `now`, are not open, and that intents among `events` held from by leases that the ledger
-    does not have; of accounts that it knows.
+    does not have; of accounts that it knows, or that are in force: a user's own account begins with its first window.
 
     A window that has ended is none of them: it may be missing since it was pruned.
     """
-    return tuple(dict.fromkeys(_lost(book, events, now)))
+    return tuple(dict.fromkeys(_lost(book, events, definitions, now)))
 
 
-def _lost(book: Book, events: Iterable[Event], now: Instant) -> Iterator[WindowLock]:
+def _lost(book: Book, events: Iterable[Event], definitions: Definitions, now: Instant) -> Iterator[WindowLock]:
     for intent in events:
         for part in intent.charged if isinstance(intent, Intent) else ():
-            row = book.accounts.get(part.key)
-            if row is None or part.held <= 0 or part.lease in book.leases:
+            account = _account(book, part.key, definitions)
+            if account is None or part.held <= 0 or part.lease in book.leases:
                 continue
-            wanted = candidates.lock(_need(part.key, row.account), {}, now)
+            wanted = candidates.lock(_need(part.key, account), {}, now)
             if intent.at in wanted.span and (part.key, wanted.span.start) not in book.windows:
                 yield wanted
 
@@ -38,11 +39,21 @@ def has_read(book: Book, wanted: Iterable[WindowLock]) -> bool:
     return all((one.account, one.span.start) in book.backfill for one in wanted)
 
 
-def open_again(book: Book, wanted: Iterable[WindowLock], now: Instant) -> None:
+def open_again(book: Book, wanted: Iterable[WindowLock], definitions: Definitions, now: Instant) -> None:
     """Open windows; before any of the events is taken, since their past was read without these."""
     for one in wanted:
-        account = book.accounts[one.account].account
-        candidates.window_of(book, _need(one.account, account), account, one.span, now)
+        account = _account(book, one.account, definitions)
+        if account is not None:
+            candidates.window_of(book, _need(one.account, account), account, one.span, now)
+
+
+def _account(book: Book, key: str, definitions: Definitions) -> Account | None:
+    """What defines the account of that key, which may be one user's."""
+    row = book.accounts.get(key)
+    if row is not None:
+        return row.account
+    found = definitions.get(key.rpartition("|")[0])
+    return definitions.get(key) if found is None or user_of(found, key) is None else found
 
 
 def _need(key: str, account: Account) -> Need:

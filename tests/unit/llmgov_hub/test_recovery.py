@@ -32,6 +32,7 @@ from llmgov.ledger.messages import (
 from llmgov.ledger.purse import Purse, Wish
 from llmgov.ledger.rows import AccountRow, LeaseRow, LeaseState, Window
 from llmgov.ledger.store import Store
+from llmgov.snapshot import OrganizationPart, Target, TargetKind, user_account_key
 from llmgov_hub.hub import Hub
 from llmgov_store.memory import MemoryStore
 from tests.support import ledgers
@@ -243,6 +244,28 @@ async def test_an_attempt_of_a_lost_lease_brings_its_window_back_too_and_counts_
     (window,) = await store.windows(NOW)
     assert (window.spent, window.leased) == (18 * CENT, USD - 15 * CENT)
     assert list(balances.differences(await store.balances())) == []
+
+
+def test_an_attempt_of_a_users_first_lease_brings_the_users_account_back_too() -> None:
+    """The ledger knows nothing of the user any more; what accounts each user has is in force."""
+
+    async def main() -> None:
+        world = World()
+        each = ledgers.account(Target(TargetKind.USER))
+        await world.hub.configuration.publish({"organization": OrganizationPart("test", accounts=(each,))})
+        world.fail_over(await world.keep())
+        await world.hub.configuration.resume()
+        key = user_account_key(each.key, "jane")
+        lost = Lease(f"{ledgers.epoch()}/2/0", key, *WINDOW, USD, NOW + instants.MINUTE)
+        jane = ledgers.subject(user="jane", path=(*ledgers.PATH, "user/jane"))
+        intent = ledgers.intent("pod-1:1/7", 20 * CENT, (Charged(lost.id, key, 20 * CENT),), who=jane)
+        await world.hub.deliver([intent, ledgers.settlement(intent.id, 15 * CENT)])
+        assert await world.sums() == (15 * CENT, 5 * CENT, 0)
+        await world.report(Holding(lost, 15 * CENT, 0, 0, 0, each))
+        assert await world.sums() == (15 * CENT, USD - 15 * CENT, 0)
+        assert list(balances.differences(await world.store.balances())) == []
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
