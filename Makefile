@@ -9,7 +9,7 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format generate lock bench bench-ledger simulate cluster cluster-down test-postgres
+.PHONY: help setup run test check format generate lock bench bench-ledger simulate cluster cluster-down test-versions test-postgres
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: check ## Run every check and test; ends with what this machine could not r
 	@sh tests/support/install.sh
 	@$(BIN)/python -m tests.cluster.binary
 	@$(BIN)/pytest -n auto --dist loadgroup
+
+test-versions: .venv/.setup-dev ## Run the tests marked for it on the oldest supported Kubernetes and the newest
+	@$(BIN)/python -m tests.cluster.versions $(VERSIONS)
 
 cluster: .venv/.setup-dev ## Start a Kubernetes control plane under .cluster/ and leave it running (needs Go, once)
 	@$(BIN)/python -m tests.cluster.keep up

@@ -28,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kubeconfig", metavar="FILE", help="use this Kubernetes cluster, as its administrator")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks of the cluster tests."""
+    config.addinivalue_line("markers", "cluster_versions: holds on every supported Kubernetes (make test-versions)")
+
+
 def _skips(terminal: pytest.TerminalReporter) -> list[tuple[str, str]]:
     found = []
     for report in terminal.stats.get("skipped", []):

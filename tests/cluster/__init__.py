@@ -11,11 +11,14 @@
   others, whose rights are their own; `cluster.kubectl(…, as_user=path)`.
 - `cluster.audit` (audit_log.py): `since = audit.position()`, `audit.requests(user, since=since)`,
   `audit.verbs(user, since=since)`, `audit.wait_for(condition, …)`; `cluster.has_audit` where it is out of reach.
+- `node_cluster` and `node_namespace`: the same with a node that runs pods of `node_cluster.image`, a busybox;
+  `node_cluster.load_image(archive)` takes others.
 - A test that kills components, or needs a cluster without CRDs, starts its own (and `requires("kubernetes of its own")`
   of tests/support/machine.py): `with control_plane.running() as plane`; `plane.cluster()`, `plane.kill(
   "kube-apiserver")`, `plane.start("kube-apiserver")`.
+- A test that holds on every supported Kubernetes is marked `cluster_versions` (versions.py).
 
 Which cluster it is, ways.py decides: `pytest --kubeconfig=FILE`, else kind where it can run, else built from
-controlplane/ (binary.py). All of it ends with the tests' process, by janitor.py. contents.py is what a cluster holds
-before the first test; keep.py is `make cluster`.
+controlplane/ (binary.py), with nodes by node/. All of it ends with the tests' process, by janitor.py. contents.py is
+what a cluster holds before the first test; keep.py is `make cluster`.
 """

@@ -59,7 +59,7 @@ class Source:
     def build(self, programs: pathlib.Path) -> None:
         """Build it into a folder; takes minutes where Go has not built it before."""
         binary = programs / "controlplane"
-        _go(
+        go(
             "build",
             "-trimpath",
             "-tags",
@@ -103,14 +103,29 @@ def coredns() -> pathlib.Path:
     """CoreDNS, built first where it is missing."""
 
     def build(folder: pathlib.Path) -> None:
-        _go("install", "-trimpath", "-ldflags", "-s -w", _COREDNS, folder=folder, GOBIN=str(folder))
+        go("install", "-trimpath", "-ldflags", "-s -w", _COREDNS, folder=folder, GOBIN=str(folder))
 
     return _made(cache() / f"coredns-{_COREDNS.rpartition('@')[2]}", build, "CoreDNS") / "coredns"
 
 
+def go(*arguments: str | os.PathLike[str], folder: pathlib.Path, **environment: str) -> str:
+    """Run Go in a folder, at the lowest priority; its output. Raises RuntimeError with what it said."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", **environment}
+    command = ["nice", "-n", "19", "go", *arguments]
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if process.returncode != 0:
+        raise RuntimeError(f"go {arguments[0]} failed:\n{process.stderr}")
+    return process.stdout
+
+
 def is_ready() -> bool:
     """Whether a control plane can start without a build."""
-    return OWN.programs.exists() or all(_asset(name) for name in _COMPONENTS)
+    return OWN.programs.exists() or are_given()
+
+
+def are_given() -> bool:
+    """Whether `KUBEBUILDER_ASSETS` names a folder with all that a control plane needs."""
+    return all(_asset(name) for name in _COMPONENTS)
 
 
 def lacking() -> str | None:
@@ -150,18 +165,12 @@ def _locked(path: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _go(*arguments: str | os.PathLike[str], folder: pathlib.Path, **environment: str) -> None:
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", **environment}
-    command = ["nice", "-n", "19", "go", *arguments]
-    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    if process.returncode != 0:
-        raise RuntimeError(f"go {arguments[0]} failed:\n{process.stderr}")
-
-
 def main() -> None:
     """Build what is missing, where it can be built."""
     if lacking() is None:
         program("kube-apiserver")
+    if os.geteuid() == 0 and shutil.which("go") and shutil.which("containerd"):
+        coredns()
 
 
 if __name__ == "__main__":

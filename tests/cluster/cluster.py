@@ -38,6 +38,8 @@ class Cluster:
 
         self.program = kubectl
         self.image_loader: Callable[[pathlib.Path], None] | None = None
+        self.image = "busybox:1.37"
+        """An image with a shell and the usual commands, which pods of this cluster can use."""
         self._scratch = scratch
         self._users = users
         self._audit = audit

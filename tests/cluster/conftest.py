@@ -1,5 +1,6 @@
 """The one cluster that tests share, and a namespace of a test's own in it."""
 
+import contextlib
 import pathlib
 import secrets
 from collections.abc import Iterator
@@ -26,19 +27,49 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A cluster with this project's CRDs, shared by all tests: `--kubeconfig`'s, kind's, or an own control plane."""
-    option = request.config.getoption("--kubeconfig")
-    named = None if option is None else pathlib.Path(option)
-    lack = ways.lacking(named)
-    if lack is not None:
-        pytest.skip(f"{machine.REASON}{lack}")
+    named = _named(request)
+    _skip_for(ways.lacking(named))
     with ways.opened(named) as cluster:
         contents.install(cluster)
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def node_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster with this project's CRDs that runs pods: `--kubeconfig`'s, kind's, or one with an own node."""
+    named = _named(request)
+    _skip_for(ways.lacking_nodes(named))
+    with ways.opened_with_nodes(named) as cluster:
+        contents.install(cluster)
+        yield cluster
+
+
+def _named(request: pytest.FixtureRequest) -> pathlib.Path | None:
+    option = request.config.getoption("--kubeconfig")
+    return None if option is None else pathlib.Path(option)
+
+
+def _skip_for(lack: str | None) -> None:
+    if lack is not None:
+        pytest.skip(f"{machine.REASON}{lack}")
+
+
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """The name of a new namespace, deleted after the test."""
+    """The name of a new namespace in `cluster`, deleted after the test."""
+    with _new_namespace(cluster) as name:
+        yield name
+
+
+@pytest.fixture
+def node_namespace(node_cluster: Cluster) -> Iterator[str]:
+    """The name of a new namespace in `node_cluster`, deleted after the test."""
+    with _new_namespace(node_cluster) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def _new_namespace(cluster: Cluster) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("wait", "--for=create", "--timeout=30s", "--namespace", name, "serviceaccount/default")

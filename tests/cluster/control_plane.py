@@ -53,9 +53,9 @@ class Place:
 class ControlPlane:
     """A control plane, whose components a test may kill and start again."""
 
-    def __init__(self, folder: pathlib.Path, janitor: Janitor, place: Place) -> None:
+    def __init__(self, folder: pathlib.Path, janitor: Janitor, place: Place, authority: Authority) -> None:
         self.folder = folder
-        self.authority = Authority(folder / "certificates")
+        self.authority = authority
         self._janitor = janitor
         self._place = place
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -192,7 +192,7 @@ def running() -> Iterator[ControlPlane]:
     janitor.folder(folder)
     reserved = ports.Reserved(3)
     try:
-        plane = ControlPlane(folder, janitor, place_on_loopback(reserved))
+        plane = on_loopback(folder, janitor, reserved)
         plane.start_all()
         yield plane
     finally:
@@ -200,12 +200,13 @@ def running() -> Iterator[ControlPlane]:
         reserved.release()
 
 
-def place_on_loopback(reserved: ports.Reserved) -> Place:
-    """The place with three reserved ports."""
+def on_loopback(folder: pathlib.Path, janitor: Janitor, reserved: ports.Reserved) -> ControlPlane:
+    """A control plane on three reserved ports, not started."""
     etcd, peer, api = reserved.ports
-    return Place(etcd=etcd, etcd_peer=peer, api=api, outside=api)
+    place = Place(etcd=etcd, etcd_peer=peer, api=api, outside=api)
+    return ControlPlane(folder, janitor, place, Authority(folder / "certificates"))
 
 
 def scratch_folder() -> pathlib.Path:
-    """A folder for a cluster; short, since paths of sockets are."""
-    return pathlib.Path(tempfile.mkdtemp(prefix="llmgov-cluster-"))
+    """A folder for a cluster: below /tmp, since a node's /var is not the machine's, and paths of sockets are short."""
+    return pathlib.Path(tempfile.mkdtemp(prefix="llmgov-cluster-", dir="/tmp"))

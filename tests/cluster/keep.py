@@ -8,7 +8,6 @@ import pathlib
 import sys
 
 from tests.cluster import binary, contents, control_plane, janitor, ports
-from tests.cluster.control_plane import ControlPlane
 from tests.cluster.janitor import Janitor
 
 FOLDER = pathlib.Path(__file__).parents[2] / ".cluster"
@@ -24,7 +23,7 @@ def up(folder: pathlib.Path = FOLDER) -> None:
     keeper, reserved = Janitor.keeping(list_of_started), ports.Reserved(3)
     keeper.folder(folder)
     try:
-        plane = ControlPlane(folder, keeper, control_plane.place_on_loopback(reserved))
+        plane = control_plane.on_loopback(folder, keeper, reserved)
         plane.start_all()
         contents.install(plane.cluster())
     except BaseException:

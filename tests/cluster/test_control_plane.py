@@ -9,6 +9,8 @@ from tests.cluster import control_plane
 from tests.cluster.cluster import Cluster, KubectlError
 from tests.support.machine import requires
 
+pytestmark = pytest.mark.cluster_versions
+
 _READS_CONFIGMAPS = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]
 
 

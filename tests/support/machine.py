@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import binary
+from tests.cluster.node import running as node
 from tests.support import postgres
 
 REASON = "this machine cannot: "
@@ -27,6 +28,7 @@ def _ipv6() -> str | None:
 _PROBES: dict[str, Callable[[], str | None]] = {
     "ipv6": _ipv6,
     "kubernetes of its own": binary.lacking,
+    "kubernetes node of its own": node.lacking,
     "postgres": postgres.lacking,
     "postgres of its own": postgres.lacking_own,
 }
