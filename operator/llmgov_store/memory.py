@@ -10,12 +10,15 @@ from typing import TypeVar
 import msgspec
 
 from llmgov.instants import Instant
+from llmgov.ledger import violated
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Lock, Put
 from llmgov.ledger.messages import Epoch
 from llmgov.ledger.rows import (
     AccountRow,
+    ApprovalKind,
     ApprovalRow,
+    ApprovalState,
     Attempt,
     AuditRow,
     Correction,
@@ -29,6 +32,7 @@ from llmgov.ledger.rows import (
     Window,
 )
 from llmgov.ledger.store import StoreError
+from llmgov.ledger.violated import Violated
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 from llmgov_store.working import WorkingSet
@@ -111,6 +115,12 @@ class MemoryStore:
         found = (row for row in self._rows.windows.values() if at in row.span)
         return sorted(found, key=lambda row: (row.account, row.start))
 
+    async def nearest_windows(self, at: Instant) -> list[Window]:
+        found = await self.windows(at)
+        order = sorted(found, key=lambda row: (-row.spent - row.unknown, -row.leased, row.account))
+        nearest = {row.base or row.account: row for row in reversed(order)}
+        return [row for row in found if nearest[row.base or row.account] is row]
+
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
         self._open()
         return self._working.spent(scope, start, end)
@@ -187,6 +197,12 @@ class MemoryStore:
         self._open()
         return sorted(self._rows.approvals.values(), key=lambda row: (-row.created, row.id))
 
+    async def opened(self, at: Instant) -> list[ApprovalRow]:
+        self._open()
+        opened = (ApprovalKind.THRESHOLD, ApprovalState.APPROVED)
+        found = (row for row in self._rows.approvals.values() if (row.kind, row.state) == opened and row.expires > at)
+        return sorted(found, key=lambda row: row.id)
+
     async def outbox(self) -> list[OutboxEntry]:
         self._open()
         return sorted(self._outbox.values(), key=lambda row: (row.at, row.id))
@@ -195,6 +211,9 @@ class MemoryStore:
         self._open()
         found = (row for row in self._violations if start <= row.at < end)
         return sorted(found, key=lambda row: (row.at, row.event, row.index))
+
+    async def violated(self, start: Instant, end: Instant) -> dict[str, Violated]:
+        return violated.of(await self.violations(start, end))
 
     async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
         self._open()

@@ -26,9 +26,10 @@ from llmgov.ledger.rows import (
     Window,
 )
 from llmgov.ledger.store import StoreError
+from llmgov.ledger.violated import Violated
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
-from llmgov_store.postgres import clocks, connecting, loading, locking, schema, tables
+from llmgov_store.postgres import clocks, connecting, loading, locking, schema, summing, tables
 from llmgov_store.postgres.clocks import DatabaseClock
 from llmgov_store.postgres.committing import Commits, Opened
 from llmgov_store.postgres.connecting import Connection
@@ -100,6 +101,9 @@ class PostgresReader:
             )
         )
 
+    async def nearest_windows(self, at: Instant) -> list[Window]:
+        return await self._read(lambda connection: tables.WINDOWS.select(connection, summing.NEAREST, at))
+
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
         (found,) = await self.spent_each([(scope, Span(start, end))])
         return found
@@ -165,6 +169,9 @@ class PostgresReader:
     async def approvals(self) -> list[ApprovalRow]:
         return await self._read(lambda connection: tables.APPROVALS.select(connection, "ORDER BY created DESC, id"))
 
+    async def opened(self, at: Instant) -> list[ApprovalRow]:
+        return await self._read(lambda connection: tables.APPROVALS.select(connection, summing.OPENED, at))
+
     async def outbox(self) -> list[OutboxEntry]:
         return await self._read(lambda connection: tables.OUTBOX.select(connection, "ORDER BY at, id"))
 
@@ -174,6 +181,9 @@ class PostgresReader:
                 connection, 'WHERE at >= $1 AND at < $2 ORDER BY at, event, "index"', start, end
             )
         )
+
+    async def violated(self, start: Instant, end: Instant) -> dict[str, Violated]:
+        return await self._read(lambda connection: summing.violated_between(connection, start, end))
 
     async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
         return await self._read(

@@ -30,9 +30,10 @@ from llmgov.ledger.rows import (
     Window,
 )
 from llmgov.ledger.store import StoreError
+from llmgov.ledger.violated import Violated
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
-from llmgov_store.sqlite import schema, tables, threads
+from llmgov_store.sqlite import schema, summing, tables, threads
 
 T = TypeVar("T")
 
@@ -68,6 +69,9 @@ class SqliteReader:
                 connection, 'WHERE start <= ? AND "end" > ? ORDER BY account, start', at, at
             )
         )
+
+    async def nearest_windows(self, at: Instant) -> list[Window]:
+        return await self._reader.run(lambda connection: tables.WINDOWS.select(connection, summing.NEAREST, at))
 
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
         return await self._reader.run(lambda connection: tables.spent(connection, scope, start, end))
@@ -140,6 +144,9 @@ class SqliteReader:
             lambda connection: tables.APPROVALS.select(connection, "ORDER BY created DESC, id")
         )
 
+    async def opened(self, at: Instant) -> list[ApprovalRow]:
+        return await self._reader.run(lambda connection: tables.APPROVALS.select(connection, summing.OPENED, at))
+
     async def outbox(self) -> list[OutboxEntry]:
         return await self._reader.run(lambda connection: tables.OUTBOX.select(connection, "ORDER BY at, id"))
 
@@ -149,6 +156,9 @@ class SqliteReader:
                 connection, 'WHERE at >= ? AND at < ? ORDER BY at, event, "index"', start, end
             )
         )
+
+    async def violated(self, start: Instant, end: Instant) -> dict[str, Violated]:
+        return await self._reader.run(lambda connection: summing.violated_between(connection, start, end))
 
     async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
         return await self._reader.run(

@@ -25,6 +25,7 @@ from llmgov.ledger.rows import (
     ViolationRow,
     Window,
 )
+from llmgov.ledger.violated import Violated
 from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
 
@@ -47,6 +48,11 @@ class Reader(Protocol):
 
     async def windows(self, at: Instant) -> list[Window]:
         """Windows that contain `at`, by account."""
+        ...
+
+    async def nearest_windows(self, at: Instant) -> list[Window]:
+        """Windows that contain `at`, by account: of an account that each user has, only that of the user who spent most
+        of the limit (`spent` and `unknown`, then `leased`, then the first by key)."""
         ...
 
     async def spent(self, scope: str, start: Instant, end: Instant) -> MicroUsd:
@@ -110,12 +116,20 @@ class Reader(Protocol):
         """All approvals, newest first."""
         ...
 
+    async def opened(self, at: Instant) -> list[ApprovalRow]:
+        """Thresholds that somebody approved of windows that end after `at`, by id."""
+        ...
+
     async def outbox(self) -> list[OutboxEntry]:
         """All entries, oldest first."""
         ...
 
     async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
         """Violations in `[start, end)`, oldest first."""
+        ...
+
+    async def violated(self, start: Instant, end: Instant) -> dict[str, Violated]:
+        """The same summed up, by policy in order."""
         ...
 
     async def records(self, writer: str, after: int = 0, limit: int = 1000) -> list[AuditRow]:
