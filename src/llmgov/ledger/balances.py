@@ -5,8 +5,11 @@ added up again from the beginning, so that a column that anybody lowered by hand
 that a lease's row claims and nobody made, since the records say what was spent and not what was lent.
 """
 
+import bisect
 import collections
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -16,7 +19,10 @@ from llmgov.ledger import sums
 from llmgov.ledger.book import WindowId
 from llmgov.ledger.messages import Charged, Intent, Settlement
 from llmgov.ledger.rows import AccountRow, Attempt, Correction, CorrectionKind, LeaseRow, LeaseState, Sum, Window
+from llmgov.ledger.windows import Span
 from llmgov.money import MicroUsd
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Balances(msgspec.Struct, frozen=True):
@@ -84,26 +90,49 @@ class Check:
             yield from self._corrected.of_lease(lease)
 
 
+class _Timeline:
+    """What was spent, by time: asked for between any two of `moments`, each time by as much work as they are many in
+    binary (and not once for each window that there is)."""
+
+    def __init__(self, moments: Iterable[Instant]) -> None:
+        self._moments = sorted(set(moments))
+        self._costs = [0] * (len(self._moments) + 1)
+        self._until: list[MicroUsd] = []
+
+    def add(self, at: Instant, cost: MicroUsd) -> None:
+        self._costs[bisect.bisect_right(self._moments, at)] += cost
+        self._until = []
+
+    def within(self, span: Span) -> MicroUsd:
+        """The sum in `span`, whose ends have to be among the moments."""
+        self._until = self._until or list(itertools.accumulate(self._costs))
+        first, last = (bisect.bisect_left(self._moments, moment) for moment in span)
+        return self._until[last] - self._until[first]
+
+
 class _Parts:
     """What settled attempts, leases and corrections add up to.
 
-    `_spent` is what windows are charged through leases, or for the time of attempts that held from none of theirs;
-    `_then` what attempts of their time cost their scope, which has to be the same: it is not where one attempt held
-    from leases whose windows share no moment.
+    `_paid_to` is what windows are charged through leases and corrections; for the time of attempts they are charged
+    what their scope spent (`_spent`), less what attempts held from leases of their own account (`_held`). What attempts
+    of their time cost their scope has to be the same as both together: it is not where one attempt held from leases
+    whose windows share no moment.
     """
 
     def __init__(self, given: Balances) -> None:
         self._leases = {lease.id: lease for lease in given.leases}
-        self._windows: dict[str, list[Window]] = collections.defaultdict(list)
-        for window in given.windows:
-            self._windows[window.scope].append(window)
         self._known = {_key(window) for window in given.windows}
+        self._spent = _timelines((window.scope, window.span) for window in given.windows)
+        self._held = _timelines(((window.account, window.scope), window.span) for window in given.windows)
+        self._scopes: dict[str, set[str]] = collections.defaultdict(set)
+        for window in given.windows:
+            self._scopes[window.account].add(window.scope)
         self._paid: dict[str, MicroUsd] = collections.defaultdict(int)
         self._costs: dict[tuple[str, Instant], MicroUsd] = collections.defaultdict(int)
-        self._spent: dict[WindowId, MicroUsd] = collections.defaultdict(int)
+        self._billed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         for lease in given.leases:
-            self._spent[lease.account, lease.window_start] += lease.billed
-        self._then = self._spent.copy()
+            self._billed[lease.account, lease.window_start] += lease.billed
+        self._paid_to = self._billed.copy()
         self._leased = self._outstanding(lost=False)
         self._unknown = self._outstanding(lost=True)
 
@@ -113,8 +142,10 @@ class _Parts:
 
     def of_window(self, window: Window) -> Iterator[str]:
         key = _key(window)
+        unheld = self._spent[window.scope].within(window.span)
+        unheld -= self._held[window.account, window.scope].within(window.span)
         columns = (
-            ("spent", window.spent, self._spent[key], "settled attempts"),
+            ("spent", window.spent, self._paid_to[key] + unheld, "settled attempts"),
             ("leased", window.leased, self._leased[key], "leases"),
             ("unknown", window.unknown, self._unknown[key], "lost leases"),
         )
@@ -138,7 +169,7 @@ class _Parts:
 
     def of_time(self, window: Window) -> Iterator[str]:
         """What a window has spent is what attempts of its time cost its scope, and what its lost leases were billed."""
-        there = self._then[_key(window)]
+        there = self._spent[window.scope].within(window.span) + self._billed[_key(window)]
         if window.spent != there:
             what = _differ(window.spent, there, "attempts then")
             yield f"spent of {window.account} from {_time(window.start)}: {what}"
@@ -153,15 +184,18 @@ class _Parts:
             if lease_id in self._leases:
                 lease = self._leases[lease_id]
                 held.add(lease.account)
-                self._spent[lease.account, lease.window_start] += paid
-        at = intent.at if attempt.time is None else attempt.time
-        for scope in attempt.scopes:
-            self._costs[scope, sums.quarter(at)] += attempt.cost
-            for window in self._windows[scope]:
-                if at in window.span:
-                    self._then[_key(window)] += attempt.cost
-                    if window.account not in held:
-                        self._spent[_key(window)] += attempt.cost
+                self._paid_to[lease.account, lease.window_start] += paid
+        self._add_to_time(attempt, intent.at if attempt.time is None else attempt.time, held)
+
+    def _add_to_time(self, attempt: Attempt, at: Instant, held: set[str]) -> None:
+        scopes, quarter = attempt.scopes, sums.quarter(at)
+        for scope in scopes:
+            self._costs[scope, quarter] += attempt.cost
+            if scope in self._spent:
+                self._spent[scope].add(at, attempt.cost)
+        for account in held & self._scopes.keys():
+            for scope in self._scopes[account].intersection(scopes):
+                self._held[account, scope].add(at, attempt.cost)
 
     def _outstanding(self, *, lost: bool) -> dict[WindowId, MicroUsd]:
         found: dict[WindowId, MicroUsd] = collections.defaultdict(int)
@@ -195,15 +229,25 @@ class _Corrected:
             yield f"lease {lease.id}: no correction has billed it ${money.format_amount(lease.billed)}"
 
 
+def _timelines(spans: Iterable[tuple[K, Span]]) -> dict[K, _Timeline]:
+    """A timeline for each name, of the ends of all its spans."""
+    moments: dict[K, list[Instant]] = collections.defaultdict(list)
+    for name, span in spans:
+        moments[name].extend(span)
+    return {name: _Timeline(ends) for name, ends in moments.items()}
+
+
 def _paid_by(charged: Sequence[Charged], cost: MicroUsd) -> dict[str, MicroUsd]:
     """What each lease has to have paid. The rule of `charging`, stated here a second time and otherwise, since what is
     checked by itself is never found wrong: of its account a lease pays what of the cost lies between what those before
     it gave and what they and it gave; the last one all that lies beyond those before it."""
     paid: dict[str, MicroUsd] = {}
+    given: dict[str, MicroUsd] = collections.defaultdict(int)
+    last = {part.key: index for index, part in enumerate(charged)}
     for index, part in enumerate(charged):
-        before = sum(each.held for each in charged[:index] if each.key == part.key)
-        is_last = all(each.key != part.key for each in charged[index + 1 :])
-        until = max(cost, before) if is_last else before + part.held
+        before = given[part.key]
+        given[part.key] += part.held
+        until = max(cost, before) if last[part.key] == index else given[part.key]
         paid[part.lease] = min(max(cost, before), until) - before
     return paid
 
