@@ -43,7 +43,7 @@ def of_budget(given: resources.Budget, world: World) -> fragments.Fragment:
         source=str(given.ref),
         currency=spec.currency,
         nano_usd=world.rates[spec.currency],
-        thresholds=_thresholds(spec.thresholds),
+        thresholds=_thresholds(spec.thresholds or ()),
         match=counted.match,
     )
     return fragments.Fragment(accounts=(fragments.Placed(account, counted.where),), problems=found)

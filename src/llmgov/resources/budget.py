@@ -59,8 +59,8 @@ class BudgetSpec(Model):
     """The calendar window; a change takes effect at the next boundary."""
     time_zone: scalars.TimeZone = "UTC"
     """Where days, weeks and months begin."""
-    thresholds: tuple[limits.Threshold, ...] = Field(
-        default=limits.DEFAULT_THRESHOLDS, min_length=1, max_length=16, json_schema_extra=base.list_map("percent")
+    thresholds: tuple[limits.Threshold, ...] | None = Field(
+        default=None, min_length=1, max_length=16, json_schema_extra=base.list_map("percent")
     )
     """What happens on the way to the limit; absent: Block at 100 %."""
 

@@ -116,8 +116,21 @@ def _members(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
         return {"properties": members}
     values = node.get("additionalProperties")
     if isinstance(values, dict) and not node.get("x-kubernetes-preserve-unknown-fields"):
-        return {"additionalProperties": _structural(values, definitions)}
+        return {"additionalProperties": _structural(values, definitions)} | _keys(node.get("propertyNames", {}))
     return {}
+
+
+def _keys(key: Schema) -> Schema:
+    """What the keys of a map are, as rules about the map: a structural schema has no `propertyNames`."""
+    fits = f"key.size() <= {key['maxLength']} && " if "maxLength" in key else ""
+    rules = [
+        {
+            "rule": f"self.all(key, {fits}{each['rule'].replace('self.', 'key.')})",
+            "message": f"a key {each['message']}",
+        }
+        for each in key.get("x-kubernetes-validations", ())
+    ]
+    return {"x-kubernetes-validations": rules} if rules else {}
 
 
 def _flat(node: Schema, definitions: Mapping[str, Schema]) -> Schema:

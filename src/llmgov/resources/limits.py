@@ -16,10 +16,6 @@ class Threshold(Model):
     """What happens, once in a window. Whatever is listed, nothing is granted beyond 100 %."""
 
 
-DEFAULT_THRESHOLDS = (Threshold(percent=100, actions=(ThresholdAction.BLOCK,)),)
-"""Block at 100 %."""
-
-
 class Limit(Model):
     """An amount for one calendar window."""
 

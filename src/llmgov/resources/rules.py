@@ -34,9 +34,11 @@ class Rule:
     @property
     def validation(self) -> dict[str, str]:
         """The entry of `x-kubernetes-validations`."""
-        entry = {"rule": self.cel, "message": f"{self.message}; {self.remedy}"}
+        sentence = f"{self.message}; {self.remedy}"
         # The API server takes paths to fields of the schema only, and metadata's are not in it.
-        return entry | ({"fieldPath": f".{self.field}"} if self.field and "." not in self.field else {})
+        if "." in self.field:
+            return {"rule": self.cel, "message": f"{self.field} {sentence}"}
+        return {"rule": self.cel, "message": sentence} | ({"fieldPath": f".{self.field}"} if self.field else {})
 
 
 def exactly_one(code: str, what: str, fields: tuple[str, ...]) -> Rule:

@@ -284,7 +284,12 @@ KeySet = Annotated[
         max_length=32_768,
         message="must be a JSON Web Key Set",
         remedy='copy the issuer\'s document, which begins with {"keys": [',
-        check=Check("must be a JSON Web Key Set of public keys", faults.no_public_keys),
+        check=Check(
+            "must be a JSON Web Key Set of public keys",
+            faults.no_public_keys,
+            # CEL reads no JSON; but a quote inside of a JSON string is escaped, so that this is a member's name.
+            r"""!self.matches(r'"(d|k)"\s*:')""",
+        ),
     ),
 ]
 

@@ -88,6 +88,10 @@ def test_no_default_is_inside_a_list_since_argo_would_differ_for_ever(schema: No
     assert _paths(schema, lambda path, node: "[]" in path and "default" in node) == []
 
 
+def test_no_list_with_keys_has_a_default_since_its_entries_would_stay_beside_those_applied_later(schema: Node) -> None:
+    assert _paths(schema, lambda _, node: "x-kubernetes-list-map-keys" in node and "default" in node) == []
+
+
 def test_a_default_fits_its_own_schema(schema: Node) -> None:
     kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict}
 

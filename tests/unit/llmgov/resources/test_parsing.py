@@ -7,7 +7,7 @@ import pytest
 
 from llmgov import resources
 from llmgov.problems import Problem, ResourceRef
-from llmgov.resources import bodies, limits, outline
+from llmgov.resources import bodies, outline
 from llmgov.resources.prices import Rates
 from llmgov.snapshot import Dimension, OnExceed, Subject
 
@@ -45,10 +45,10 @@ def test_a_policy_is_read_with_its_defaults() -> None:
     assert (parsed.id, str(parsed.ref)) == ("payments/example", "LLMPolicy/payments/example")
 
 
-def test_a_budget_without_thresholds_blocks_at_its_limit() -> None:
+def test_a_budget_without_thresholds_has_none_since_what_that_means_is_the_compilers() -> None:
     parsed = resources.parse(_budget())
     assert isinstance(parsed, resources.Budget)
-    assert parsed.spec.thresholds == limits.DEFAULT_THRESHOLDS
+    assert parsed.spec.thresholds is None
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
