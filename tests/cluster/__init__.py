@@ -9,8 +9,8 @@
 - `cluster.kubeconfig`: the administrator's, for any client or process, on a loopback port.
 - `cluster.user_kubeconfig("alice", "devs")`, `cluster.service_account_kubeconfig(namespace, name)`: kubeconfigs of
   others, whose rights are their own; `cluster.kubectl(…, as_user=path)`.
-- `cluster.audit` (audit_log.py): `since = audit.position()`, `audit.requests(user, since=since)`,
-  `audit.verbs(user, since=since)`, `audit.wait_for(condition, …)`; `cluster.has_audit` where it is out of reach.
+- `audit`, the API server's log (audit_log.py): `since = audit.position()`, `audit.requests(user, since=since)`,
+  `audit.verbs(user, since=since)`, `audit.wait_for(condition, …)`. Where it is out of reach, the test is skipped.
 - `node_cluster` and `node_namespace`: the same with a node that runs pods of `node_cluster.image`, a busybox;
   `node_cluster.load_image(archive)` takes others.
 - A test that kills components, or needs a cluster without CRDs, starts its own (and `requires("kubernetes of its own")`

@@ -74,7 +74,7 @@ class Cluster:
             capture_output=True,
             text=True,
             timeout=_SECONDS,
-            env={name: value for name, value in os.environ.items() if name != "KUBECONFIG"},
+            env={**os.environ, "KUBECONFIG": "", "KUBERC": "off"},  # whoever runs the tests may have their own
         )
         if process.returncode != 0:
             raise KubectlError(process.stderr + process.stdout)

@@ -3,25 +3,27 @@
 import contextlib
 import pathlib
 import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster import binary, contents, ways
+from tests.cluster.audit_log import AuditLog
 from tests.cluster.cluster import Cluster
 from tests.support import machine
 
-_BUILD_SECONDS = 3600
+_ACCOUNT_SECONDS = 30
+_START_SECONDS, _BUILD_SECONDS = 300, 3600
 _FOLDER = pathlib.Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all cluster tests on one worker, so that there is one cluster; a first build may take its time."""
+    """Keep all cluster tests on one worker, so that there is one cluster; its start or build may take its time."""
     for item in items:
         if item.path.is_relative_to(_FOLDER):
             item.add_marker(pytest.mark.xdist_group("cluster"))
-            if not binary.is_ready():
-                item.add_marker(pytest.mark.timeout(_BUILD_SECONDS))
+            item.add_marker(pytest.mark.timeout(_START_SECONDS if binary.is_ready() else _BUILD_SECONDS))
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +34,13 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     with ways.opened(named) as cluster:
         contents.install(cluster)
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def audit(cluster: Cluster) -> AuditLog:
+    """The audit log of the API server of `cluster`; the test is skipped where it is out of reach."""
+    _skip_for(None if cluster.has_audit else "the audit log of a cluster that was named is out of reach")
+    return cluster.audit
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +81,9 @@ def node_namespace(node_cluster: Cluster) -> Iterator[str]:
 def _new_namespace(cluster: Cluster) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
-    cluster.kubectl("wait", "--for=create", "--timeout=30s", "--namespace", name, "serviceaccount/default")
+    end = time.monotonic() + _ACCOUNT_SECONDS
+    while not cluster.kubectl("get", "serviceaccount", "default", "--namespace", name, "--ignore-not-found"):
+        assert time.monotonic() < end, f"no ServiceAccount in {name}"
+        time.sleep(0.05)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")

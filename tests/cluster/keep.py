@@ -40,6 +40,8 @@ def down(folder: pathlib.Path = FOLDER) -> None:
     list_of_started = folder.absolute() / _STARTED
     if list_of_started.exists():
         janitor.end_kept(list_of_started)
+    elif folder.exists():
+        folder.rmdir()  # interrupted before anything was started
 
 
 def main(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import secrets
 import pytest
 
 from tests.cluster import control_plane
+from tests.cluster.audit_log import AuditLog
 from tests.cluster.cluster import Cluster, KubectlError
 from tests.support.machine import requires
 
@@ -78,26 +79,22 @@ def test_a_token_review_goes_by_the_audience(
     assert answer["status"].get("authenticated", False) is accepted
 
 
-def test_the_audit_log_names_who_did_what(cluster: Cluster, namespace: str) -> None:
-    if not cluster.has_audit:
-        pytest.skip("this machine cannot: the audit log of a cluster that was named is out of reach")
+def test_the_audit_log_names_who_did_what(cluster: Cluster, audit: AuditLog, namespace: str) -> None:
     name = _somebody()
     _grant(cluster, namespace, {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name})
     reader = cluster.user_kubeconfig(name)
-    since = cluster.audit.position()
+    since = audit.position()
     cluster.get("configmap", "kube-root-ca.crt", "--namespace", namespace, as_user=reader)
     with pytest.raises(KubectlError):
         cluster.kubectl("create", "configmap", "mine", "--namespace", namespace, as_user=reader)
-    refused = cluster.audit.wait_for(lambda request: request.code == 403, user=name, since=since)
+    refused = audit.wait_for(lambda request: request.code == 403, user=name, since=since)
     assert (refused.verb, refused.resource, refused.namespace) == ("create", "configmaps", namespace)
-    assert cluster.audit.verbs(name, since=since) == {("", "configmaps", "get"), ("", "configmaps", "create")}
+    assert audit.verbs(name, since=since) == {("", "configmaps", "get"), ("", "configmaps", "create")}
     assert "kubectl" in refused.agent
 
 
-def test_the_audit_log_is_about_users_alone(cluster: Cluster) -> None:
-    if not cluster.has_audit:
-        pytest.skip("this machine cannot: the audit log of a cluster that was named is out of reach")
-    users = {request.user for request in cluster.audit.requests()}
+def test_the_audit_log_is_about_users_alone(audit: AuditLog) -> None:
+    users = {request.user for request in audit.requests()}
     assert not {user for user in users if user.startswith(("system:kube-", "system:apiserver", "system:node"))}
 
 

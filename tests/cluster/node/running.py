@@ -35,10 +35,10 @@ _READY_SECONDS = 60
 
 def lacking() -> str | None:
     """Why this machine cannot run a node; `None` where it can."""
-    if binary.lacking() is not None or (not binary.OWN.programs.exists() and not shutil.which("go")):
-        return binary.lacking() or "no Go to build a Kubernetes node"
     if os.geteuid() != 0:
         return "a Kubernetes node needs root"
+    if not binary.OWN.programs.exists() and not shutil.which("go"):
+        return "no Go to build a Kubernetes node"
     missing = {package for program, package in _PROGRAMS.items() if not shutil.which(program)}
     missing |= set() if configuration.cni_programs() else {"containernetworking-plugins"}
     missing |= set() if images.busybox() else {"busybox-static"}

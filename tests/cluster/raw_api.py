@@ -1,0 +1,79 @@
+"""Documents handed to the API server as they are, by the thousand: without the work that kubectl does for each."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import re
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llmgov.resources import KINDS
+from llmgov.resources.base import API_VERSION, Scope
+from tests.cluster.cluster import Cluster
+
+_SECONDS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What the API server answered: the HTTP status, and the object or, where it refused, its Status."""
+
+    code: int
+    document: dict[str, Any]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the object would have been created."""
+        return self.code == 201
+
+    @property
+    def message(self) -> str:
+        """What it said; empty where it accepted."""
+        return "" if self.accepted else str(self.document["message"])
+
+
+@dataclasses.dataclass(frozen=True)
+class RawApi:
+    """The API server behind `kubectl proxy`, asked without effect."""
+
+    url: str
+    namespace: str
+    """Where namespaced documents are put, whatever they say."""
+
+    def create(self, document: Mapping[str, Any], validation: str = "Strict") -> Answer:
+        """Ask it to create an object of ours, in a dry run; `validation` is Strict, Warn or Ignore."""
+        naming = KINDS[document["kind"]].naming
+        metadata = {name: value for name, value in document["metadata"].items() if name != "namespace"}
+        scope = f"namespaces/{self.namespace}/" if naming.scope is Scope.NAMESPACED else ""
+        return self._post(
+            f"/apis/{API_VERSION}/{scope}{naming.plural}?dryRun=All&fieldValidation={validation}",
+            {**document, "metadata": metadata},
+        )
+
+    def _post(self, path: str, document: Mapping[str, Any]) -> Answer:
+        body = json.dumps(document).encode()
+        request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=_SECONDS) as response:
+                return Answer(response.status, json.load(response))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, json.load(error))
+
+
+@contextlib.contextmanager
+def proxied(cluster: Cluster, namespace: str) -> Iterator[RawApi]:
+    """The API of a cluster, whatever its kubeconfig asks for."""
+    command: list[str | pathlib.Path] = [cluster.program, "--kubeconfig", cluster.kubeconfig, "proxy", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as proxy:
+        try:
+            assert proxy.stdout is not None
+            serving = re.search(r"127\.0\.0\.1:\d+", proxy.stdout.readline())
+            assert serving is not None
+            yield RawApi(f"http://{serving[0]}", namespace)
+        finally:
+            proxy.terminate()
