@@ -2,12 +2,11 @@
 
 import contextlib
 import dataclasses
+import http.client
 import json
 import pathlib
 import re
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,7 +39,7 @@ class Answer:
 class RawApi:
     """The API server behind `kubectl proxy`, asked without effect."""
 
-    url: str
+    host: str
     namespace: str
     """Where namespaced documents are put, whatever they say."""
 
@@ -55,14 +54,13 @@ class RawApi:
         )
 
     def _post(self, path: str, document: Mapping[str, Any]) -> Answer:
-        body = json.dumps(document).encode()
-        request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"})
+        connection = http.client.HTTPConnection(self.host, timeout=_SECONDS)
         try:
-            with urllib.request.urlopen(request, timeout=_SECONDS) as response:
-                return Answer(response.status, json.load(response))
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, json.load(error))
+            connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            return Answer(response.status, json.load(response))
+        finally:
+            connection.close()
 
 
 @contextlib.contextmanager
@@ -74,6 +72,6 @@ def proxied(cluster: Cluster, namespace: str) -> Iterator[RawApi]:
             assert proxy.stdout is not None
             serving = re.search(r"127\.0\.0\.1:\d+", proxy.stdout.readline())
             assert serving is not None
-            yield RawApi(f"http://{serving[0]}", namespace)
+            yield RawApi(serving[0], namespace)
         finally:
             proxy.terminate()
