@@ -58,7 +58,7 @@ class Listing:
 
 async def _accounts(look: Look) -> Rows:
     serving = await look.source.serving(look.ledger)
-    observed = await observe.observe(look.rows, serving, look.ledger.clock())
+    observed = await observe.observe(look.rows, serving, look.ledger.clock(), every_user=True)
     return [
         [
             account.source,

@@ -10,6 +10,7 @@ from llmgov import money, resources, snapshot
 from llmgov.ledger.rows import AccountRow, PartRow
 from llmgov.resources import base
 from llmgov.snapshot import Account, TargetKind
+from llmgov.statuses.observed import Facts
 from llmgov_cli.local import state
 
 KINDS = (resources.Budget,)
@@ -29,7 +30,7 @@ def run(accounts: Iterable[AccountRow], parts: Iterable[PartRow]) -> state.Run:
         enforcing={},
         resources=tuple(budget(each) for each in defined if each.source.startswith(_SOURCE)),
         problems=(),
-        facts=state.Facts(accounts=defined),
+        facts=Facts(accounts=defined),
     )
 
 

@@ -7,9 +7,6 @@ from llmgov.instants import Instant
 from llmgov.ledger import ceilings, rows, windows
 from llmgov.money import MicroUsd
 
-REFUSED = "budget_exhausted"
-"""The reason of a violation that says that an account had less left than a request needed."""
-
 
 def of_window(
     account: snapshot.Account, window: rows.Window, opened: frozenset[int], now: Instant, *, refused: bool = False

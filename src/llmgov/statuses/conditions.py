@@ -5,45 +5,76 @@ kstatus, which Flux and Argo CD's plug-ins wait with, looks at two things: `stat
 So `Ready` always says itself what is awaited, and never leaves it to the other two.
 """
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from llmgov import instants, problems
 from llmgov.instants import Instant
 
+HELD_BACK: Final = "HeldBack"
+"""The reason of what is understood and not in force, since another resource has to be mended first."""
 
-def common(
-    found: Sequence[problems.Problem], generation: int, since: Instant, enforced: tuple[int, int] | None = None
-) -> list[dict[str, Any]]:
-    """Conditions of a resource with the problems `found`.
+NOT_ACCEPTED: Final = "NotAccepted"
+"""The reason why nothing enforces what was not understood."""
 
-    `enforced` is (how many sidecars run it, how many should), `None` for a kind that no sidecar runs.
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class State:
+    """Where a resource stands.
+
+    `enforced` is (how many sidecars run it, how many should), `None` for a kind that no sidecar runs; `held_back` a
+    sentence where another resource's fault keeps this one from coming into force.
     """
-    accepted = _accepted(found, generation, since)
-    spread = () if enforced is None else (_enforced(*enforced, generation, since),)
-    return [accepted, *spread, _ready((accepted, *spread), generation, since)]
+
+    found: Sequence[problems.Problem] = ()
+    enforced: tuple[int, int] | None = None
+    held_back: str | None = None
+
+    @property
+    def errors(self) -> list[problems.Problem]:
+        """The problems that keep it from coming into force."""
+        return [problem for problem in self.found if problem.severity is problems.Severity.ERROR]
 
 
-def _accepted(found: Sequence[problems.Problem], generation: int, since: Instant) -> dict[str, Any]:
-    errors = [problem for problem in found if problem.severity is problems.Severity.ERROR]
-    sentence = " ".join(f"{problem.field}: {problem.message}; {problem.remedy}" for problem in errors or found)
-    reason = (errors or list(found))[0].code if found else "Accepted"
-    return condition("Accepted", not errors, reason, sentence, generation, since)
+def common(state: State, generation: int, since: Instant) -> list[dict[str, Any]]:
+    """The conditions of a resource in this state."""
+    accepted = _accepted(state, generation, since)
+    spread = () if state.enforced is None else (_enforced(state, *state.enforced, generation, since),)
+    return [accepted, *spread, _ready((accepted, *spread), state, generation, since)]
 
 
-def _enforced(have: int, want: int, generation: int, since: Instant) -> dict[str, Any]:
+def sentences(found: Sequence[problems.Problem]) -> str:
+    """What is wrong, where, and what to do."""
+    return ". ".join(": ".join(filter(None, (problem.field, problem.explanation))) for problem in found)
+
+
+def _accepted(state: State, generation: int, since: Instant) -> dict[str, Any]:
+    told = state.errors or state.found
+    reason = told[0].code if told else "Accepted"
+    return condition("Accepted", not state.errors, reason, sentences(told), generation, since)
+
+
+def _enforced(state: State, have: int, want: int, generation: int, since: Instant) -> dict[str, Any]:
+    if state.errors:
+        sentence = f"generation {generation} is not in force; Accepted says why"
+        return condition("Enforced", False, NOT_ACCEPTED, sentence, generation, since)
+    if state.held_back is not None:
+        return condition("Enforced", False, HELD_BACK, state.held_back, generation, since)
     if have == want:
         return condition("Enforced", True, "Enforced", f"{have} of {want} sidecars", generation, since)
     sentence = f"{have} of {want} sidecars enforce generation {generation}; waiting for {want - have}"
     return condition("Enforced", False, "InProgress", sentence, generation, since)
 
 
-def _ready(others: Sequence[dict[str, Any]], generation: int, since: Instant) -> dict[str, Any]:
+def _ready(others: Sequence[dict[str, Any]], state: State, generation: int, since: Instant) -> dict[str, Any]:
     """The first of `others` that does not hold is why a resource is not ready."""
     missing = next((each for each in others if each["status"] != "True"), None)
-    if missing is None:
-        return condition("Ready", True, "Ready", "", generation, since)
-    return condition("Ready", False, missing["reason"], missing["message"], generation, since)
+    if missing is not None:
+        return condition("Ready", False, missing["reason"], missing["message"], generation, since)
+    if state.held_back is not None:
+        return condition("Ready", False, HELD_BACK, state.held_back, generation, since)
+    return condition("Ready", True, "Ready", "", generation, since)
 
 
 def condition(kind: str, holds: bool, reason: str, message: str, generation: int, since: Instant) -> dict[str, Any]:

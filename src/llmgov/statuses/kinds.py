@@ -1,16 +1,19 @@
 """A status for each kind, as its `...Status` model in `llmgov.resources` describes it."""
 
-import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llmgov import instants, money, problems, resources, snapshot
+from llmgov.compiler import codes
 from llmgov.ledger import rows
 from llmgov.statuses import amounts, conditions
 from llmgov.statuses.observed import Observed
 
-RECENT = 10
-"""Violations that an LLMPolicy's status shows one by one."""
+NAMESPACES = 1024
+"""Namespaces that a Team's status lists, and as many as its schema takes."""
+
+PATH = 32
+"""The same of the teams on its path."""
 
 
 def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
@@ -18,17 +21,24 @@ def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
     made = _common(resource, observed)
     match resource:
         case resources.Budget():
-            made |= _of_source(f"Budget/{_id(resource)}", observed)
+            made |= _of_source(f"Budget/{resource.id}", observed)
             made["conditions"].append(_exhausted(resource, made, observed))
         case resources.LLMPolicy():
-            made |= _of_source(_id(resource), observed) | _policy(resource, observed)
+            made |= _of_source(resource.id, observed) | _policy(resource, observed)
         case resources.Team():
             made |= _team(resource, observed)
+            made["conditions"] += _claims(resource, observed)
         case resources.PolicyTemplate():
-            made["uses"] = observed.template_uses.get(resource.metadata.name, 0)
+            made["uses"] = observed.facts.template_uses.get(resource.metadata.name, 0)
         case _:
             pass
     return made
+
+
+def unread(reference: problems.ResourceRef, generation: int, observed: Observed) -> dict[str, Any]:
+    """The status of an object that is no valid resource: its problems."""
+    state = conditions.State(observed.problems_of.get(reference, ()))
+    return {"observedGeneration": generation, "conditions": conditions.common(state, generation, observed.since)}
 
 
 def accounts(observed: Observed) -> Iterator[tuple[snapshot.Account, dict[str, Any]]]:
@@ -36,7 +46,7 @@ def accounts(observed: Observed) -> Iterator[tuple[snapshot.Account, dict[str, A
 
     An account of each user is there once for every user who has one, and once untouched where nobody has.
     """
-    for account in sorted(observed.accounts, key=lambda each: (each.source, each.key)):
+    for account in sorted(observed.facts.accounts, key=lambda each: (each.source, each.key)):
         touched = observed.touched(account)
         for window in sorted(touched, key=lambda each: each.account):
             yield account, _of_window(account, window, observed)
@@ -44,23 +54,14 @@ def accounts(observed: Observed) -> Iterator[tuple[snapshot.Account, dict[str, A
             yield account, amounts.untouched(account, observed.now)
 
 
-def _id(resource: resources.Resource) -> str:
-    return f"{resource.metadata.namespace}/{resource.metadata.name}"
-
-
 def _common(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
-    reference = problems.ResourceRef(resource.kind, resource.metadata.name, resource.metadata.namespace or "")
-    found = [problem for problem in observed.problems if problem.resource == reference]
-    enforced = _enforced(resource, observed) if isinstance(resource, resources.LLMPolicy) else None
+    state = conditions.State(
+        observed.problems_of.get(resource.ref, ()),
+        observed.sidecars_of(resource.id) if isinstance(resource, resources.LLMPolicy) else None,
+        observed.held_back.get(resource.ref),
+    )
     generation = resource.metadata.generation
-    made = conditions.common(found, generation, observed.since, enforced)
-    return {"observedGeneration": generation, "conditions": made}
-
-
-def _enforced(policy: resources.LLMPolicy, observed: Observed) -> tuple[int, int]:
-    concerned = observed.concerned.get(_id(policy), frozenset())
-    have = sum(observed.enforcing.get(namespace, 0) for namespace in concerned)
-    return have, sum(observed.sidecars.get(namespace, 0) for namespace in concerned)
+    return {"observedGeneration": generation, "conditions": conditions.common(state, generation, observed.since)}
 
 
 def _of_source(source: str, observed: Observed) -> dict[str, Any]:
@@ -75,30 +76,17 @@ def _of_source(source: str, observed: Observed) -> dict[str, Any]:
 
 
 def _of_window(account: snapshot.Account, window: rows.Window, observed: Observed) -> dict[str, Any]:
-    refused = _refused(account, window, observed)
-    return amounts.of_window(account, window, _opened(window, observed), observed.now, refused=refused)
+    refused = is_refused(account, window, observed)
+    return amounts.of_window(account, window, observed.opened(window), observed.now, refused=refused)
 
 
-def _refused(account: snapshot.Account, window: rows.Window, observed: Observed) -> bool:
+def is_refused(account: snapshot.Account, window: rows.Window, observed: Observed) -> bool:
     """Whether a request got no money in this window, and the limit has not changed since."""
+    refused = observed.violated_by(account.source).refused
     user = amounts.user_of(account, window)
-    return any(
-        each.reason == amounts.REFUSED
-        and max(window.start, observed.since) <= each.at < window.end
-        and user in ("", each.user)
-        for each in observed.violations_of.get(account.source, ())
-    )
-
-
-def _opened(window: rows.Window, observed: Observed) -> frozenset[int]:
-    """The thresholds of this window that somebody opened."""
-    return frozenset(
-        each.threshold
-        for each in observed.approvals
-        if each.kind is rows.ApprovalKind.THRESHOLD
-        and each.state is rows.ApprovalState.APPROVED
-        and (each.account, each.window_start) == (window.account, window.start)
-    )
+    times = [refused[user]] if user in refused else refused.values() if not user else ()
+    since = max(window.start, observed.refused_since(account.source))
+    return any(since <= at < window.end for at in times)
 
 
 def _exhausted(budget: resources.Budget, made: dict[str, Any], observed: Observed) -> dict[str, Any]:
@@ -110,40 +98,57 @@ def _exhausted(budget: resources.Budget, made: dict[str, Any], observed: Observe
 
 
 def _policy(policy: resources.LLMPolicy, observed: Observed) -> dict[str, Any]:
-    have, want = _enforced(policy, observed)
-    mine = observed.violations_of.get(_id(policy), ())
-    counts: collections.Counter[str] = collections.Counter()
-    for violation in mine:
-        counts[violation.action.value] += violation.count
+    have, want = observed.sidecars_of(policy.id)
+    violated = observed.violated_by(policy.id)
+    counts = {action.value: count for action, count in violated.counts.items()}
     return {
         "sidecars": want,
         "sidecarsEnforcing": have,
         "violations": sum(counts.values()),
         "violationsByAction": [{"action": action, "count": count} for action, count in sorted(counts.items())],
-        "lastViolations": _recent(mine),
+        "lastViolations": [_violation(row) for row in reversed(violated.recent)],
     }
 
 
-def _recent(violations: Sequence[rows.ViolationRow]) -> list[dict[str, Any]]:
-    newest = sorted(violations, key=lambda violation: (violation.at, violation.event, violation.index))[-RECENT:]
-    return [
-        {
-            "time": instants.to_rfc3339(violation.at),
-            "action": violation.action.value,
-            "reason": violation.reason,
-            "workload": f"{violation.namespace}/{violation.service_account}",
-            "dryRun": violation.dry_run,
-        }
-        for violation in reversed(newest)
-    ]
+def _violation(row: rows.ViolationRow) -> dict[str, Any]:
+    return {
+        "time": instants.to_rfc3339(row.at),
+        "action": row.action.value,
+        "reason": row.reason,
+        "workload": f"{row.namespace}/{row.service_account}",
+        "dryRun": row.dry_run,
+    }
 
 
 def _team(team: resources.Team, observed: Observed) -> dict[str, Any]:
     name = team.metadata.name
-    compiled = observed.teams.get(name, snapshot.Team(name))
+    compiled = observed.facts.teams.get(name, snapshot.Team(name))
     return {
-        "path": [name, *compiled.parents],
-        "namespaces": sorted(each for each, owner in observed.namespaces.items() if owner == name),
+        "path": [name, *compiled.parents][:PATH],
+        "namespaces": list(observed.namespaces_of.get(name, ()))[:NAMESPACES],
         "members": len(team.spec.members or ()),
         "spent": money.format_amount(observed.spent.get(f"team/{name}", 0)),
     }
+
+
+_CLAIMS: Mapping[str, tuple[codes.Code, str]] = {
+    "Cycle": (codes.TEAM_CYCLE, "NoCycle"),
+    "Conflicted": (codes.NAMESPACE_CLAIMED, "NoConflict"),
+}
+"""A Team's own conditions: the problem that makes each true, and the reason where there is none."""
+
+
+def _claims(team: resources.Team, observed: Observed) -> list[dict[str, Any]]:
+    found = observed.problems_of.get(team.ref, ())
+    return [
+        _claim(kind, [each for each in found if each.code == code.name], absent, team, observed)
+        for kind, (code, absent) in _CLAIMS.items()
+    ]
+
+
+def _claim(
+    kind: str, found: Sequence[problems.Problem], absent: str, team: resources.Team, observed: Observed
+) -> dict[str, Any]:
+    reason = found[0].code if found else absent
+    message = conditions.sentences(found)
+    return conditions.condition(kind, bool(found), reason, message, team.metadata.generation, observed.since)

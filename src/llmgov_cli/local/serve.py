@@ -18,8 +18,9 @@ from llmgov import snapshot
 from llmgov.ledger.rows import ApprovalState
 from llmgov.ledger.store import StoreError
 from llmgov.policy.decision import Workload
+from llmgov.statuses import facts
 from llmgov_cli import audit_keys, audit_sources, errors, prices
-from llmgov_cli.local import anchor, facts, folder, link, lock, state, trial
+from llmgov_cli.local import anchor, folder, link, lock, state, trial
 from llmgov_cli.mock_provider import server as mock_provider
 from llmgov_hub.checkpoints import Checkpoints
 from llmgov_hub.hub import Hub

@@ -21,8 +21,9 @@ from typing import Any
 
 import msgspec
 
-from llmgov import problems, snapshot
+from llmgov import problems
 from llmgov.instants import Instant
+from llmgov.statuses.observed import Facts
 from llmgov_cli import errors
 from llmgov_cli.local import lock
 
@@ -31,16 +32,6 @@ OWN = frozenset({"ledger.db", "run.json", lock.FILE})
 """Names by which a state folder is known; a start that failed early leaves the last one alone."""
 KEPT = 10
 """Folders that a start leaves: enough to look back, bounded on disk."""
-
-
-class Facts(msgspec.Struct, frozen=True):
-    """What the compiler said of the configuration in force, as far as statuses need it (`statuses.Observed`)."""
-
-    accounts: tuple[snapshot.Account, ...] = ()
-    teams: dict[str, snapshot.Team] = {}
-    namespaces: dict[str, str | None] = {}
-    concerned: dict[str, tuple[str, ...]] = {}
-    template_uses: dict[str, int] = {}
 
 
 class Run(msgspec.Struct, frozen=True):

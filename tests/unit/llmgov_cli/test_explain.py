@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from llmgov.statuses.observed import Facts
 from llmgov_cli import errors, explain
 from llmgov_cli.local import lock, state
 from tests.support import folders
@@ -245,7 +246,7 @@ def test_without_a_folder_the_one_that_is_served_counts(
         explain.run(request, None, io.StringIO())
     kept = state.fresh(datetime.datetime.now(datetime.UTC))
     (kept / "ledger.db").touch()
-    state.write_run(kept, state.Run(1, "served", 0, {}, {}, (), (), state.Facts()))
+    state.write_run(kept, state.Run(1, "served", 0, {}, {}, (), (), Facts()))
     with pytest.raises(errors.CommandError, match="name the folder of YAML with --dir"):
         explain.run(request, None, io.StringIO())
 

@@ -10,8 +10,9 @@ import pytest
 
 from llmgov.ledger.messages import Subject, Violated
 from llmgov.policy.decision import Action, Violation
+from llmgov.statuses import facts
 from llmgov_cli import audit, errors, get, lists, prices, spend
-from llmgov_cli.local import facts, folder, lock, state
+from llmgov_cli.local import folder, lock, state
 from llmgov_hub.hub import Hub
 from llmgov_store.sqlite.store import SqliteStore
 

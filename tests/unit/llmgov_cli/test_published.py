@@ -6,8 +6,9 @@ import pytest
 
 from llmgov import resources
 from llmgov.ledger.rows import AccountRow, PartRow
+from llmgov.statuses import facts
 from llmgov_cli import prices, published
-from llmgov_cli.local import facts, folder
+from llmgov_cli.local import folder
 
 AROUND = """\
 apiVersion: llmgov.dev/v1alpha1

@@ -8,6 +8,7 @@ import pathlib
 import pytest
 
 from llmgov import snapshot
+from llmgov.statuses.observed import Facts
 from llmgov_cli import errors
 from llmgov_cli.local import lock, state
 
@@ -65,5 +66,5 @@ def _run(pid: int) -> state.Run:
     account = snapshot.Account(
         "k", snapshot.Target(snapshot.TargetKind.ORGANIZATION), 1, snapshot.Period.DAY, "UTC", "s"
     )
-    facts = state.Facts((account,), {"t": snapshot.Team("t")}, {"a": "t", "b": None}, {"a/p": ("a",)}, {"x": 1})
+    facts = Facts((account,), {"t": snapshot.Team("t")}, {"a": "t", "b": None}, {"a/p": ("a",)}, {"x": 1})
     return state.Run(pid, "examples", 0, {"a/b": 4010}, {"a/b": True}, ({"kind": "Team"},), (), facts, ("broken",))

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from llmgov import instants, problems, resources, snapshot
-from llmgov.ledger import rows
+from llmgov.ledger import rows, violated
 from llmgov.policy.decision import Action
 from llmgov.resources import budget as budgets
 from llmgov.resources import policy as policies
 from llmgov.resources import team as teams
 from llmgov.statuses import amounts, kinds
-from llmgov.statuses.observed import Observed
+from llmgov.statuses.observed import Facts, Observed
 
 START = instants.from_rfc3339("2026-11-01T00:00:00Z")
 END = instants.from_rfc3339("2026-12-01T00:00:00Z")
@@ -56,7 +56,10 @@ def _conditions(status: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 def test_a_budget_shows_what_is_spent_held_and_left_and_where_it_is_heading() -> None:
     observed = Observed(
-        NOON_10TH, START, accounts=(ACCOUNT,), windows=(_window(spent=20 * USD, leased=5 * USD, unknown=USD),)
+        NOON_10TH,
+        START,
+        facts=Facts(accounts=(ACCOUNT,)),
+        windows=(_window(spent=20 * USD, leased=5 * USD, unknown=USD),),
     )
     status = kinds.status(BUDGET, observed)
     budgets.BudgetStatus.model_validate(status, strict=False)
@@ -76,7 +79,7 @@ def test_a_budget_shows_what_is_spent_held_and_left_and_where_it_is_heading() ->
 
 
 def test_a_budget_that_nobody_touched_shows_the_current_window() -> None:
-    status = kinds.status(BUDGET, Observed(NOON_10TH, START, accounts=(ACCOUNT,)))
+    status = kinds.status(BUDGET, Observed(NOON_10TH, START, facts=Facts(accounts=(ACCOUNT,))))
     assert (status["spent"], status["held"], status["remaining"]) == ("0.00", "0.00", "100.00")
     assert status["window"]["end"] == "2026-12-01T00:00:00Z"
 
@@ -128,7 +131,9 @@ def test_an_account_that_had_too_little_for_a_request_is_short(
 ) -> None:
     windows = (_window(spent=spent * USD),)
     since = START + instants.DAY
-    observed = Observed(NOON_10TH, since, accounts=(ACCOUNT,), windows=windows, violations=refusals)
+    observed = Observed(
+        NOON_10TH, since, facts=Facts(accounts=(ACCOUNT,)), windows=windows, violated=violated.of(refusals)
+    )
     assert kinds.status(BUDGET, observed)["state"] == state
 
 
@@ -137,7 +142,11 @@ def test_a_users_account_is_short_when_that_user_was_refused() -> None:
     window = rows.Window("c|users|ann", "user/ann", START, END, 10**9, spent=1, base="c|users")
     for user, state in (("ann", "Short"), ("bob", "Open")):
         observed = Observed(
-            NOON_10TH, START, accounts=(users,), windows=(window,), violations=[_refusal(NOON_10TH - 1, user=user)]
+            NOON_10TH,
+            START,
+            facts=Facts(accounts=(users,)),
+            windows=(window,),
+            violated=violated.of([_refusal(NOON_10TH - 1, user=user)]),
         )
         assert kinds.status(BUDGET, observed)["state"] == state
 
@@ -154,7 +163,9 @@ def test_an_account_at_its_blocking_threshold_is_exhausted_though_one_before_it_
 
 def test_an_approval_counts_for_its_own_window_alone() -> None:
     approvals = [_approval(ACCOUNT.key, START - 1), _approval("other", START)]
-    observed = Observed(NOON_10TH, START, accounts=(ACCOUNT,), windows=(_window(spent=91 * USD),), approvals=approvals)
+    observed = Observed(
+        NOON_10TH, START, facts=Facts(accounts=(ACCOUNT,)), windows=(_window(spent=91 * USD),), approvals=approvals
+    )
     assert kinds.status(BUDGET, observed)["state"] == "ApprovalRequired"
     granted = dataclasses.replace(observed, approvals=[_approval(ACCOUNT.key, START)])
     assert kinds.status(BUDGET, granted)["state"] == "Notified"
@@ -166,7 +177,7 @@ def test_a_budget_of_each_user_shows_who_is_nearest_to_the_limit() -> None:
         rows.Window(f"{each.key}|{user}", f"user/{user}", START, END, 10**9, spent * USD)
         for user, spent in (("joe", 5), ("jane", 40), ("ann", 20))
     ]
-    status = kinds.status(BUDGET, Observed(NOON_10TH, START, accounts=(each,), windows=windows))
+    status = kinds.status(BUDGET, Observed(NOON_10TH, START, facts=Facts(accounts=(each,)), windows=windows))
     assert (status["target"], status["spent"]) == ("user/jane", "40.00")
 
 
@@ -187,7 +198,7 @@ def _approval(account: str, window_start: int) -> rows.ApprovalRow:
 
 @pytest.mark.parametrize(("spent", "exhausted"), [(89, "False"), (100, "True")])
 def test_an_exhausted_budget_says_so_in_a_condition(spent: int, exhausted: str) -> None:
-    observed = Observed(NOON_10TH, START, accounts=(ACCOUNT,), windows=(_window(spent=spent * USD),))
+    observed = Observed(NOON_10TH, START, facts=Facts(accounts=(ACCOUNT,)), windows=(_window(spent=spent * USD),))
     assert _conditions(kinds.status(BUDGET, observed))["Exhausted"][0] == exhausted
 
 
@@ -209,7 +220,7 @@ def test_a_policy_is_enforced_where_every_concerned_sidecar_runs_it(running: int
         START,
         sidecars={"a": 3, "b": 5},
         enforcing={"a": running, "b": 0},
-        concerned={"root/models": frozenset({"a"})},
+        facts=Facts(concerned={"root/models": ("a",)}),
     )
     status = kinds.status(POLICY, observed)
     policies.LLMPolicyStatus.model_validate(status, strict=False)
@@ -255,7 +266,7 @@ def test_ready_says_by_itself_what_is_awaited(
         problems=found,
         sidecars={"a": 3},
         enforcing={"a": running},
-        concerned={"root/models": frozenset({"a"})},
+        facts=Facts(concerned={"root/models": ("a",)}),
     )
     status = kinds.status(policy, observed)
     condition = next(each for each in status["conditions"] if each["type"] == "Ready")
@@ -270,7 +281,7 @@ def test_a_policy_counts_its_violations_and_shows_the_last_ten() -> None:
         for n, (action, count) in enumerate([(Action.DENY, 1)] * 10 + [(Action.REDACT, 5)])
     ]
     foreign = [rows.ViolationRow("x", 0, END, "root/other", Action.DENY, "r", "m", False, "ns", "sa", None, "gpt")]
-    status = kinds.status(POLICY, Observed(NOON_10TH, START, violations=[*made, *foreign]))
+    status = kinds.status(POLICY, Observed(NOON_10TH, START, violated=violated.of([*made, *foreign])))
     assert status["violations"] == 15
     assert status["violationsByAction"] == [{"action": "deny", "count": 10}, {"action": "redact", "count": 5}]
     assert len(status["lastViolations"]) == 10
@@ -282,8 +293,10 @@ def test_a_team_shows_its_path_namespaces_and_spend() -> None:
     observed = Observed(
         NOON_10TH,
         START,
-        teams={"payments": snapshot.Team("payments", parents=("engineering",))},
-        namespaces={"b": "payments", "a": "payments", "c": None},
+        facts=Facts(
+            teams={"payments": snapshot.Team("payments", parents=("engineering",))},
+            namespaces={"b": "payments", "a": "payments", "c": None},
+        ),
         spent={"team/payments": 12_340_000},
     )
     status = kinds.status(team, observed)
@@ -295,7 +308,7 @@ def test_a_team_shows_its_path_namespaces_and_spend() -> None:
 def test_of_several_accounts_of_one_resource_the_first_is_shown() -> None:
     other = msgspec.structs.replace(ACCOUNT, key="c|team/payments|Day|UTC", limit=1 * USD, period=snapshot.Period.DAY)
     windows = (_window(spent=20 * USD), msgspec.structs.replace(_window(spent=USD), account=other.key))
-    observed = Observed(NOON_10TH, START, accounts=(ACCOUNT, other), windows=windows)
-    turned = dataclasses.replace(observed, accounts=(other, ACCOUNT))
+    observed = Observed(NOON_10TH, START, facts=Facts(accounts=(ACCOUNT, other)), windows=windows)
+    turned = dataclasses.replace(observed, facts=Facts(accounts=(other, ACCOUNT)))
     assert kinds.status(BUDGET, observed)["spent"] == "20.00"
     assert kinds.status(BUDGET, turned)["spent"] == "1.00"
