@@ -15,6 +15,9 @@ from tests.cluster.audit_log import AuditLog
 Users = Callable[[str, Sequence[str]], Mapping[str, Any]]
 """By name and groups, the `user` of a kubeconfig."""
 
+ImageLoader = Callable[[pathlib.Path], None]
+
+_PUBLIC_IMAGE = "busybox:1.37"
 _SECONDS = 100
 
 
@@ -27,22 +30,25 @@ class Cluster:
 
     def __init__(
         self,
+        *,
         kubeconfig: pathlib.Path,
         kubectl: pathlib.Path,
         scratch: pathlib.Path,
         users: Users,
-        audit: AuditLog | None,
+        audit: AuditLog | None = None,
+        image: str = _PUBLIC_IMAGE,
+        image_loader: ImageLoader | None = None,
     ) -> None:
         self.kubeconfig = kubeconfig
         """The administrator's."""
 
         self.program = kubectl
-        self.image_loader: Callable[[pathlib.Path], None] | None = None
-        self.image = "busybox:1.37"
+        self.image = image
         """An image with a shell and the usual commands, which pods of this cluster can use."""
         self._scratch = scratch
         self._users = users
         self._audit = audit
+        self._image_loader = image_loader
 
     @property
     def audit(self) -> AuditLog:
@@ -105,9 +111,9 @@ class Cluster:
 
     def load_image(self, archive: pathlib.Path) -> None:
         """Give the nodes an image, from the archive that `docker save` makes; raises LookupError without own nodes."""
-        if self.image_loader is None:
+        if self._image_loader is None:
             raise LookupError("images can be loaded only into nodes that the tests started")
-        self.image_loader(archive)
+        self._image_loader(archive)
 
     def _kubeconfig(self, name: str, user: Mapping[str, Any]) -> pathlib.Path:
         path = self._scratch / f"{name.replace(':', '-').replace('/', '-')}.kubeconfig"

@@ -12,19 +12,19 @@ import subprocess
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from tests.cluster import binary, janitor, kubeconfig, ports
 from tests.cluster.audit_log import AuditLog
 from tests.cluster.certificates import Authority, Pair
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, ImageLoader
 from tests.cluster.janitor import Janitor
 
 AUDIT_POLICY = pathlib.Path(__file__).parent / "audit-policy.yaml"
 
 _SERVICE_ADDRESSES = "10.96.0.0/16"
 _START_SECONDS = 90
-_LOG_LINES = 30
+_LOG_LINES = 15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,14 +104,16 @@ class ControlPlane:
         finally:
             connection.close()
 
-    def cluster(self) -> Cluster:
-        """What tests see of it."""
+    def cluster(self, image: str = "", image_loader: ImageLoader | None = None) -> Cluster:
+        """What tests see of it; where it has nodes, with an image that pods can use, and what loads others."""
         return Cluster(
             kubeconfig=self.kubeconfig,
             kubectl=binary.program("kubectl"),
             scratch=self.folder,
             users=lambda name, groups: kubeconfig.certificate(self.authority.client(name, groups)),
             audit=AuditLog(self.folder / "audit.log"),
+            image=image,
+            image_loader=image_loader,
         )
 
     def _tls(self) -> ssl.SSLContext:
@@ -124,15 +126,8 @@ class ControlPlane:
         while not condition():
             ended = [name for name, process in self._processes.items() if process.poll() is not None]
             if ended or time.monotonic() > end:
-                raise RuntimeError(f"{what} did not become ready\n{self._logs(ended or list(self._processes))}")
+                raise RuntimeError(f"{what} did not become ready\n{ends_of_logs(self.folder)}")
             time.sleep(0.05)
-
-    def _logs(self, components: Sequence[str]) -> str:
-        parts = []
-        for component in components:
-            lines = (self.folder / f"{component}.log").read_text(errors="replace").splitlines()
-            parts.append("\n".join([f"{component}:", *lines[-_LOG_LINES:]]))
-        return "\n".join(parts)
 
     def _etcd_flags(self) -> list[str]:
         client, peer = (f"http://{ports.HOST}:{port}" for port in (self._place.etcd, self._place.etcd_peer))
@@ -210,3 +205,12 @@ def on_loopback(folder: pathlib.Path, janitor: Janitor, reserved: ports.Reserved
 def scratch_folder() -> pathlib.Path:
     """A folder for a cluster: below /tmp, since a node's /var is not the machine's, and paths of sockets are short."""
     return pathlib.Path(tempfile.mkdtemp(prefix="llmgov-cluster-", dir="/tmp"))
+
+
+def ends_of_logs(folder: pathlib.Path) -> str:
+    """The last lines of every log in a cluster's folder."""
+    parts = []
+    for log in sorted(folder.glob("*.log")):
+        if log.name != "audit.log":
+            parts += ["", f"{log.name}:", *log.read_text(errors="replace").splitlines()[-_LOG_LINES:]]
+    return "\n".join(parts)

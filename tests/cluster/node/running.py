@@ -75,10 +75,8 @@ class _Node:
     def start(self) -> Cluster:
         self._run(self._space.all, "containerd", "containerd", f"--config={self._folder}/containerd.toml")
         self._plane.start_all()
-        cluster = self._plane.cluster()
-        cluster.image_loader = self._load_image
-        self._load_images(cluster)
-        cluster.image = images.BUSYBOX
+        self._load_images()
+        cluster = self._plane.cluster(images.BUSYBOX, self._load_image)
         self._start_node()
         cluster.apply(*configuration.dns_service())
         self._wait("the node", lambda: self._is_ready(cluster))
@@ -140,13 +138,13 @@ class _Node:
     def _run(self, entering: tuple[str, ...], name: str, *command: str | pathlib.Path) -> None:
         self._janitor.start(self._folder / f"{name}.log", *entering, *command)
 
-    def _load_images(self, cluster: Cluster) -> None:
+    def _load_images(self) -> None:
         program = images.busybox()
         assert program is not None
         for name, command in ((images.PAUSE, ["sleep", "2147483647"]), (images.BUSYBOX, ["sh"])):
             archive = self._folder / "image.tar"
             images.write(archive, name, program, command)
-            cluster.load_image(archive)
+            self._load_image(archive)
 
     def _load_image(self, archive: pathlib.Path) -> None:
         socket = self._folder / "containerd.sock"
@@ -166,6 +164,5 @@ class _Node:
         end = time.monotonic() + _READY_SECONDS
         while not condition():
             if time.monotonic() > end:
-                log = (self._folder / "kubelet.log").read_text(errors="replace").splitlines()[-30:]
-                raise RuntimeError("\n".join([f"{what} did not become ready", *log]))
+                raise RuntimeError(f"{what} did not become ready\n{control_plane.ends_of_logs(self._folder)}")
             time.sleep(0.1)
