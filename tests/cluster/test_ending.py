@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cluster import janitor, janitor_process, keep
+from tests.cluster import binary, control_plane, janitor, janitor_process, keep
 from tests.cluster.janitor import Janitor
 from tests.support.machine import requires
 
@@ -52,6 +52,19 @@ def test_sigkill_of_the_owner_leaves_no_process_and_no_folder() -> None:
         owner.send_signal(signal.SIGKILL)
     assert _soon(lambda: not _processes_of(folder))
     assert _soon(lambda: not folder.exists())
+
+
+def test_one_that_cannot_start_says_why_and_leaves_nothing(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, script in (("etcd", 'exec tail -f "$0"'), ("kube-apiserver", "echo the disk is full; exit 1")):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv(binary.ASSETS, str(tmp_path))
+    with pytest.raises(RuntimeError, match="the disk is full"), control_plane.running():
+        pass
+    assert not _processes_of(tmp_path)
 
 
 @requires("kubernetes of its own")
