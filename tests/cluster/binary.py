@@ -166,11 +166,14 @@ def _locked(path: pathlib.Path) -> Iterator[None]:
 
 
 def main() -> None:
-    """Build what is missing, where it can be built."""
-    if lacking() is None:
-        program("kube-apiserver")
-    if os.geteuid() == 0 and shutil.which("go") and shutil.which("containerd"):
-        coredns()
+    """Build what is missing, where it can be built; a failure is said, and fails the tests that need it later."""
+    try:
+        if lacking() is None:
+            program("kube-apiserver")
+        if os.geteuid() == 0 and shutil.which("go") and shutil.which("containerd"):
+            coredns()
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
 
 
 if __name__ == "__main__":
