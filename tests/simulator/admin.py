@@ -1,6 +1,7 @@
 """People and the operator: they change limits, decide approvals, write off lost pods. They try until it is done."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import msgspec
 
 from llmgov import instants
 from llmgov.ledger.approvals import ApprovalError
+from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState
 from llmgov.snapshot import OrganizationPart, Target, TargetKind
 from llmgov_hub.hub import Hub
@@ -106,6 +108,13 @@ class Admin:
     async def _approve(self, hub: Hub, id_: str) -> None:
         self._world.approved[id_] += 1
         await hub.approvals.approve(id_, "ann")
+
+    async def accept_loss(self) -> None:
+        """Somebody does not wait for those who have not reported since a failover."""
+        self._world.invariants.accepts_loss()
+        self._world.note("admin", "accepts the loss")
+        with contextlib.suppress(BadInputError):  # the ledger lends already
+            await self.through(lambda hub: hub.recovery.accept_loss("ann", "it is small"), "accept loss")
 
     async def write_off(self, holder: str) -> None:
         """A pod is gone for good."""

@@ -31,7 +31,7 @@ class LossyMember:
     def _carry(self, arrive: Callable[[], None], message: object) -> None:
         world = self._world
         if world.stormy and self._chance.random() < world.shape.drop_rate:
-            world.trouble()
+            world.trouble(*(replica.name for replica in world.replicas))
             world.note(self._process.name, "bus loses", message)
             return
         world.loop.after(self._chance.randint(200, 8000), self._arrive, arrive)

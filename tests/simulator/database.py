@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llmgov.instants import Instant
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Epoch, LeaseGrant
+from llmgov.ledger.rows import LeaseState
 from llmgov.ledger.store import StoreError
 from llmgov_store.memory import MemoryStore
 from tests.simulator.loop import Process
@@ -31,6 +32,7 @@ class Database:
         self.away = False
         self.ahead = 0
         self.commits = 0
+        self.recovers = False
         self._lives = 1
         self._world = world
         self._chance = chance
@@ -56,6 +58,8 @@ class Database:
         world.truth.failed_over(lambda lease: any(pod.disk.has_synced(lease.encode()) for pod in world.pods))
         self._lives += 1
         self.store.begin_life(f"life {self._lives}")
+        self.recovers = True
+        world.invariants.begins_life(set(self.store._rows.leases))
         self.ahead += self._chance.randint(-200_000, 200_000)
         world.note("database", "fails over", "losing commits" if losing else "")
         self.away = True
@@ -75,7 +79,7 @@ class Database:
             raise StoreError("the simulated database is away")
         flaky = self._world.stormy and "database" in self._world.shape.faults
         if flaky and self._chance.random() < 0.03:
-            self._world.trouble()
+            self._world.trouble(process.name)
             self._world.note(process.name, "lost connection", where)
             raise StoreError(f"the simulated connection broke {where}")
 
@@ -90,13 +94,27 @@ class Connection:
 
     async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
         database = self._database
+        world, database = self._world, self._database
+        fresh: set[str] = set()
+
+        def watched(book: Book) -> T:
+            reply = step(book)
+            rows = book.put.leases.values()
+            fresh.update(row.id for row in rows if row.id not in database.store._rows.leases)
+            done = (row.id for row in rows if row.state is LeaseState.FINAL and not row.outstanding)
+            world.truth.finished.update(dict.fromkeys(done, world.now))
+            return reply
+
         await database.reach(self._process, "before commit")
-        reply = await database.store.transact(lock, step)
+        reply = await database.store.transact(lock, watched)
         database.commits += 1
         if isinstance(reply, Epoch):
-            self._world.invariants.registered(reply)
+            world.invariants.registered(reply)
         if isinstance(reply, LeaseGrant):
-            await self._world.invariants.lent(reply)
+            await world.invariants.lent(reply, fresh)
+        if database.recovers and database.lends:
+            database.recovers = False
+            world.invariants.lends_again()
         await database.reach(self._process, "after commit")
         return reply
 

@@ -1,12 +1,14 @@
 """What must hold at every step; `quiescence` has what must hold in the end. Allowances: docs/simulator.md."""
 
 import collections
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, Why
+from llmgov.ledger.messages import Charged, Epoch, Holdings, Inventory, LeaseGrant, LeaseRefusal, Why
 from llmgov.ledger.purse import Wish
+from llmgov.ledger.rows import LeaseRow, LeaseState
 from llmgov.money import MicroUsd
 from tests.simulator.truth import Attempt, WindowId
 from tests.simulator.violation import Invariant
@@ -26,6 +28,11 @@ CLOCKS: Duration = 50 * instants.MILLISECOND
 """How far a replica's reading of the database's clock may be off, twice."""
 
 
+DRIFT: Duration = 250 * instants.MILLISECOND
+"""How much longer a lease may be held from than its holder is to: a pod's clock drifts by 120 ms in ten minutes, a
+replica's reading of the database's is off, and what is held waits for the disk."""
+
+
 class Waiting:
     """One attempt that waits for money: how its wait may end."""
 
@@ -37,7 +44,9 @@ class Waiting:
         self.wish = wish
         self.since = self._world.now
         self._calm = self._world.calm
+        self._troubled = {each.name for each in self._world.pods if self._world.troubled(each, self.since)}
         self.until: Instant | None = None
+        self.may_be_lent = True
 
     @property
     def overdue(self) -> bool:
@@ -45,8 +54,8 @@ class Waiting:
         return self.until is None and self._world.now - self.since > LONGEST_WAIT + self._world.paused_for
 
     def ended(self) -> None:
-        """It has its money."""
-        self.until = self._world.now
+        """It has its money, which the truth knows of from now on."""
+        self.until, self.may_be_lent = self._world.now, False
 
     def unanswered(self) -> None:
         """Nobody answered in time: that may be only where something is broken."""
@@ -57,7 +66,7 @@ class Waiting:
 
     def refused(self, refusal: LeaseRefusal) -> None:
         """The ledger says no."""
-        self.until = self._world.now
+        self.until, self.may_be_lent = self._world.now, False
         if refusal.why is Why.FENCED:
             self._check_fenced()
         elif refusal.key:
@@ -76,10 +85,10 @@ class Waiting:
     def _check_refused(self, refusal: LeaseRefusal) -> None:
         """Some account of the path had too little that was idle within reach, whichever the refusal names."""
         keys = self.wish.keys
-        if not self._stayed_calm or not all(self._invariants.uncontended(self, key) for key in keys):
+        if refusal.key not in keys or not self._world.hub_calm(self.since):
             return
         start, _ = self._world.shape.calendar.window(refusal.window_end - 1)
-        found = [self._invariants.idle((key, start), self.since) for key in keys]
+        found = [self._invariants.idle((key, start), self) for key in keys]
         idle = [amount for amount in found if amount is not None]
         if len(idle) < len(keys):
             return
@@ -90,6 +99,18 @@ class Waiting:
                 f"{self._pod.name}: request {self._request.number} needs {self.wish.least} and is refused though "
                 f"{min(idle)} of each account is idle within reach",
             )
+
+    def may_have(self, lease: str) -> bool:
+        """Whether its money may be out of the ledger's reach, as far as nobody holds it: its holder cannot be asked, it
+        is on its way there, or it ends at this moment."""
+        world, lent, came = self._world, self._world.truth.leases[lease], self._world.truth.came(lease)
+        holder, now = lease.partition(":")[0], world.database.clock()
+        pod = next(pod for pod in world.pods if pod.name == holder)
+        if holder in self._troubled or world.troubled(pod, self.since) or world.truth.is_out_of_reach(lease):
+            return True
+        tick = round(world.shape.tick * instants.SECOND)
+        ending = now - tick - 2 * instants.SECOND < lent.deadline < now + instants.SECOND
+        return ending or came is None or (came.at >= self.since and pod is not self._pod)
 
 
 class Invariants:
@@ -102,8 +123,8 @@ class Invariants:
         self.refusals = 0
         self.refusals_checked = 0
         self._waits: list[Waiting] = []
-        self._committed: set[str] = set()
-        self._granted: dict[str, Instant] = {}
+        self._kept: set[str] = set()
+        self._reports: dict[str, Inventory | Holdings] = {}
         self._used: dict[str, list[str]] = collections.defaultdict(list)
 
     def wish(self, pod: "Pod", request: "Request", wish: Wish) -> Waiting:
@@ -119,37 +140,35 @@ class Invariants:
                 what = f"{waiting._pod.name}: request {waiting._request.number} waits for ever"
                 self.world.fail(Invariant.ANSWER, what)
 
-    def uncontended(self, mine: Waiting, key: str) -> bool:
-        """Whether nobody else waited for money of the account meanwhile."""
-        return not any(
-            other is not mine
-            and key in other.wish.keys
-            and (other.until is None or (other.until >= mine.since and other.until > other.since))
+    def wanted(self, mine: Waiting, key: str) -> MicroUsd:
+        """What others that wait for money of the account may be lent before the one that asks."""
+        return sum(
+            other.wish.want
             for other in self._waits
+            if other is not mine
+            and key in other.wish.keys
+            and other.may_be_lent
+            and (other.until is None or other.until >= mine.since)
         )
 
-    def idle(self, window: WindowId, since: Instant) -> MicroUsd | None:
-        """What no attempt held or had spent at any moment since then, and could be lent; `None` where somebody may
-        have it whom nobody can ask, or where what is in force has just changed."""
-        truth = self.world.truth
+    def idle(self, window: WindowId, waiting: Waiting) -> MicroUsd | None:
+        """What no attempt held or had spent at any moment of a wait, and could be lent, whatever others get that wait;
+        `None` where what is in force has just changed."""
+        truth, since = self.world.truth, waiting.since
         key, start = window
         if truth.forgetful:
             return None
-        if truth.limits.changed_at > since - CALM or truth.limits.began(key) > max(start, self.world.shape.begin):
+        begun = max(start, self.world.shape.begin)
+        if truth.limits.changed(key, start) > since or truth.limits.began(key) > begun:
             return None
-        tick = round(self.world.shape.tick * instants.SECOND)
-        now = self.world.database.clock()
-        unreachable = truth.lost_pods | truth.torn_pods
-        for id_, lent in truth.leases.items():
-            if (lent.key, lent.start) == window:
-                ending = now - tick - 2 * instants.SECOND < lent.deadline < now + instants.SECOND
-                if ending or id_.partition(":")[0] in unreachable:
-                    return None
+        away = sum(truth.leases[id_].amount for id_ in truth.concerned(window, since) if waiting.may_have(id_))
         return (
             truth.limits.ceiling(key, start)
             - truth.most_exposed(window, since)
             - truth.overrun[window]
             - truth.doubt[window]
+            - self.wanted(waiting, key)
+            - away
         )
 
     def registered(self, epoch: Epoch) -> None:
@@ -162,16 +181,59 @@ class Invariants:
         """A boot has been lent something, or told what it knows of: from now on those before it get nothing."""
         self._acted[epoch.holder] = max(self._acted[epoch.holder], epoch.number)
 
-    async def lent(self, grant: LeaseGrant) -> None:
-        """A grant is committed; nothing awaits here but the memory store, which never does."""
+    def reported(self, message: Inventory | Holdings) -> None:
+        """The hub has taken what a boot says that it holds, or found on its disk."""
+        self.acted(message.epoch)
+        self._reports[message.epoch.holder] = message
+
+    def begins_life(self, kept: set[str]) -> None:
+        """The database lives another life, in which it knows these leases."""
+        self._kept = kept
+        self._reports.clear()
+
+    def accepts_loss(self) -> None:
+        """Somebody does not wait for those who have not reported."""
+        self._kept = set()
+
+    def lends_again(self) -> None:
+        """The ledger has found its way into another life: who holds of what it knew has reported, and all that was
+        reported is in it."""
         world = self.world
-        world.truth.told(grant)
+        rows = world.database.store._rows.leases
+        for row in rows.values():
+            known = row.id in self._kept and row.state is LeaseState.OPEN and row.outstanding > 0
+            if known and row.holder not in self._reports and row.holder not in world.truth.lost_pods:
+                what = f"the ledger lends again, and {row.holder}, to which {row.id} is lent, has not reported"
+                world.fail(Invariant.RECOVERY, what)
+        for pod in world.pods:
+            if pod.process.alive and pod.name not in world.truth.lost_pods:
+                self._check_taken_up(pod, rows)
+
+    def _check_taken_up(self, pod: "Pod", rows: dict[str, LeaseRow]) -> None:
+        """What a sidecar reported and still has is lent to it as far as the ledger knows."""
+        report = self._reports.get(pod.name)
+        leasing = None if pod.boot is None else pod.boot.services.leasing
+        if leasing is None or not isinstance(report, Holdings) or report.epoch != leasing.epoch:
+            return
+        reported = {holding.lease.id for holding in report.holdings if holding.account is not None}
+        for holding in leasing.holdings():
+            lease, row = holding.lease, rows.get(holding.lease.id)
+            rest = lease.amount - holding.spent - holding.returned
+            left = 0 if row is None else row.outstanding
+            if lease.id in reported and left < rest:
+                what = f"the ledger lends again, and of {lease.id} it knows {left}, where {pod.name} has {rest}"
+                self.world.fail(Invariant.RECOVERY, what)
+
+    async def lent(self, grant: LeaseGrant, fresh: Collection[str]) -> None:
+        """A grant is committed, with `fresh` leases; nothing awaits here but the memory store, which never does."""
+        world = self.world
+        world.truth.lent(grant, fresh, world.now)
+        if fresh and not world.database.lends:
+            world.fail(Invariant.RECOVERY, f"{', '.join(sorted(fresh))} is lent while the ledger recovers")
         windows = {row.account: row for row in await world.database.store.windows(world.database.clock())}
         for lease in grant.leases:
-            if lease.id in self._committed:
+            if lease.id not in fresh:
                 continue
-            self._committed.add(lease.id)
-            self._granted[lease.id] = world.now
             self._check_window(lease.id, (lease.window_start, lease.window_end), lease.deadline)
             holder, _, rest = lease.id.partition(":")
             number = int(rest.partition("/")[0])
@@ -199,9 +261,10 @@ class Invariants:
             if not pod.disk.has_synced(part.lease.encode()):
                 world.fail(Invariant.SYNCED, f"{attempt.id} holds from {part.lease}, which is not on the disk")
             self._check_deadline(pod, attempt, part.lease)
+            self._check_definition(pod, attempt, part)
         self._check_approval(attempt)
         for window in () if world.truth.forgetful else world.truth.windows(attempt):
-            since = min(self._granted[part.lease] for part in attempt.charged if part.key == window[0])
+            since = min(world.truth.granted[part.lease] for part in attempt.charged if part.key == window[0])
             most = world.truth.limits.highest(*window, since)
             exposed = world.truth.exposed[window]
             if exposed > most:
@@ -212,6 +275,22 @@ class Invariants:
         late = self.world.database.clock() - lent.deadline
         if late > instants.SECOND + pod.tolerance:
             self.world.fail(Invariant.DEADLINE, f"{attempt.id} holds from {lease}, which ended {late / 1e6:.1f} s ago")
+
+        came = self.world.truth.came(lease)
+        late = 0 if came is None else self.world.now - came.ends
+        if late > DRIFT + pod.tolerance:
+            what = f"{attempt.id} holds from {lease}, which by its asking ended {late / 1e6:.1f} s ago"
+            self.world.fail(Invariant.DEADLINE, what)
+
+    def _check_definition(self, pod: "Pod", attempt: Attempt, part: Charged) -> None:
+        """Once its pod has learnt of another definition, what was lent under the one before it is not held from."""
+        world, boot = self.world, pod.boot
+        known = None if boot is None else boot.known.get(world.truth.limits.account(part.key).key)
+        if boot is None or known is None or world.now < boot.heard + instants.SECOND:
+            return
+        if world.truth.limits.is_over(part.key, known, world.truth.granted[part.lease]):
+            what = f"{attempt.id} holds from {part.lease}, lent under a definition that {pod.name} knows is over"
+            world.fail(Invariant.DEFINITION, what)
 
     def _check_approval(self, attempt: Attempt) -> None:
         if attempt.approval is None:

@@ -64,14 +64,18 @@ class Network:
                 copies = 0
             elif self._chance.random() < shape.repeat_rate:
                 copies = self._chance.choice([2, 2, 3])
+        if copies == 0:
+            self._trouble(source, target)
         if copies != 1:
-            world.trouble()
             world.note(source, "lost" if copies == 0 else "repeated", f"-> {target}", what)
         if copies == 0 and lost is not None and self._chance.random() < 0.5:
             world.loop.after(self._latency(), lost)
         for copy in range(copies):
             self.in_flight += 1
-            world.loop.after(self._latency(late=copy > 0), self._arrive, source, target, what, arrive, lost)
+            latency = self._latency(late=copy > 0)
+            if copy == 0 and latency >= instants.SECOND:
+                self._trouble(source, target)
+            world.loop.after(latency, self._arrive, source, target, what, arrive, lost)
 
     def _arrive(
         self, source: str, target: str, what: object, arrive: Callable[[], None], lost: Callable[[], None] | None
@@ -80,14 +84,17 @@ class Network:
         if self.reaches(source, target):
             arrive()
             return
-        self._world.trouble()
+        self._trouble(source, target)
         self._world.note(source, "cut off", f"-> {target}", what)
         if lost is not None and self._chance.random() < 0.3:
             lost()
 
+    def _trouble(self, *ends: str) -> None:
+        """A message is lost or late: that concerns the pod, and no replica, which serves others all the same."""
+        self._world.trouble(*(pod.name for pod in self._world.pods if pod.name in ends))
+
     def _latency(self, *, late: bool = False) -> Duration:
         if self._world.stormy and self._world.shape.slow_rate and (late or self._chance.random() < self._slow):
-            self._world.trouble()
             return self._chance.choice([instants.SECOND, 20 * instants.SECOND, 3 * instants.MINUTE]) + self._latency()
         return self._chance.randint(100, 3000)
 
@@ -114,9 +121,11 @@ class Line:
         await self.call("inventory", message)
 
     async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
+        truth = self._world.truth
+        truth.asked(request, self._world.now)
         reply: LeaseGrant | LeaseRefusal = await self.call("lease", request)
         if isinstance(reply, LeaseGrant):
-            self._world.truth.told(reply)
+            truth.arrived(request, reply, self._world.now)
         return reply
 
     async def give_back(self, message: LeaseReturn) -> None:
@@ -157,8 +166,8 @@ class Line:
             except Exception as failure:
                 world.fail(Invariant.ERROR, f"{replica.name} broke on {method}: {failure!r}")
                 raise
-            if method == "inventory" and error is None:
-                world.invariants.acted(arguments[0].epoch)
+            if error is None and method in ("inventory", "holdings"):
+                world.invariants.reported(arguments[0])
             world.step(replica.process, f"answer {method}")
             world.note(replica.name, "answers", f"-> {self._pod}", method, error or result)
             world.network.send(replica.name, self._pod, f"answer {method}", lambda: tell(result, error), lost)

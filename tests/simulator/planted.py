@@ -20,13 +20,15 @@ from llmgov.ledger import (
     checks,
     epochs,
     grants,
+    lives,
     moves,
+    recovery,
     replay,
     returns,
     settling,
 )
 from llmgov.ledger.book import Book
-from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseGrant, LeaseRequest, Outcome, Settlement
+from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseGrant, LeaseRefusal, LeaseRequest, Outcome, Settlement
 from llmgov.ledger.pockets import Pocket, Pockets
 from llmgov.ledger.purse import Purse
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseState
@@ -154,7 +156,7 @@ def fencing_ignored(replace: Replace) -> None:
     replace(epochs, "admit", admit)
 
 
-@_bug("network", Invariant.SUMS)
+@_bug("network", Invariant.SUMS, Invariant.REFUSAL)
 def settled_as_often_as_told(replace: Replace) -> None:
     """A settlement that arrives again is charged again."""
     record = settling.record
@@ -410,10 +412,10 @@ def old_limit_goes_on(replace: Replace) -> None:
     """A replica goes on lending by the limits that it read when it started."""
     decide = Leases._decide
 
-    async def stale(self: Leases, request: LeaseRequest, final: bool) -> Any:
+    async def stale(self: Leases, *arguments: Any) -> Any:
         before, self._edition = self._edition, await self._store.edition()
         try:
-            return await decide(self, request, final)
+            return await decide(self, *arguments)
         finally:
             self._edition = before
 
@@ -457,3 +459,67 @@ def money_let_go_before_its_end_is_on_record(replace: Replace) -> None:
         recorded()
 
     replace(Ends, "put", put)
+
+
+@_bug("failover", Invariant.RECOVERY)
+def lends_while_it_recovers(replace: Replace) -> None:
+    """After a failover the ledger lends at once."""
+    is_open = lives.is_open
+
+    def always(book: Book, now: Instant) -> bool:
+        is_open(book, now)
+        return True
+
+    replace(lives, "is_open", always)
+
+
+@_bug("failover", Invariant.RECOVERY)
+def lends_again_without_hearing_from_all(replace: Replace) -> None:
+    """After a failover the ledger lends again after half a minute, whoever has not reported yet."""
+    reopen = lives.reopen
+    replace(lives, "reopen", lambda book, unreported, now: reopen(book, [], now))
+
+
+@_bug("failover", Invariant.RECOVERY)
+def reports_are_not_taken_up(replace: Replace) -> None:
+    """What holders report after a failover is heard, and nothing of it put into the ledger."""
+    replace(recovery, "_take_up", lambda *arguments: None)
+    replace(recovery, "_raise", lambda *arguments: None)
+
+
+@_bug("changes", Invariant.DEFINITION)
+def old_definition_goes_on(replace: Replace) -> None:
+    """A sidecar that has heard of another limit holds from what it was lent under the old one."""
+    replace(Pockets, "_is_good", lambda self, pocket: True)
+
+
+@_bug("contention", Invariant.REFUSAL)
+def refusal_of_one_refuses_all(replace: Replace) -> None:
+    """A refusal ends the waits of all that need its account, also where what remains would serve them."""
+
+    def refuse(self: Purse, refusal: LeaseRefusal, waiting: int, now: Instant) -> Iterator[Any]:
+        for attempt, wait in list(self._waits.items()):
+            if wait.asked is None and any(charge.key == refusal.key for charge in wait.wish.charges):
+                del self._waits[attempt]
+                yield self._refuse(attempt, refusal, now)
+
+    replace(Purse, "_refuse_hopeless", refuse)
+
+
+@_bug("contention", Invariant.REFUSAL)
+def refusal_is_not_looked_at_again(replace: Replace) -> None:
+    """A refusal stands, whatever has come back to the sidecar since it asked, and whatever remains for others."""
+    replace(Purse, "_suffices", lambda self, *arguments: False)
+
+
+@_bug("expiry", Invariant.DEADLINE)
+def deadline_counted_from_the_answer(replace: Replace) -> None:
+    """A lease's time is counted from when the answer came, as if it had been on its way for no time."""
+    on_grant = Purse.on_grant
+
+    def late(self: Purse, grant: LeaseGrant, now: Instant) -> Any:
+        if grant.request in self._asked:
+            self._asked[grant.request].at = now
+        return on_grant(self, grant, now)
+
+    replace(Purse, "on_grant", late)

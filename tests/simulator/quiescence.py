@@ -149,7 +149,7 @@ def _stranded(world: "World", window: Window, found: Balances) -> MicroUsd:
     """What is lent to pods that are lost, or whose machine died, and that no settlement speaks of; and what was on its
     way to its holder during a failover, and never got there."""
     truth = world.truth
-    suspects = truth.lost_pods | truth.torn_pods
+    suspects = truth.lost_pods | truth.torn_pods.keys()
     adrift = truth.adrift - {part.lease for attempt in truth.attempts.values() for part in attempt.charged}
     rest = {
         id_: lent.amount

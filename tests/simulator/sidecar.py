@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llmgov.instants import Duration
 from llmgov.ledger import grants
 from llmgov.ledger.commands import Command
-from llmgov.ledger.messages import Epoch
+from llmgov.ledger.messages import Epoch, Holding
 from llmgov.snapshot import Account
 from llmgov_sidecar import journal, sidecar, spool, volume
 from llmgov_sidecar.calls import Calls, Waits
@@ -108,6 +108,10 @@ class WatchedLeasing(Leasing):
         """Whether nothing is under way."""
         return not (self._carrying or self._commands or self._post or self._purse.asking or self._waiters)
 
+    def holdings(self) -> tuple[Holding, ...]:
+        """What is lent here, and what became of it."""
+        return self._purse.holdings()
+
     @property
     def queued(self) -> int:
         """Letters to the hub that wait."""
@@ -147,6 +151,7 @@ class Boot(sidecar.Sidecar):
         ids = Sequence(Epoch(pod.name, -self._volume.boots))
         self._services: Any = Services(ids.next, Ends(self._journal, self._tasks))
         self.configuration = Known(pod.known)  # type: ignore[assignment]
+        self.known, self.heard = pod.known, world.now
         self.line = Line(world, pod.name, process, world.chance("route", pod.name))
         self._hub = self.line
 
@@ -170,6 +175,7 @@ class Boot(sidecar.Sidecar):
         """Other accounts are in force."""
         self.configuration = Known(definitions)  # type: ignore[assignment]
         self._define(self.configuration)  # type: ignore[arg-type]
+        self.known, self.heard = definitions, self.world.now
 
     def _failed(self, task: str, error: BaseException) -> None:
         self._log.failure(task, error)

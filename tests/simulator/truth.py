@@ -7,9 +7,10 @@ import collections
 import dataclasses
 import enum
 from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
 
 from llmgov.instants import Instant
-from llmgov.ledger.messages import Charged, LeaseGrant
+from llmgov.ledger.messages import Charged, Epoch, LeaseGrant, LeaseRequest
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account, ThresholdAction
 
@@ -79,12 +80,24 @@ class Lent:
     strict: bool
 
 
+class Arrived(NamedTuple):
+    """When a lease got to its holder, and from when on that may not hold from it: by the true time, as far as clocks
+    go right."""
+
+    at: Instant
+    ends: Instant
+
+
 class Truth:
     """The books of the oracle."""
 
     def __init__(self) -> None:
         self.attempts: dict[str, Attempt] = {}
         self.leases: dict[str, Lent] = {}
+        self.granted: dict[str, Instant] = {}
+        self.finished: dict[str, Instant] = {}
+        self._asked: dict[tuple[Epoch, int], Instant] = {}
+        self._arrived: dict[str, Arrived] = {}
         self._held: dict[str, Attempt] = {}
         self.exposed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self.history: dict[WindowId, list[tuple[Instant, MicroUsd]]] = collections.defaultdict(list)
@@ -93,14 +106,36 @@ class Truth:
         self.limits = Limits()
         self.forgetful = False
         self.lost_pods: set[str] = set()
-        self.torn_pods: set[str] = set()
+        self.torn_pods: dict[str, Instant] = {}
         self.adrift: set[str] = set()
 
-    def told(self, grant: LeaseGrant) -> None:
-        """A grant arrived at its sidecar, or was committed."""
+    def lent(self, grant: LeaseGrant, fresh: Collection[str], now: Instant) -> None:
+        """A grant is committed; `fresh` are those of its leases that it has just made."""
         for lease in grant.leases:
             times = lease.window_start, lease.window_end
             self.leases[lease.id] = Lent(lease.key, *times, lease.amount, lease.deadline, lease.strict)
+        self.granted.update(dict.fromkeys(fresh, now))
+
+    def asked(self, request: LeaseRequest, now: Instant) -> None:
+        """A sidecar asks; it may ask again for the same."""
+        self._asked.setdefault((request.epoch, request.request), now)
+
+    def arrived(self, request: LeaseRequest, grant: LeaseGrant, now: Instant) -> None:
+        """A grant arrived at the sidecar that asks. By its own rule it counts what is left from when it asked."""
+        asked = self._asked[request.epoch, request.request]
+        for lease in grant.leases:
+            ends = asked + min(lease.deadline, lease.window_end) - grant.now
+            self._arrived.setdefault(lease.id, Arrived(now, ends))
+
+    def came(self, lease: str) -> "Arrived | None":
+        """When a lease got to its holder, if it has."""
+        return self._arrived.get(lease)
+
+    def concerned(self, window: WindowId, since: Instant) -> Iterator[str]:
+        """The leases of a window that were not finished yet at that moment."""
+        for id_, lent in self.leases.items():
+            if (lent.key, lent.start) == window and self.finished.get(id_, since) >= since:
+                yield id_
 
     def windows(self, attempt: Attempt) -> Iterator[WindowId]:
         """The windows that an attempt holds from, each account's first; parts of one account may lie in two."""
@@ -110,6 +145,12 @@ class Truth:
             if (lease.key, lease.start) not in seen:
                 seen.add((lease.key, lease.start))
                 yield lease.key, lease.start
+
+    def is_out_of_reach(self, lease: str) -> bool:
+        """Whether nobody can ask for its money: its pod is lost, its machine died, or a failover met it on its way."""
+        holder = lease.partition(":")[0]
+        torn = self.granted.get(lease, 0) <= self.torn_pods.get(holder, -1)
+        return holder in self.lost_pods or torn or lease in self.adrift
 
     def held(self, attempt: Attempt, now: Instant) -> None:
         """An attempt has set its money aside, and will be dispatched in a moment."""
@@ -201,24 +242,34 @@ class Limits:
     def __init__(self) -> None:
         self._versions: dict[str, list[_Version]] = collections.defaultdict(list)
         self._opened: dict[WindowId, set[int]] = collections.defaultdict(set)
-        self.changed_at: Instant = 0
+        self._opened_at: dict[WindowId, Instant] = collections.defaultdict(int)
 
     def change(self, account: Account, at: Instant) -> None:
         """From now on it may be in force."""
         self._versions[account.key].append(_Version(account, at))
-        self.changed_at = at
 
     def published(self, at: Instant) -> None:
         """All that was changed is in force now."""
         for versions in self._versions.values():
             for version in versions:
                 version.published = version.published or at
-        self.changed_at = at
 
     def open(self, key: str, start: Instant, percent: int, at: Instant) -> None:
         """Somebody approves to go beyond a threshold; from now on it may be open."""
         self._opened[key, start].add(percent)
-        self.changed_at = at
+        self._opened_at[key, start] = at
+
+    def changed(self, key: str, start: Instant) -> Instant:
+        """When the last change of the account, or of what is open in the window, came into force for sure; far in the
+        future where it has not."""
+        newest = self._of(key)[-1]
+        return max(newest.published or 1 << 62, self._opened_at[key, start])
+
+    def is_over(self, key: str, known: Account, lent: Instant) -> bool:
+        """Whether a lease that was lent at that moment cannot have been lent under `known`, nor under what is newer."""
+        versions = self._of(key)
+        number = next(number for number, version in enumerate(versions) if version.account is known)
+        return lent < versions[number].since and all(version.account != known for version in versions[:number])
 
     def _of(self, key: str) -> list[_Version]:
         """By the definition's key: that of an account of one user is followed by the user."""

@@ -37,7 +37,6 @@ class Weather:
         while self._world.stormy:
             await asyncio.sleep(self._chance.uniform(1, 15))
             if self._kinds and self._world.stormy:
-                self._world.trouble()
                 await self._chance.choice(self._kinds)()
 
     def _some_time(self, most: Duration = 20 * instants.SECOND) -> float:
@@ -64,10 +63,12 @@ class Weather:
             for replica in self._chance.sample(world.replicas, self._chance.randint(1, len(world.replicas)))
         }
         world.network.cut |= pairs
+        apart = {name for pair in pairs for name in pair} & {pod.name for pod in world.pods}
+        world.trouble(*sorted(apart))
         world.note("world", "partition", *(f"{one}|{other}" for one, other in sorted(pairs)))
         await asyncio.sleep(self._some_time(40 * instants.SECOND))
         world.network.cut.clear()
-        world.trouble()
+        world.trouble(*sorted(apart))
         world.note("world", "partition heals")
 
     async def _pause(self) -> None:
@@ -77,6 +78,7 @@ class Weather:
     async def _clock(self) -> None:
         pod = self._chance.choice(self._world.pods)
         pod.step_clock()
+        self._world.trouble(pod.name)
         self._world.note(pod.name, "clock is set")
 
     async def _replica(self) -> None:
@@ -87,6 +89,7 @@ class Weather:
 
     async def _away(self) -> None:
         world = self._world
+        world.trouble()
         world.database.away = True
         world.note("database", "away")
         await asyncio.sleep(self._some_time())
@@ -95,10 +98,25 @@ class Weather:
         world.note("database", "back")
 
     async def _fail_over(self) -> None:
-        world = self._world
-        if not world.truth.forgetful:
-            await world.database.fail_over(losing=world.shape.losing)
-            world.trouble()
+        """Meanwhile a pod may be cut off, for longer than the ledger waits at least; somebody may not wait for it."""
+        world, chance = self._world, self._chance
+        if world.truth.forgetful:
+            return
+        apart = chance.choice(world.pods) if chance.random() < 0.4 else None
+        if apart is not None:
+            world.network.cut |= {(min(apart.name, each.name), max(apart.name, each.name)) for each in world.replicas}
+            world.note("world", "cut off", apart.name)
+        world.trouble()
+        await world.database.fail_over(losing=world.shape.losing)
+        world.trouble()
+        if apart is not None:
+            await asyncio.sleep(chance.uniform(5, 40))
+            if chance.random() < 0.4:
+                await world.admin.accept_loss()
+            await asyncio.sleep(chance.uniform(10, 40))
+            world.network.cut.clear()
+            world.trouble(apart.name)
+            world.note("world", "is back", apart.name)
 
     async def _lose(self) -> None:
         world = self._world

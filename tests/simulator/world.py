@@ -59,7 +59,7 @@ class World:
         self.violation: Violation | None = None
         self.stormy = bool(shape.faults)
         self.paused_for: Duration = 0
-        self._troubled: Instant = 0 if not shape.faults else shape.begin
+        self._troubled: dict[str, Instant] = {}
         self._kills = self.chance("kills")
         self.loop.failed = lambda what: self.fail(Invariant.ERROR, what)
         delays = self.chance("threads")
@@ -78,14 +78,23 @@ class World:
     @property
     def calm(self) -> bool:
         """Whether nothing is broken, nor has been for long enough."""
-        return not self._broken and self.now - self._troubled > CALM and all(pod.settled for pod in self.pods)
+        return self.hub_calm(self.now) and not any(self.troubled(pod, self.now) for pod in self.pods)
 
-    @property
-    def _broken(self) -> bool:
-        """Whether a fault goes on that began some time ago."""
-        processes = [pod.process for pod in self.pods] + [replica.process for replica in self.replicas]
-        paused = any(process.paused for process in processes)
-        return paused or self.database.away or bool(self.network.cut)
+    def hub_calm(self, since: Instant) -> bool:
+        """Whether the database and all replicas have been well since then, and long enough before."""
+        broken = self.database.away or self.database.recovers
+        return not (broken or any(self._was_in_trouble(replica.name, since) for replica in self.replicas)) and not any(
+            replica.process.paused for replica in self.replicas
+        )
+
+    def troubled(self, pod: Pod, since: Instant) -> bool:
+        """Whether something has been broken about a pod since then, or shortly before; it may be gone."""
+        cut = any(pod.name in pair for pair in self.network.cut)
+        broken = cut or pod.process.paused or pod.disk.refuses > 0 or not pod.settled
+        return broken or self._was_in_trouble(pod.name, since)
+
+    def _was_in_trouble(self, name: str, since: Instant) -> bool:
+        return self._troubled.get(name, 0) > since - CALM
 
     def chance(self, *names: str) -> random.Random:
         """Chance of its own for each part, so that one part's draws do not change another's."""
@@ -96,9 +105,10 @@ class World:
         if self.violation is None:
             self.trace.add(self.now, who, what, *about)
 
-    def trouble(self) -> None:
-        """Something is broken at this moment."""
-        self._troubled = self.now
+    def trouble(self, *names: str) -> None:
+        """Something is broken at this moment, about these pods and replicas; without names about all of them."""
+        everybody = [pod.name for pod in self.pods] + [replica.name for replica in self.replicas]
+        self._troubled.update(dict.fromkeys(names or everybody, self.now))
 
     def fail(self, invariant: Invariant, what: str) -> None:
         """An invariant does not hold: the run ends here."""
@@ -127,14 +137,14 @@ class World:
 
     def crash_pod(self, pod: Pod, how: str, *, power: bool = False) -> None:
         """Its process dies, or its machine; it starts again in a while."""
-        self.trouble()
+        self.trouble(pod.name)
         self.note(pod.name, how, "with its machine" if power else "")
         pod.process.kill()
         for replica in self.replicas:
             replica.forget(pod.process)
         self.truth.died(pod.name, self.now)
         if power:
-            self.truth.torn_pods.add(pod.name)
+            self.truth.torn_pods[pod.name] = self.now
             quiescence.tear(self, pod)
             pod.disk.lose_power()
         self.restart_later(pod)
@@ -145,7 +155,7 @@ class World:
 
     def _restart(self, pod: Pod) -> None:
         if not pod.process.alive and not pod.gone:
-            self.trouble()
+            self.trouble(pod.name)
             pod.start()
 
     async def stop_pod(self, pod: Pod) -> None:
@@ -153,6 +163,7 @@ class World:
         process, boot = pod.process, pod.boot
         if boot is None or pod.flying:
             return
+        self.trouble(pod.name)
         self.note(pod.name, "is stopped")
         pod.draining = True
         await asyncio.wait({self.loop.spawn(process, boot.stop(), "stop")}, timeout=30)
@@ -162,14 +173,14 @@ class World:
 
     def crash_replica(self, replica: Replica, how: str = "killed") -> None:
         """A replica dies; another process takes its name in a while."""
-        self.trouble()
+        self.trouble(replica.name)
         self.note(replica.name, how)
         replica.kill()
         self.loop.after(self._kills.randint(10_000, 8 * instants.SECOND), self._revive, replica)
 
     def _revive(self, replica: Replica) -> None:
         if not replica.process.alive:
-            self.trouble()
+            self.trouble(replica.name)
             replica.start()
 
     async def pause(self, process: Process, seconds: float) -> None:
@@ -181,7 +192,7 @@ class World:
         self.paused_for += round(seconds * 1e6)
         await asyncio.sleep(seconds)
         self.note(process.name, "goes on")
-        self.trouble()
+        self.trouble(process.name)
         self.loop.resume(process)
 
     async def lose(self, pod: Pod) -> None:
@@ -227,8 +238,9 @@ class World:
         self.note("world", "the storm is over")
         await asyncio.wait({storm})
         for pod in self.pods:
+            if pod.disk.refuses:
+                self.trouble(pod.name)
             pod.disk.refuses = 0.0
-        self.trouble()
         await asyncio.sleep(self.shape.calm / 1e6)
         await quiescence.reach(self)
         await quiescence.check(self)
