@@ -9,7 +9,7 @@ from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow
 from llmgov.ledger.store import Store
 from llmgov.snapshot import Directory
-from llmgov_hub.recorder import Recorder
+from llmgov_store.recorder import Recorder
 
 
 class Approvals:

@@ -8,16 +8,14 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Never
 
-from llmgov.audit.events import AuditEvent, InForce
 from llmgov.instants import Instant
-from llmgov.ledger import publishing
-from llmgov.ledger.book import Book
 from llmgov.ledger.publishing import Change
 from llmgov.ledger.store import Store, StoreError
 from llmgov.snapshot import Part
 from llmgov_hub.bus import Bus
 from llmgov_hub.leases import Leases
-from llmgov_hub.recorder import Recorder
+from llmgov_store.publisher import Publisher
+from llmgov_store.recorder import Recorder
 
 DEFAULT_LOOK_SECONDS = 1.0
 """How often a replica looks for a configuration that nobody announced to it: one small read, for a policy that reaches
@@ -30,11 +28,12 @@ class Configuration:
     def __init__(
         self, store: Store, leases: Leases, recorder: Recorder, clock: Callable[[], Instant], bus: Bus
     ) -> None:
-        self._store = store
         self._leases = leases
-        self._recorder = recorder
-        self._clock = clock
         self._bus = bus
+        self._publisher = Publisher(store, recorder, clock, self._announce)
+
+    async def _announce(self) -> None:
+        self._bus.announce()
 
     async def publish(self, parts: Mapping[str, Part], actor: str | None = None) -> list[Change]:
         """Put `parts` in force, by name (`organization`, `prices`, `namespace/<name>`); what changed.
@@ -42,19 +41,7 @@ class Configuration:
         Raises:
             StoreError: the configuration before is still in force.
         """
-        now = self._clock()
-
-        def step(book: Book) -> list[Change]:
-            changes = publishing.publish(book, parts, now)
-            for change in changes:
-                if change.version is not None:
-                    self._recorder.append(book, _in_force(change, change.version, now, actor), now)
-            return changes
-
-        events: list[AuditEvent] = [InForce(now, "", "", actor=actor)]
-        changes = await self._store.transact(self._recorder.lock(publishing.LOCK, events), step)
-        if changes:
-            self._bus.announce()
+        changes = await self._publisher.publish(parts, actor=actor)
         with contextlib.suppress(StoreError):  # it is in force all the same, and nothing is lent before it is known
             await self._leases.look_again()
         return changes
@@ -69,7 +56,3 @@ class Configuration:
             with contextlib.suppress(StoreError):
                 await self._leases.look_again()
             await self._bus.changed(look_seconds)
-
-
-def _in_force(change: Change, version: str, now: Instant, actor: str | None) -> InForce:
-    return InForce(now, change.part, version, change.replaced, actor)

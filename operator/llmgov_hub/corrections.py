@@ -10,7 +10,7 @@ from llmgov.ledger.book import Book
 from llmgov.ledger.corrections import Order
 from llmgov.ledger.rows import Correction, Window
 from llmgov.ledger.store import Store
-from llmgov_hub.recorder import Recorder
+from llmgov_store.recorder import Recorder
 
 
 class Made(NamedTuple):

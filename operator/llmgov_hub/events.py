@@ -14,7 +14,7 @@ from llmgov.ledger.messages import Event, Settlement, Subject, Violated
 from llmgov.ledger.store import Store
 from llmgov.policy.decision import Action, Violation
 from llmgov.snapshot import Audience
-from llmgov_hub.recorder import Recorder
+from llmgov_store.recorder import Recorder
 
 MAX_BATCH = 256
 """Events that share a transaction at most: it bounds how long others wait for their turn."""

@@ -30,9 +30,9 @@ from llmgov_hub.leases import Leases
 from llmgov_hub.memory_bus import MemoryExchange
 from llmgov_hub.outbox import Outbox
 from llmgov_hub.recalls import DEFAULT_WAIT_ELSEWHERE_SECONDS, DEFAULT_WAIT_SECONDS, Recalls
-from llmgov_hub.recorder import Recorder
 from llmgov_hub.recovery import Recovery
 from llmgov_hub.upkeep import Upkeep
+from llmgov_store.recorder import Recorder
 
 
 class Hub:

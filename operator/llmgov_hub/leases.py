@@ -30,15 +30,13 @@ from llmgov.ledger.messages import (
     Recalled,
     Recount,
 )
+from llmgov.ledger.rows import PartRow
 from llmgov.ledger.store import Store, StoreError
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account, OrganizationPart
 from llmgov_hub.recalls import Recalls
 
 T = TypeVar("T")
-
-ORGANIZATION = "organization"
-"""The part of the configuration that the settings are in."""
 
 MAX_ROUNDS = 3
 """How often idle money is asked for on behalf of one request and account: others may take what came back."""
@@ -68,7 +66,8 @@ class Leases:
         self._store = store
         self._recalls = recalls
         self._clock = clock
-        self._max_users = max_users
+        self._max_users_before = max_users
+        self._max_users: dict[str, int] = {}
         self._definitions: Definitions = InForce()
         self._edition: int | None = None
         self._looking = asyncio.Lock()
@@ -87,18 +86,12 @@ class Leases:
         async with self._looking:
             edition = await self._store.edition()  # before the rest: so that is never older than it says
             if edition != self._edition:
-                self._max_users = await self._store.transact(publishing.LOCK, self._most_users)
+                organizations = await self._store.parts_now(publishing.ORGANIZATION)
+                self._max_users = {row.cluster: _most_users(row) for row in organizations}
                 rows = await self._store.accounts()
                 self._define({row.key: row.account for row in rows if row.key == row.account.key}, edition)
             if self._outdated:
                 await self._ask_back()
-
-    def _most_users(self, book: Book) -> int:
-        """As the configuration in force has it; before there is one, as this process was told."""
-        row = book.in_force.get(ORGANIZATION)
-        if row is None:
-            return self._max_users
-        return msgspec.json.decode(row.document, type=OrganizationPart).settings.max_users
 
     def _define(self, definitions: Mapping[str, Account], edition: int) -> None:
         before, self._definitions, self._edition = self._definitions, InForce(definitions), edition
@@ -152,13 +145,22 @@ class Leases:
         now = self._clock()
 
         def step(book: Book, definitions: Definitions) -> LeaseGrant | LeaseRefusal:
-            grant = functools.partial(grants.grant, book, request, definitions, now, max_users=self._max_users)
+            most = self._most_users(request)
+            grant = functools.partial(grants.grant, book, request, definitions, now, max_users=most)
             reply = grant(final=False)
             if isinstance(reply, LeaseGrant) or (asked is not None and _is_short(reply) and reply.key not in asked):
                 return reply
             return grant(final=True)
 
         return await self._decide(lambda definitions: grants.lock(request, definitions, now), step)
+
+    def _most_users(self, request: LeaseRequest) -> int:
+        """As the configuration in force of the request's cluster has it; before there is one, as this process was told.
+
+        An account's key begins with its cluster.
+        """
+        cluster = request.needs[0].key.partition("|")[0] if request.needs else ""
+        return self._max_users.get(cluster, self._max_users_before)
 
     async def _decide(self, lock: Callable[[Definitions], Lock], step: Callable[[Book, Definitions], T]) -> T:
         """Run a step by the definitions that are in force when its transaction commits."""
@@ -266,6 +268,10 @@ def _by(edition: int | None, definitions: Definitions, step: Callable[[Book, Def
     if book.edition != edition:
         raise _OutdatedError
     return step(book, definitions)
+
+
+def _most_users(row: PartRow) -> int:
+    return msgspec.json.decode(row.document, type=OrganizationPart).settings.max_users
 
 
 def _is_short(reply: LeaseGrant | LeaseRefusal) -> TypeGuard[LeaseRefusal]:

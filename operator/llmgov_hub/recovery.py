@@ -18,7 +18,7 @@ from llmgov.ledger.rows import LedgerEpoch
 from llmgov.ledger.store import Store, StoreError
 from llmgov_hub.leases import Leases
 from llmgov_hub.recalls import Recalls
-from llmgov_hub.recorder import Recorder
+from llmgov_store.recorder import Recorder
 
 DEFAULT_LOOK_SECONDS = 1.0
 """How often a replica looks whether the database began another life, and who has not reported yet."""

@@ -12,7 +12,7 @@ import msgspec
 from llmgov.instants import Instant
 from llmgov.ledger import violated
 from llmgov.ledger.balances import Balances
-from llmgov.ledger.book import Book, Lock, Put
+from llmgov.ledger.book import Book, Lock, PartId, Put
 from llmgov.ledger.messages import Epoch
 from llmgov.ledger.rows import (
     AccountRow,
@@ -27,6 +27,7 @@ from llmgov.ledger.rows import (
     LedgerEpoch,
     OutboxEntry,
     PartRow,
+    PartVersion,
     SubjectKeyRow,
     ViolationRow,
     Window,
@@ -50,12 +51,12 @@ class MemoryStore:
         self._closed = False
         self._working = WorkingSet()
         self._working.database = name
-        self._published: set[str] = set()
+        self._published: dict[PartId, set[str]] = {}
         self._outbox: dict[str, OutboxEntry] = {}
         self._violations: list[ViolationRow] = []
         self._records: dict[str, list[AuditRow]] = {}
         self._checkpoints: list[bytes] = []
-        self._parts: dict[tuple[str, str, Instant], PartRow] = {}
+        self._parts: dict[tuple[str, str, str, Instant], PartRow] = {}
 
     @property
     def _rows(self) -> Put:
@@ -78,10 +79,13 @@ class MemoryStore:
         self._violations.extend(put.violations)
         for record in put.records:
             self._records.setdefault(record.writer, []).append(record)
+        for ended in put.ended_parts:
+            identity = (ended.cluster, ended.part, ended.version, ended.since)
+            self._parts[identity] = msgspec.structs.replace(self._parts[identity], until=ended.until)
         for part in put.parts:
-            self._parts[part.part, part.version, part.since] = part
-        if put.published is not None:
-            self._published = {row.key for row in put.published}
+            self._parts[part.cluster, part.part, part.version, part.since] = part
+        for name, accounts in put.published.items():
+            self._published[name] = {row.key for row in accounts}
         for entry in put.outbox.values():
             self._outbox.setdefault(entry.id, entry)
 
@@ -107,7 +111,8 @@ class MemoryStore:
 
     async def accounts(self) -> list[AccountRow]:
         self._open()
-        found = (row for row in self._rows.accounts.values() if row.account.key in self._published)
+        published = set[str]().union(*self._published.values())
+        found = (row for row in self._rows.accounts.values() if row.account.key in published)
         return sorted(found, key=lambda row: row.key)
 
     async def windows(self, at: Instant) -> list[Window]:
@@ -231,18 +236,29 @@ class MemoryStore:
         self._open()
         return sorted(self._rows.keys.values(), key=lambda row: row.id)
 
-    async def parts(self, at: Instant) -> list[PartRow]:
+    async def parts(self, at: Instant, only: Sequence[str] = ()) -> list[PartRow]:
         self._open()
         found = (row for row in self._parts.values() if row.since <= at and (row.until is None or at < row.until))
-        return sorted(found, key=lambda row: row.part)
+        return sorted((row for row in found if not only or row.part in only), key=lambda row: (row.cluster, row.part))
+
+    async def parts_now(self, part: str) -> list[PartRow]:
+        self._open()
+        found = (row for row in self._parts.values() if row.part == part and row.until is None)
+        return sorted(found, key=lambda row: row.cluster)
+
+    async def part_versions(self) -> list[PartVersion]:
+        self._open()
+        heads = (row.head for row in self._parts.values())
+        return sorted(heads, key=lambda row: (row.since, row.cluster, row.part))
 
     async def edition(self) -> int:
         self._open()
         return self._working.edition
 
-    async def part(self, part: str, version: str) -> PartRow | None:
+    async def part(self, cluster: str, part: str, version: str) -> PartRow | None:
         self._open()
-        found = [row for row in self._parts.values() if (row.part, row.version) == (part, version)]
+        wanted = (cluster, part, version)
+        found = [row for row in self._parts.values() if (row.cluster, row.part, row.version) == wanted]
         return max(found, key=lambda row: row.since, default=None)
 
 

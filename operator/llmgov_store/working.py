@@ -17,11 +17,12 @@ from llmgov.ledger.rows import (
     ApprovalRow,
     Attempt,
     AuditRow,
+    ClusterRow,
     EpochRow,
     LeaseRow,
     LeaseState,
     LedgerEpoch,
-    PartRow,
+    PartVersion,
     Spend,
     Sum,
     Window,
@@ -46,7 +47,9 @@ class WorkingSet:
     def __init__(self) -> None:
         self.rows = Put()
         self.heads: dict[str, AuditRow] = {}
-        self.in_force: dict[str, PartRow] = {}
+        self.in_force: dict[str, dict[str, PartVersion]] = collections.defaultdict(dict)
+        """The versions in force, by cluster and part."""
+        self.clusters: dict[str, ClusterRow] = {}
         self.edition = 0
         self.summed: dict[Summed, MicroUsd] = {}
         """What scopes spent before anything was put here, where they did."""
@@ -70,13 +73,15 @@ class WorkingSet:
             keys=_pick(rows.keys, lock.subjects),
             returns=rows.returns.intersection(lock.returns),
             events=rows.events.intersection(lock.events),
-            in_force=dict(self.in_force) if lock.configuration else {},
-            edition=self.edition if lock.configuration or lock.edition else 0,
+            edition=self.edition if lock.edition or lock.configuration is not None else 0,
             head=None if lock.writer is None else self.heads.get(lock.writer),
             corrections=_pick(rows.corrections, lock.corrections),
             ledger_epoch=self.ledger_epoch if lock.ledger_epoch else None,
             database=self.database if lock.ledger_epoch else "",
         )
+        if lock.configuration is not None:
+            book.in_force = dict(self.in_force.get(lock.configuration, {}))
+            book.cluster = self.clusters.get(lock.configuration)
         if lock.ended is not None:
             self._load_ended(book, lock.ended)
         for intent in lock.intents:
@@ -170,8 +175,8 @@ class WorkingSet:
         self._refuse_repeated(put)
         rows = self.rows
         rows.accounts.update(put.accounts)
-        if put.published is not None:
-            rows.accounts.update((row.key, row) for row in put.published)
+        for published in put.published.values():
+            rows.accounts.update((row.key, row) for row in published)
         rows.epochs.update(put.epochs)
         rows.attempts.update(put.attempts)
         rows.keys.update(put.keys)
@@ -180,9 +185,8 @@ class WorkingSet:
         rows.corrections.update(put.corrections)
         self._apply_indexed(put)
         self._apply_chains(put)
+        self._apply_configuration(put)
         self._remove(put)
-        if put.edition is not None:
-            self.edition = put.edition
         if put.ledger_epoch is not None:
             self.ledger_epoch = put.ledger_epoch
 
@@ -217,11 +221,15 @@ class WorkingSet:
     def _apply_chains(self, put: Put) -> None:
         for record in put.records:
             self.heads[record.writer] = record
+
+    def _apply_configuration(self, put: Put) -> None:
+        for ended in put.ended_parts:
+            self.in_force[ended.cluster].pop(ended.part, None)
         for part in put.parts:
-            if part.until is None:
-                self.in_force[part.part] = part
-            elif part.part in self.in_force and self.in_force[part.part].since == part.since:
-                del self.in_force[part.part]
+            self.in_force[part.cluster][part.part] = part.head
+        self.clusters.update(put.clusters)
+        if put.edition is not None:
+            self.edition = put.edition
 
     def _remove(self, put: Put) -> None:
         for key in put.removed_windows:

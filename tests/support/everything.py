@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from llmgov import snapshot
 from llmgov.ledger.book import Book, Ended, Lock, WindowLock
 from llmgov.ledger.messages import Charged
 from llmgov.ledger.rows import (
@@ -12,6 +13,7 @@ from llmgov.ledger.rows import (
     ApprovalRow,
     Attempt,
     AuditRow,
+    ClusterRow,
     Correction,
     CorrectionKind,
     EpochRow,
@@ -60,8 +62,13 @@ def step(book: Book, number: int) -> None:
         ViolationRow(f"pod-{number}:1/3", 0, NOW, "ns/p", Action.FLAG, "r", "found", True, "ns", "sa", None, "m", 3)
     )
     book.put.spends.append(Spend(intent.subject.path, NOW, 70))
-    book.put.parts.append(PartRow("organization", f"v{number}", b"document", NOW))
-    book.put.published = (row,)
+    document = snapshot.encode(snapshot.OrganizationPart("test", accounts=(account,)))
+    part = PartRow("organization", f"v{number}", document, NOW, None, "test")
+    book.put.parts.append(part)
+    if number > 1:
+        book.put.ended_parts.append(msgspec.structs.replace(part.head, version="v1", until=NOW + 1))
+    book.put.published["test", "organization"] = (row,)
+    book.put_cluster(ClusterRow("test", number, "operator-1", NOW, NOW))
 
 
 def lock(number: int) -> Lock:
@@ -80,7 +87,7 @@ def lock(number: int) -> Lock:
         events=(f"pod-{number}:1/3",),
         writer="hub-1",
         subjects=(f"user/jane-{number}",),
-        configuration=True,
+        configuration="test",
         corrections=(f"cor-{number}",),
         ledger_epoch=True,
         ended=Ended(SPAN.start, 5),
@@ -132,8 +139,11 @@ async def look(reader: Reader) -> list[Any]:
         await reader.writers(),
         await reader.checkpoints(),
         await reader.parts(NOW),
+        await reader.parts(NOW, ["organization"]),
+        await reader.parts_now("organization"),
+        await reader.part_versions(),
         await reader.edition(),
-        await reader.part("organization", "v1"),
+        await reader.part("test", "organization", "v1"),
     ]
 
 

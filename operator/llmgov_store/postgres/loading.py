@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from llmgov.instants import Instant
 from llmgov.ledger import rows, sums, timing
@@ -15,11 +16,11 @@ from llmgov_store.postgres.tables import (
     ACCOUNTS,
     APPROVALS,
     ATTEMPTS,
+    CLUSTERS,
     CORRECTIONS,
     EPOCHS,
     KEYS,
     LEASES,
-    PARTS,
     RECORDS,
     WINDOWS,
 )
@@ -176,9 +177,10 @@ async def _load_facts(connection: Connection, locks: Sequence[Lock], working: Wo
     if events:
         known = await connection.fetch("SELECT id FROM events WHERE id = ANY($1::text[])", events)
         put.events.update(escaping.unescape(id_) for (id_,) in known)
-    if any(lock.configuration for lock in locks):
-        put.parts += await PARTS.select(connection, "WHERE until IS NULL")
-    if any(lock.configuration or lock.edition for lock in locks):
+    clusters = {lock.configuration for lock in locks if lock.configuration is not None}
+    if clusters:
+        await _load_configurations(connection, clusters, working)
+    if clusters or any(lock.edition for lock in locks):
         put.edition = await edition(connection)
     if any(lock.ledger_epoch for lock in locks):
         put.ledger_epoch = await ledger_epoch(connection)
@@ -199,6 +201,29 @@ async def _load_ended(connection: Connection, ended: Ended, working: WorkingSet)
             epochs={row.holder: row for row in gone},
         )
     )
+
+
+async def _load_configurations(connection: Connection, clusters: Iterable[str], working: WorkingSet) -> None:
+    wanted = escaping.escaped(clusters)
+    for row in await part_versions(connection, "WHERE until IS NULL AND cluster = ANY($1::text[])", wanted):
+        working.in_force[row.cluster][row.part] = row
+    working.clusters.update((row.cluster, row) for row in await CLUSTERS.among(connection, "cluster", clusters))
+
+
+async def part_versions(connection: Connection, condition: str, *values: Any) -> list[rows.PartVersion]:
+    """Versions of parts for which `condition` (what follows FROM) holds, without their documents."""
+    found = await connection.fetch(
+        f"SELECT cluster, part, version, since, until, actor, octet_length(document) FROM parts {condition}",  # noqa: S608 - from code
+        *values,
+    )
+    return [_part_version(*record) for record in found]
+
+
+def _part_version(
+    cluster: str, part: str, version: str, since: Instant, until: Instant | None, actor: str, size: int
+) -> rows.PartVersion:
+    unescape = escaping.unescape
+    return rows.PartVersion(unescape(cluster), unescape(part), unescape(version), since, until, unescape(actor), size)
 
 
 async def edition(connection: Connection) -> int:

@@ -13,7 +13,7 @@ window is new, that an attempt is not known. Each row has one name that whoever 
     writer/<name>       the end of an audit writer's chain
     subject/<name>      a subject's key
     correction/<id>     whether there is a correction of that id
-    configuration       what is in force; shared among those who only rely on it
+    configuration       what is in force, of all clusters; shared among those who only rely on it
     ledger epoch        the same for the ledger's epoch
 
 All are taken in one statement in ascending order of their numbers, so nobody waits in a circle. They end with the
@@ -40,7 +40,7 @@ LEDGER_EPOCH: Final = "ledger epoch"
 def stated(lock: Lock) -> Names:
     """The names that follow from `lock` itself."""
     names = dict.fromkeys(_stated(lock), True)
-    if lock.configuration:
+    if lock.configuration is not None:
         names[CONFIGURATION] = True
     elif lock.edition:
         names[CONFIGURATION] = False

@@ -21,6 +21,7 @@ from llmgov.ledger.rows import (
     LedgerEpoch,
     OutboxEntry,
     PartRow,
+    PartVersion,
     SubjectKeyRow,
     ViolationRow,
     Window,
@@ -203,22 +204,23 @@ class PostgresReader:
     async def subject_keys(self) -> list[SubjectKeyRow]:
         return await self._read(lambda connection: tables.KEYS.select(connection, "ORDER BY id"))
 
-    async def parts(self, at: Instant) -> list[PartRow]:
-        return await self._read(
-            lambda connection: tables.PARTS.select(
-                connection, "WHERE since <= $1 AND (until IS NULL OR until > $1) ORDER BY part", at
-            )
-        )
+    async def parts(self, at: Instant, only: Sequence[str] = ()) -> list[PartRow]:
+        return await self._read(lambda connection: tables.PARTS.select(connection, _PARTS_AT, at, escaped(only)))
+
+    async def parts_now(self, part: str) -> list[PartRow]:
+        condition = "WHERE part = $1 AND until IS NULL ORDER BY cluster"
+        return await self._read(lambda connection: tables.PARTS.select(connection, condition, escape(part)))
+
+    async def part_versions(self) -> list[PartVersion]:
+        return await self._read(lambda connection: loading.part_versions(connection, "ORDER BY since, cluster, part"))
 
     async def edition(self) -> int:
         return await self._read(loading.edition)
 
-    async def part(self, part: str, version: str) -> PartRow | None:
-        found = await self._read(
-            lambda connection: tables.PARTS.select(
-                connection, "WHERE part = $1 AND version = $2 ORDER BY since DESC LIMIT 1", escape(part), version
-            )
-        )
+    async def part(self, cluster: str, part: str, version: str) -> PartRow | None:
+        condition = "WHERE cluster = $1 AND part = $2 AND version = $3 ORDER BY since DESC LIMIT 1"
+        names = (escape(cluster), escape(part), version)
+        found = await self._read(lambda connection: tables.PARTS.select(connection, condition, *names))
         return found[0] if found else None
 
 
@@ -269,6 +271,11 @@ _WRITERS = """
     ) SELECT writer FROM found WHERE writer IS NOT NULL ORDER BY writer
 """
 """One look into the index for each writer, however many records there are."""
+
+_PARTS_AT = """
+    WHERE since <= $1 AND (until IS NULL OR until > $1) AND (cardinality($2::text[]) = 0 OR part = ANY($2))
+    ORDER BY cluster, part
+"""
 
 _ATTEMPTS_WITHIN = "WHERE time >= $1 AND time < $2 ORDER BY time, id"
 

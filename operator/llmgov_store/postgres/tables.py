@@ -26,14 +26,25 @@ OUTBOX = Table("outbox", rows.OutboxEntry, ["id"])
 VIOLATIONS = Table("violations", rows.ViolationRow, ["event", "index"])
 RECORDS = Table("records", rows.AuditRow, ["writer", "seq"])
 KEYS = Table("subject_keys", rows.SubjectKeyRow, ["subject"])
-PARTS = Table("parts", rows.PartRow, ["part", "version", "since"])
+PARTS = Table("parts", rows.PartRow, ["cluster", "part", "version", "since"])
+CLUSTERS = Table("clusters", rows.ClusterRow, ["cluster"])
 CORRECTIONS = Table("corrections", rows.Correction, ["id"])
 LEDGER_EPOCH = Table("ledger_epoch", rows.LedgerEpoch, ["only_row"])
 
 _PUBLISH = (
-    "WITH wanted AS (SELECT unnest($1::text[]) AS key),"
-    " ended AS (DELETE FROM published WHERE NOT EXISTS (SELECT FROM wanted WHERE wanted.key = published.key))"
-    " INSERT INTO published SELECT key FROM wanted ON CONFLICT DO NOTHING"
+    "WITH named AS (SELECT * FROM unnest($1::text[], $2::text[]) AS named (cluster, part)),"
+    " wanted AS (SELECT * FROM unnest($3::text[], $4::text[], $5::text[]) AS wanted (cluster, part, key)),"
+    " ended AS (DELETE FROM published AS old USING named WHERE (old.cluster, old.part) = (named.cluster, named.part)"
+    "  AND NOT EXISTS (SELECT FROM wanted"
+    "   WHERE (wanted.cluster, wanted.part, wanted.key) = (old.cluster, old.part, old.key)))"
+    " INSERT INTO published (cluster, part, key) SELECT cluster, part, key FROM wanted ON CONFLICT DO NOTHING"
+)
+_END_PARTS = (
+    "UPDATE parts SET until = ended.until"
+    " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])"
+    "  AS ended (cluster, part, version, since, until)"
+    " WHERE (parts.cluster, parts.part, parts.version, parts.since)"
+    "  = (ended.cluster, ended.part, ended.version, ended.since)"
 )
 _ADD = (
     "INSERT INTO sums (scope, start, cost) SELECT scope, start,"
@@ -53,9 +64,9 @@ def gather(puts: Iterable[Put]) -> Put:
     whole = Put()
     for put in puts:
         whole.accounts.update(put.accounts)
-        if put.published is not None:
-            whole.published = put.published
-            whole.accounts.update((row.key, row) for row in put.published)
+        whole.published.update(put.published)
+        for published in put.published.values():
+            whole.accounts.update((row.key, row) for row in published)
         whole.windows.update(put.windows)
         whole.leases.update(put.leases)
         whole.epochs.update(put.epochs)
@@ -72,6 +83,8 @@ def gather(puts: Iterable[Put]) -> Put:
         whole.violations += put.violations
         whole.records += put.records
         whole.parts += put.parts
+        whole.ended_parts += put.ended_parts
+        whole.clusters.update(put.clusters)
         whole.edition = whole.edition if put.edition is None else put.edition
         whole.ledger_epoch = put.ledger_epoch or whole.ledger_epoch
     return whole
@@ -92,7 +105,7 @@ async def write(connection: Connection, put: Put, known: Container[str] = ()) ->
     await OUTBOX.keep(connection, put.outbox.values())
     await VIOLATIONS.add(connection, put.violations)
     await RECORDS.add(connection, put.records)
-    await PARTS.put(connection, {(row.part, row.version, row.since): row for row in put.parts}.values())
+    await _write_configuration(connection, put)
     await _write_facts(connection, put)
 
 
@@ -108,16 +121,39 @@ async def _add(connection: Connection, spends: Sequence[rows.Spend]) -> None:
         await connection.execute(_ADD, scopes, starts, [cost for _, cost in sorted(changes.items())])
 
 
+async def _write_configuration(connection: Connection, put: Put) -> None:
+    """What is in force; of parts that a batch puts and ends, first that they are there."""
+    await PARTS.add(connection, put.parts)
+    if put.ended_parts:
+        await connection.execute(_END_PARTS, *_ended(put.ended_parts))
+    await CLUSTERS.put(connection, put.clusters.values())
+    if put.published:
+        wanted = sorted((*name, row.key) for name, accounts in put.published.items() for row in accounts)
+        await connection.execute(_PUBLISH, *_texts(put.published, 2), *_texts(wanted, 3))
+    if put.edition is not None:
+        await connection.execute("UPDATE edition SET number = $1", put.edition)
+
+
+def _ended(parts: Sequence[rows.PartVersion]) -> Sequence[Sequence[str | int | None]]:
+    names = _texts(((row.cluster, row.part, row.version) for row in parts), 3)
+    return [*names, [row.since for row in parts], [row.until for row in parts]]
+
+
+def _texts(given: Iterable[Sequence[str]], width: int) -> list[list[str]]:
+    """Tuples of `width` texts, as the columns of a statement."""
+    columns: list[list[str]] = [[] for _ in range(width)]
+    for texts in given:
+        for column, text in zip(columns, texts, strict=True):
+            column.append(escaping.escape(text))
+    return columns
+
+
 async def _write_facts(connection: Connection, put: Put) -> None:
-    """What is no row: that a return or an event was taken, and which configuration is in force."""
+    """What is no row: that a return or an event was taken, and which life of the database it is."""
     if put.returns:
         await connection.execute(_RETURNS, *texts_and_numbers(put.returns))
     if put.events:
         await connection.execute(_EVENTS, escaping.escaped(put.events))
-    if put.published is not None:
-        await connection.execute(_PUBLISH, escaping.escaped(row.key for row in put.published))
-    if put.edition is not None:
-        await connection.execute("UPDATE edition SET number = $1", put.edition)
     if put.ledger_epoch is not None:
         await LEDGER_EPOCH.put(connection, [put.ledger_epoch])
     if put.removed_windows:

@@ -244,7 +244,47 @@ ALTER TABLE leases ADD COLUMN strict_in INTEGER NOT NULL DEFAULT 0 CHECK (strict
 ALTER TABLE leases ADD COLUMN claimed INTEGER NOT NULL DEFAULT 0 CHECK (claimed >= 0);
 """
 
-MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS, _GIVEN_EPOCHS, _SUMS, _STRICT_LEASES)
+_CLUSTERS = """
+CREATE TABLE clusters (
+    cluster TEXT PRIMARY KEY,
+    term INTEGER NOT NULL CHECK (term >= 0),
+    holder TEXT NOT NULL,
+    claimed INTEGER NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE parts_by_cluster (
+    cluster TEXT NOT NULL,
+    part TEXT NOT NULL,
+    version TEXT NOT NULL,
+    document BLOB NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER,
+    actor TEXT NOT NULL,
+    PRIMARY KEY (cluster, part, version, since)
+) STRICT;
+INSERT INTO parts_by_cluster SELECT coalesce((
+    SELECT json_extract(CAST(document AS TEXT), '$.cluster') FROM parts WHERE part = 'organization'
+    ORDER BY since DESC LIMIT 1
+), ''), part, version, document, since, until, '' FROM parts;
+DROP TABLE parts;
+ALTER TABLE parts_by_cluster RENAME TO parts;
+CREATE INDEX parts_in_force ON parts (cluster, part) WHERE until IS NULL;
+CREATE INDEX parts_since ON parts (since);
+INSERT INTO clusters SELECT cluster, 0, '', 0, max(max(since), coalesce(max(until), 0)) FROM parts GROUP BY cluster;
+
+CREATE TABLE published (
+    cluster TEXT NOT NULL,
+    part TEXT NOT NULL,
+    key TEXT NOT NULL REFERENCES accounts (key),
+    PRIMARY KEY (cluster, part, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX published_key ON published (key);
+INSERT INTO published SELECT DISTINCT parts.cluster, parts.part, json_extract(account.value, '$.key')
+FROM parts, json_each(CAST(parts.document AS TEXT), '$.accounts') AS account WHERE parts.until IS NULL;
+ALTER TABLE accounts DROP COLUMN published;
+"""
+
+MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS, _GIVEN_EPOCHS, _SUMS, _STRICT_LEASES, _CLUSTERS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

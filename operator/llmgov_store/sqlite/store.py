@@ -25,6 +25,7 @@ from llmgov.ledger.rows import (
     LedgerEpoch,
     OutboxEntry,
     PartRow,
+    PartVersion,
     SubjectKeyRow,
     ViolationRow,
     Window,
@@ -59,7 +60,7 @@ class SqliteReader:
     async def accounts(self) -> list[AccountRow]:
         return await self._reader.run(
             lambda connection: tables.ACCOUNTS.select(
-                connection, "WHERE base IN (SELECT key FROM accounts WHERE published) ORDER BY key"
+                connection, "WHERE base IN (SELECT key FROM published) ORDER BY key"
             )
         )
 
@@ -182,21 +183,27 @@ class SqliteReader:
     async def subject_keys(self) -> list[SubjectKeyRow]:
         return await self._reader.run(lambda connection: tables.KEYS.select(connection, "ORDER BY id"))
 
-    async def parts(self, at: Instant) -> list[PartRow]:
+    async def parts(self, at: Instant, only: Sequence[str] = ()) -> list[PartRow]:
+        named = f"AND part IN ({', '.join('?' * len(only))})" if only else ""
+        condition = f"WHERE since <= ? AND (until IS NULL OR until > ?) {named} ORDER BY cluster, part"
+        return await self._reader.run(lambda connection: tables.PARTS.select(connection, condition, at, at, *only))
+
+    async def parts_now(self, part: str) -> list[PartRow]:
+        condition = "WHERE part = ? AND until IS NULL ORDER BY cluster"
+        return await self._reader.run(lambda connection: tables.PARTS.select(connection, condition, part))
+
+    async def part_versions(self) -> list[PartVersion]:
         return await self._reader.run(
-            lambda connection: tables.PARTS.select(
-                connection, "WHERE since <= ? AND (until IS NULL OR until > ?) ORDER BY part", at, at
-            )
+            lambda connection: tables.part_versions(connection, "ORDER BY since, cluster, part")
         )
 
     async def edition(self) -> int:
         return await self._reader.run(tables.edition)
 
-    async def part(self, part: str, version: str) -> PartRow | None:
+    async def part(self, cluster: str, part: str, version: str) -> PartRow | None:
+        condition = "WHERE cluster = ? AND part = ? AND version = ? ORDER BY since DESC LIMIT 1"
         found = await self._reader.run(
-            lambda connection: tables.PARTS.select(
-                connection, "WHERE part = ? AND version = ? ORDER BY since DESC LIMIT 1", part, version
-            )
+            lambda connection: tables.PARTS.select(connection, condition, cluster, part, version)
         )
         return found[0] if found else None
 

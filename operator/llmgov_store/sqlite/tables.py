@@ -1,7 +1,7 @@
 """From a `Lock` to a `Book`, and from what was put to tables: the SQL of the SQLite ledger's transactions."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -26,7 +26,8 @@ OUTBOX = Table("outbox", rows.OutboxEntry, ["id"])
 VIOLATIONS = Table("violations", rows.ViolationRow, ["event", '"index"'])
 RECORDS = Table("records", rows.AuditRow, ["writer", "seq"])
 KEYS = Table("subject_keys", rows.SubjectKeyRow, ["subject"])
-PARTS = Table("parts", rows.PartRow, ["part", "version", "since"])
+PARTS = Table("parts", rows.PartRow, ["cluster", "part", "version", "since"])
+CLUSTERS = Table("clusters", rows.ClusterRow, ["cluster"])
 CORRECTIONS = Table("corrections", rows.Correction, ["id"])
 LEDGER_EPOCH = Table("ledger_epoch", rows.LedgerEpoch, ["only"])
 
@@ -51,13 +52,14 @@ def load(connection: sqlite3.Connection, lock: Lock) -> Book:
         keys={row.subject: row for row in KEYS.among(connection, "subject", lock.subjects)},
         returns={pair for pair in lock.returns if _returned(connection, *pair)},
         events=_known_events(connection, lock),
-        in_force=_in_force(connection) if lock.configuration else {},
-        edition=edition(connection) if lock.configuration or lock.edition else 0,
+        edition=edition(connection) if lock.edition or lock.configuration is not None else 0,
         head=None if lock.writer is None else _head(connection, lock.writer),
         corrections={row.id: row for row in CORRECTIONS.among(connection, "id", lock.corrections)},
         ledger_epoch=ledger_epoch(connection) if lock.ledger_epoch else None,
         database=database(connection) if lock.ledger_epoch else "",
     )
+    if lock.configuration is not None:
+        _load_configuration(connection, book, lock.configuration)
     if lock.approval_kinds:
         kinds = APPROVALS.among(connection, "kind", (kind.value for kind in lock.approval_kinds))
         book.approvals.update((row.id, row) for row in kinds)
@@ -157,8 +159,17 @@ def _known_events(connection: sqlite3.Connection, lock: Lock) -> set[str]:
     return {event for (event,) in found}
 
 
-def _in_force(connection: sqlite3.Connection) -> dict[str, rows.PartRow]:
-    return {row.part: row for row in PARTS.select(connection, "WHERE until IS NULL")}
+def _load_configuration(connection: sqlite3.Connection, book: Book, cluster: str) -> None:
+    in_force = part_versions(connection, "WHERE cluster = ? AND until IS NULL", cluster)
+    book.in_force = {row.part: row for row in in_force}
+    found = CLUSTERS.select(connection, "WHERE cluster = ?", cluster)
+    book.cluster = found[0] if found else None
+
+
+def part_versions(connection: sqlite3.Connection, condition: str, *values: str) -> list[rows.PartVersion]:
+    """Versions of parts for which `condition` (what follows FROM) holds, without their documents."""
+    query = f"SELECT cluster, part, version, since, until, actor, length(document) FROM parts {condition}"  # noqa: S608
+    return [rows.PartVersion(*found) for found in connection.execute(query, values)]
 
 
 def edition(connection: sqlite3.Connection) -> int:
@@ -235,11 +246,7 @@ def apply(connection: sqlite3.Connection, put: Put) -> None:
     VIOLATIONS.add(connection, put.violations)
     RECORDS.add(connection, put.records)
     KEYS.put(connection, put.keys.values())
-    PARTS.put(connection, put.parts)
-    if put.edition is not None:
-        connection.execute("UPDATE edition SET number = ?", (put.edition,))
-    if put.published is not None:
-        _publish(connection, put.published)
+    _apply_configuration(connection, put)
     connection.executemany("INSERT INTO returns (lease, serial) VALUES (?, ?)", sorted(put.returns))
     connection.executemany("INSERT INTO events (id) VALUES (?)", [(event,) for event in sorted(put.events)])
     CORRECTIONS.add(connection, put.corrections.values())
@@ -259,7 +266,18 @@ def _remove(connection: sqlite3.Connection, put: Put) -> None:
         connection.execute("DELETE FROM events WHERE id >= ? AND id < ?", (f"{holder}:", f"{holder};"))
 
 
-def _publish(connection: sqlite3.Connection, accounts: Sequence[rows.AccountRow]) -> None:
-    ACCOUNTS.put(connection, accounts)
-    connection.execute("UPDATE accounts SET published = 0 WHERE published")
-    connection.executemany("UPDATE accounts SET published = 1 WHERE key = ?", [(row.key,) for row in accounts])
+def _apply_configuration(connection: sqlite3.Connection, put: Put) -> None:
+    ended = [(row.until, row.cluster, row.part, row.version, row.since) for row in put.ended_parts]
+    connection.executemany(
+        "UPDATE parts SET until = ? WHERE cluster = ? AND part = ? AND version = ? AND since = ?", ended
+    )
+    PARTS.put(connection, put.parts)
+    CLUSTERS.put(connection, put.clusters.values())
+    if put.edition is not None:
+        connection.execute("UPDATE edition SET number = ?", (put.edition,))
+    for name, accounts in put.published.items():
+        ACCOUNTS.put(connection, accounts)
+        connection.execute("DELETE FROM published WHERE cluster = ? AND part = ?", name)
+        connection.executemany(
+            "INSERT OR IGNORE INTO published VALUES (?, ?, ?)", [(*name, row.key) for row in accounts]
+        )

@@ -17,12 +17,14 @@ from llmgov.ledger.rows import (
     ApprovalState,
     Attempt,
     AuditRow,
+    ClusterRow,
     Correction,
     EpochRow,
     LeaseRow,
     LedgerEpoch,
     OutboxEntry,
     PartRow,
+    PartVersion,
     Spend,
     SubjectKeyRow,
     ViolationRow,
@@ -33,6 +35,9 @@ from llmgov.money import MicroUsd
 
 WindowId: TypeAlias = tuple[str, Instant]
 """An account's key and a window's start."""
+
+PartId: TypeAlias = tuple[str, str]
+"""A cluster and the name of a part of its configuration."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,9 +72,10 @@ class Lock:
 
     With a window come its account and its approvals; with a lease its window; with an attempt whose intent is stored,
     or among `intents`, the leases it was charged to and every window of the scopes on its path at that time.
-    `configuration` brings the parts in force, `approval_kinds` all approvals of a kind. Either of `configuration` and
-    `edition` brings the number of the configuration in force; with the latter no other comes into force before the
-    transaction has ended, and any number of transactions may be sure of that at a time. `ledger_epoch` brings the
+    `configuration` names the cluster whose row and versions in force are wanted, `approval_kinds` all approvals of a
+    kind. Either of `configuration` and `edition` brings the number of the configuration in force, of all clusters; with
+    the latter no other comes into force before the transaction has ended, and any number of transactions may be sure of
+    that at a time. `ledger_epoch` brings the
     ledger's epoch and the database's name for its own; nearly every transaction reads it and nearly none writes it.
     `ended` brings what may be removed.
     """
@@ -86,7 +92,7 @@ class Lock:
     events: tuple[str, ...] = ()
     writer: str | None = None
     subjects: tuple[str, ...] = ()
-    configuration: bool = False
+    configuration: str | None = None
     edition: bool = False
     corrections: tuple[str, ...] = ()
     ledger_epoch: bool = False
@@ -101,9 +107,10 @@ class Lock:
 class Put:
     """The rows that a step wrote: each replaces the row of the same identity, or is new.
 
-    Of `outbox` an existing row stays as it is; `spends` are added to the sums of their scopes. `published`, where set,
-    are from now on the accounts in force, in place of those before. `removed_windows` go with all their leases and the
-    returns of these, `removed_holders` are epoch rows that go with the ids of their holder's events.
+    Of `outbox` an existing row stays as it is; `spends` are added to the sums of their scopes. `parts` are new, of
+    `ended_parts` only `until` is. `published` are, by cluster and part, the accounts that are in force from now on in
+    place of that part's before: an account is in force while any part's is. `removed_windows` go with all their leases
+    and the returns of these, `removed_holders` are epoch rows that go with the ids of their holder's events.
     """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
@@ -120,8 +127,10 @@ class Put:
     violations: list[ViolationRow] = dataclasses.field(default_factory=list)
     records: list[AuditRow] = dataclasses.field(default_factory=list)
     parts: list[PartRow] = dataclasses.field(default_factory=list)
+    ended_parts: list[PartVersion] = dataclasses.field(default_factory=list)
+    clusters: dict[str, ClusterRow] = dataclasses.field(default_factory=dict)
     edition: int | None = None
-    published: tuple[AccountRow, ...] | None = None
+    published: dict[PartId, tuple[AccountRow, ...]] = dataclasses.field(default_factory=dict)
     corrections: dict[str, Correction] = dataclasses.field(default_factory=dict)
     ledger_epoch: LedgerEpoch | None = None
     removed_windows: set[WindowId] = dataclasses.field(default_factory=set)
@@ -133,7 +142,8 @@ class Book:
     """The locked rows, by identity, and in `put` what the step made of them. Missing rows are absent keys.
 
     `users` says of a window that was wanted with a `base` and does not exist how many users of it have one, by the
-    base and the window's start. `database` is the database's name for its life (`LedgerEpoch`).
+    base and the window's start. `in_force` are the versions in force of the cluster that was wanted, by part, and
+    `cluster` is its row. `database` is the database's name for its life (`LedgerEpoch`).
     """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
@@ -146,7 +156,8 @@ class Book:
     keys: dict[str, SubjectKeyRow] = dataclasses.field(default_factory=dict)
     returns: set[tuple[str, int]] = dataclasses.field(default_factory=set)
     events: set[str] = dataclasses.field(default_factory=set)
-    in_force: dict[str, PartRow] = dataclasses.field(default_factory=dict)
+    in_force: dict[str, PartVersion] = dataclasses.field(default_factory=dict)
+    cluster: ClusterRow | None = None
     edition: int = 0
     head: AuditRow | None = None
     corrections: dict[str, Correction] = dataclasses.field(default_factory=dict)
@@ -186,6 +197,9 @@ class Book:
 
     def put_edition(self, number: int) -> None:
         self.edition = self.put.edition = number
+
+    def put_cluster(self, row: ClusterRow) -> None:
+        self.cluster = self.put.clusters[row.cluster] = row
 
     def put_correction(self, row: Correction) -> None:
         self.corrections[row.id] = self.put.corrections[row.id] = row

@@ -365,10 +365,37 @@ class SubjectKeyRow(Row, frozen=True):
     secret: bytes
 
 
-class PartRow(Row, frozen=True):
-    """One version of a part of the configuration, by `(part, version, since)`; `until` is unset while in force.
+class ClusterRow(Row, frozen=True):
+    """Who may put configurations of a cluster in force, by `cluster`.
 
-    `part` is `organization`, `prices` or `namespace/<name>`.
+    `term` counts those who claimed it, `holder` is the latest of them, since `claimed`; 0 where nobody did. `changed`
+    is when its configuration last changed: the next change is later, whatever the clock says.
+    """
+
+    cluster: str
+    term: int = 0
+    holder: str = ""
+    claimed: Instant = 0
+    changed: Instant = 0
+
+
+class PartVersion(Row, frozen=True):
+    """What `PartRow` says of a version but for its document, which is `size` bytes long."""
+
+    cluster: str
+    part: str
+    version: str
+    since: Instant
+    until: Instant | None
+    actor: str
+    size: int
+
+
+class PartRow(Row, frozen=True):
+    """One version of a part of a cluster's configuration, by `(cluster, part, version, since)`.
+
+    `part` is `organization`, `prices` or `namespace/<name>`. `until` is unset while in force. `actor` is who put it in
+    force, empty where that is not known.
     """
 
     part: str
@@ -376,3 +403,12 @@ class PartRow(Row, frozen=True):
     document: bytes
     since: Instant
     until: Instant | None = None
+    cluster: str = ""
+    actor: str = ""
+
+    @property
+    def head(self) -> PartVersion:
+        """The same without the document."""
+        return PartVersion(
+            self.cluster, self.part, self.version, self.since, self.until, self.actor, len(self.document)
+        )

@@ -21,6 +21,7 @@ from llmgov.ledger.rows import (
     LedgerEpoch,
     OutboxEntry,
     PartRow,
+    PartVersion,
     SubjectKeyRow,
     ViolationRow,
     Window,
@@ -43,7 +44,8 @@ class Reader(Protocol):
     """The reads: what a process that only looks gets, too."""
 
     async def accounts(self) -> list[AccountRow]:
-        """The accounts published as in force (`Put.published`), and users' own ones of these that were used, by key."""
+        """The accounts published as in force (`Put.published`), of all clusters, and users' own ones of these that were
+        used, by key."""
         ...
 
     async def windows(self, at: Instant) -> list[Window]:
@@ -148,16 +150,25 @@ class Reader(Protocol):
         """The keys that still exist."""
         ...
 
-    async def parts(self, at: Instant) -> list[PartRow]:
-        """The configuration in force at `at`, by part."""
+    async def parts(self, at: Instant, only: Sequence[str] = ()) -> list[PartRow]:
+        """The configurations in force at `at`, by cluster and part; `only` those parts, where any are named."""
+        ...
+
+    async def parts_now(self, part: str) -> list[PartRow]:
+        """The versions in force of one part, by cluster."""
+        ...
+
+    async def part_versions(self) -> list[PartVersion]:
+        """Every version that ever was in force, oldest first, then by cluster and part."""
         ...
 
     async def edition(self) -> int:
-        """The number of the configuration in force: it grows with each that comes into force; 0 before the first."""
+        """The number of the configuration in force: it grows with each that comes into force, of whichever cluster; 0
+        before the first."""
         ...
 
-    async def part(self, part: str, version: str) -> PartRow | None:
-        """One version of a part, whenever it was in force."""
+    async def part(self, cluster: str, part: str, version: str) -> PartRow | None:
+        """One version of a part, whenever it was in force; the latest time that it was."""
         ...
 
 

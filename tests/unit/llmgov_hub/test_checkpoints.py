@@ -11,8 +11,8 @@ from llmgov.audit.events import InForce
 from llmgov.ledger.book import Lock
 from llmgov.ledger.store import StoreError
 from llmgov_hub.checkpoints import Checkpoints
-from llmgov_hub.recorder import Recorder
 from llmgov_store.memory import MemoryStore
+from llmgov_store.recorder import Recorder
 from llmgov_store.sqlite.store import SqliteStore
 
 SIGNER = signing.Signer(bytes(range(32)))

@@ -14,7 +14,7 @@ from llmgov.ledger.messages import Charged, LeaseGrant, LeaseRequest, Need, Refu
 from llmgov.ledger.rows import ApprovalKind, ApprovalState
 from llmgov.ledger.store import Store
 from llmgov.policy.decision import Action, Violation
-from llmgov.snapshot import Audience, OrganizationPart, PricePart, Threshold, ThresholdAction, approval_id
+from llmgov.snapshot import Audience, OrganizationPart, PricePart, Settings, Threshold, ThresholdAction, approval_id
 from llmgov_hub.hub import Hub
 from tests.support import ledgers
 from tests.support.ledgers import NOW, USD, on_every_store
@@ -281,13 +281,13 @@ async def test_what_comes_into_force_is_on_record(store: Store) -> None:
     first = await services.configuration.publish(parts, actor="root")
     assert [change.part for change in first] == ["organization", "prices"]
     assert await services.configuration.publish(parts) == []
-    changed = await services.configuration.publish({"organization": OrganizationPart("other")})
+    changed = await services.configuration.publish({"organization": OrganizationPart("test", Settings(max_users=7))})
     assert [(change.part, change.replaced is None) for change in changed] == [
         ("organization", False),
         ("prices", False),
     ]
     assert [each.kind for each in await records(store)] == ["inForce"] * 3
-    assert [row.part for row in await store.parts(NOW)] == ["organization"]
+    assert [row.part for row in await store.parts(NOW + 1)] == ["organization"]
 
 
 @on_every_store

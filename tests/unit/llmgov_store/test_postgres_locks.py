@@ -64,7 +64,7 @@ def test_what_a_lock_states_is_locked_for_it_alone(lock: Lock, names: set[str]) 
 
 
 def test_what_is_only_relied_on_is_shared_unless_somebody_changes_it() -> None:
-    relies, changes = Lock(edition=True, ledger_epoch=True), Lock(configuration=True)
+    relies, changes = Lock(edition=True, ledger_epoch=True), Lock(configuration="test")
     assert locking.stated(relies) == {"configuration": False, "ledger epoch": False}
     both = locking.merged([locking.stated(changes), locking.stated(relies)])
     assert both == {"configuration": True, "ledger epoch": False}

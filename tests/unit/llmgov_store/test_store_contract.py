@@ -23,7 +23,6 @@ from llmgov.ledger.rows import (
     LeaseRow,
     LeaseState,
     OutboxEntry,
-    PartRow,
     Spend,
     SubjectKeyRow,
     Sum,
@@ -427,53 +426,6 @@ async def test_approvals_are_found_by_id_and_with_their_window(store: Store) -> 
     assert book.approvals == {"apr-2": request}
     book = await look(store, Lock(windows=ALL.windows))
     assert book.opened(WINDOW) == {90}
-
-
-@on_every_store
-async def test_every_version_of_a_part_is_kept_with_its_time(store: Store) -> None:
-    first, second = PartRow("organization", "v1", b"one", 100), PartRow("organization", "v2", b"two", 200)
-    again = PartRow("organization", "v1", b"one", 300)
-    ended = [msgspec.structs.replace(row, until=row.since + 100) for row in (first, second)]
-
-    for rows_of_step in ([first], [ended[0], second], [ended[1], again]):
-        await store.transact(Lock(), lambda book, put=rows_of_step: book.put.parts.extend(put))  # type: ignore[misc]
-    assert [await store.parts(at) for at in (99, 100, 200, 300)] == [[], [ended[0]], [ended[1]], [again]]
-    assert await store.part("organization", "v2") == ended[1]
-    assert await store.part("organization", "v1") == again
-    assert await store.part("organization", "v3") is None
-    assert (await look(store, Lock(configuration=True))).in_force == {"organization": again}
-    assert (await look(store, Lock())).in_force == {}
-
-
-@on_every_store
-async def test_a_transaction_that_asks_for_the_edition_learns_which_configuration_is_in_force(store: Store) -> None:
-    assert await store.edition() == 0
-    for number in (1, 2):
-        await store.transact(Lock(configuration=True), lambda book: book.put_edition(book.edition + 1))
-        assert await store.edition() == number
-        assert (await look(store, Lock(edition=True))).edition == number
-    assert (await look(store, Lock())).edition == 0
-
-
-async def publish(store: Store, *accounts: AccountRow) -> None:
-    def step(book: Book) -> None:
-        book.put.published = accounts
-
-    await store.transact(Lock(), step)
-
-
-@on_every_store
-async def test_published_accounts_are_listed_with_the_users_own_ones(store: Store) -> None:
-    each = ledgers.account(Target(TargetKind.USER))
-    janes = AccountRow(f"{each.key}|jane", "user/jane", each)
-    await store.transact(Lock(), lambda book: book.put_account(janes))
-    await publish(store, AccountRow(each.key, "user/", each), ACCOUNT_ROW)
-    assert [row.key for row in await store.accounts()] == [ACCOUNT.key, each.key, janes.key]
-    lowered = msgspec.structs.replace(ACCOUNT_ROW, account=msgspec.structs.replace(ACCOUNT, limit=7))
-    await publish(store, lowered)
-    assert await store.accounts() == [lowered]
-    await publish(store)
-    assert await store.accounts() == []
 
 
 @on_every_store
