@@ -177,6 +177,8 @@ class ControlPlane:
             f"--cluster-signing-key-file={authority.key}",
             "--leader-elect=false",
             "--secure-port=0",
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
         ]
 
 
