@@ -111,7 +111,7 @@ def _structural(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
 
 def _members(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
     """An object's fields, or what the values of a map are."""
-    if "properties" in node:
+    if node.get("properties"):
         members = {name: _structural(inner, definitions) for name, inner in node["properties"].items()}
         return {"properties": members}
     values = node.get("additionalProperties")

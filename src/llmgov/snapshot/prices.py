@@ -16,7 +16,7 @@ class Dimension(enum.Enum):
     CACHE_WRITE_5M = "cacheWrite5m"
     CACHE_WRITE_30M = "cacheWrite30m"
     CACHE_WRITE_1H = "cacheWrite1h"
-    CACHE_WRITE_12H = "cacheWrite12h"
+    CACHE_WRITE_12H = "cacheWriteHalfDay"
     OUTPUT = "output"
     INPUT_AUDIO = "inputAudio"
     CACHED_INPUT_AUDIO = "cachedInputAudio"
