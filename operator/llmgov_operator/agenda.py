@@ -14,11 +14,13 @@ from llmgov import instants
 from llmgov.instants import Instant
 from llmgov_operator.cluster import Body
 
-APART: Final = 5_000_000
-"""Microseconds between two writes of one object's status."""
+APART: Final = 5 * instants.SECOND
+"""Between two writes of one object's status."""
 
-RETRY: Final = 10_000_000
-"""Microseconds until a write that failed is tried again."""
+RETRY: Final = 10 * instants.SECOND
+"""Until a write that failed is tried again; twice as long after each further failure."""
+
+RETRY_AT_MOST: Final = 320 * instants.SECOND
 
 FORECAST_PERCENT: Final = 5
 """By how much a forecast has to have moved to be a reason to write: it moves with every second."""
@@ -29,19 +31,26 @@ _ELSEWHERE: Final = frozenset({"keyFingerprint", "lastVerified", "lastRotation"}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Write:
-    """A status that is due, of the object as it is known now."""
+    """A status that is due, of the object as it is known now; `wanted` is what asked for it."""
 
     kind: str
     body: Body
     status: Mapping[str, Any]
+    wanted: Mapping[str, Any]
+
+    @property
+    def uid(self) -> str:
+        """Whose status it is."""
+        return str(self.body["metadata"]["uid"])
 
 
 class Agenda:
-    """The statuses that objects should have, and when each was written last, by UID."""
+    """The statuses that objects should have, and when each may be written next, by UID."""
 
     def __init__(self) -> None:
         self._wanted: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._not_before: dict[str, Instant] = {}
+        self._failures: dict[str, int] = {}
         self._open: dict[str, None] = {}
 
     def want(self, kind: str, uid: str, status: Mapping[str, Any]) -> None:
@@ -49,15 +58,19 @@ class Agenda:
         known = self._wanted.get(uid)
         if known is None or known[1] != status:
             self._wanted[uid] = (kind, status)
-        self._open[uid] = None
+            self._open[uid] = None
 
     def keep(self, uids: Iterable[str]) -> None:
         """Forget all other objects."""
-        gone = self._wanted.keys() - set(uids)
-        for uid in gone:
-            del self._wanted[uid]
-            self._not_before.pop(uid, None)
-            self._open.pop(uid, None)
+        for uid in self._wanted.keys() - set(uids):
+            self.forget(uid)
+
+    def forget(self, uid: str) -> None:
+        """The object is gone."""
+        self._open.pop(uid, None)
+        self._wanted.pop(uid, None)
+        self._not_before.pop(uid, None)
+        self._failures.pop(uid, None)
 
     def touched(self, uid: str) -> None:
         """The object changed: somebody else may have written its status."""
@@ -70,25 +83,31 @@ class Agenda:
         Each is written once `wrote` or `failed` has been told of it, so ask for the next only then.
         """
         for uid in list(self._open):
+            if self._not_before.get(uid, now) > now:
+                continue
             body = bodies.get(uid)
             kind, wanted = self._wanted[uid]
             if body is None or is_said(body.get("status") or {}, wanted):
                 del self._open[uid]
-            elif self._not_before.get(uid, now) <= now:
-                yield Write(kind, body, merged(body.get("status") or {}, wanted, now))
+            else:
+                yield Write(kind, body, merged(body.get("status") or {}, wanted, now), wanted)
 
     def next(self, now: Instant) -> Instant | None:
-        """When something is due next; `None` where nothing is waiting."""
+        """When something may be due next; `None` where nothing is waiting."""
         return min((max(now, self._not_before.get(uid, now)) for uid in self._open), default=None)
 
-    def wrote(self, uid: str, now: Instant) -> None:
-        """The status is written; what comes later waits."""
-        self._not_before[uid] = now + APART
-        self._open.pop(uid, None)
+    def wrote(self, write: Write, now: Instant) -> None:
+        """The status is written; what is wanted later waits."""
+        self._not_before[write.uid] = now + APART
+        self._failures.pop(write.uid, None)
+        known = self._wanted.get(write.uid)
+        if known is None or known[1] is write.wanted:
+            self._open.pop(write.uid, None)
 
-    def failed(self, uid: str, now: Instant, seconds: float = 0.0) -> None:
-        """It could not be written; `seconds` is how long the API server asked to be left alone."""
-        self._not_before[uid] = now + max(RETRY, int(seconds * 1_000_000))
+    def failed(self, write: Write, now: Instant) -> None:
+        """It could not be written."""
+        failures = self._failures[write.uid] = self._failures.get(write.uid, 0) + 1
+        self._not_before[write.uid] = now + min(RETRY << (failures - 1), RETRY_AT_MOST)
 
     @property
     def waiting(self) -> int:
@@ -106,9 +125,8 @@ def merged(current: Mapping[str, Any], wanted: Mapping[str, Any], now: Instant) 
 
 
 def _since(known: Mapping[str, Any] | None, condition: Mapping[str, Any], now: Instant) -> str:
-    if known is None or known.get("status") != condition["status"]:
-        return instants.to_rfc3339(now)
-    return str(known.get("lastTransitionTime") or instants.to_rfc3339(now))
+    before = None if known is None or known.get("status") != condition["status"] else known.get("lastTransitionTime")
+    return before or instants.to_rfc3339(now - now % instants.SECOND)
 
 
 def is_said(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

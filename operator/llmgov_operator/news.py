@@ -10,20 +10,50 @@ from typing import Any, Final
 
 from llmgov import instants
 from llmgov.instants import Instant
+from llmgov.statuses import conditions
 from llmgov_operator.cluster import Body
 
 COMPONENT: Final = "llmgov-operator"
 """Who reports."""
 
-TOLD: Final = ("Accepted", "Enforced", "Exhausted")
-"""The conditions whose changes are told; `Ready` says nothing that these do not."""
+TOLD: Final = ("Accepted", "Ready", "Exhausted")
+"""The conditions whose changes are told; of `Ready` only that a resource is held back, and that it no longer is: how
+many sidecars follow changes all day."""
 
-_GOOD_WHEN: Final[Mapping[str, str]] = {"Accepted": "True", "Enforced": "True", "Exhausted": "False"}
+_GOOD_WHEN: Final[Mapping[str, str]] = {"Accepted": "True", "Ready": "True", "Exhausted": "False"}
 _NOTE_BYTES: Final = 1000
 """The API server takes 1 KiB of a note (events.k8s.io/v1)."""
 
 CLUSTER_SCOPED_IN: Final = "default"
 """Events about cluster-scoped objects live here, as the API server demands."""
+
+BURST: Final = 10
+"""Events of one object that are posted at once."""
+
+EVERY: Final = instants.MINUTE
+"""One more is posted after each: an object that is changed without an end says enough with these."""
+
+
+class Quota:
+    """How many events an object may still have, so that none of them floods its namespace."""
+
+    def __init__(self) -> None:
+        self._full_at: dict[str, Instant] = {}
+
+    def take(self, uid: str, now: Instant) -> bool:
+        """Whether one more event of the object may be posted now, which then counts."""
+        self._forget(now)
+        full_at = max(now, self._full_at.get(uid, now)) + EVERY
+        if full_at - now > BURST * EVERY:
+            return False
+        self._full_at.pop(uid, None)  # to the end: the first are those that were asked for longest ago
+        self._full_at[uid] = full_at
+        return True
+
+    def _forget(self, now: Instant) -> None:
+        """Those that may have as many as ever."""
+        while self._full_at and next(iter(self._full_at.values())) <= now:
+            del self._full_at[next(iter(self._full_at))]
 
 
 def path(body: Body) -> str:
@@ -43,11 +73,23 @@ def of(body: Body, status: Mapping[str, Any], now: Instant, instance: str) -> It
 
 
 def _is_news(before: Mapping[str, Any] | None, condition: Mapping[str, Any]) -> bool:
+    if condition["type"] == "Ready":
+        ended = before is not None and _is_held_back(before) and _is_good(condition)
+        return ended or (_is_held_back(condition) and not _is_same(before, condition))
     if before is None:
         return not _is_good(condition) or _warns(condition)
     changed = any(before.get(name) != condition[name] for name in ("status", "reason"))
-    repeated = before.get("message") == condition["message"]
-    return changed or (not repeated and (not _is_good(condition) or _warns(condition)))
+    return changed or ((not _is_good(condition) or _warns(condition)) and not _is_same(before, condition))
+
+
+def _is_held_back(condition: Mapping[str, Any]) -> bool:
+    return bool(condition.get("reason") == conditions.HELD_BACK)
+
+
+def _is_same(before: Mapping[str, Any] | None, condition: Mapping[str, Any]) -> bool:
+    """Whether the same was said before; of an exhausted account the amount is no news."""
+    names = ("status", "reason") if condition["type"] == "Exhausted" else ("status", "reason", "message")
+    return before is not None and all(before.get(name) == condition[name] for name in names)
 
 
 def _is_good(condition: Mapping[str, Any]) -> bool:
@@ -70,7 +112,7 @@ def _event(body: Body, condition: Mapping[str, Any], now: Instant, instance: str
         "reason": condition["reason"],
         "action": "Reconcile",
         "note": _note(condition),
-        "eventTime": instants.to_rfc3339(now),
+        "eventTime": _micro_time(now),
         "reportingController": COMPONENT,
         "reportingInstance": instance[:128],
         "regarding": {
@@ -82,6 +124,12 @@ def _event(body: Body, condition: Mapping[str, Any], now: Instant, instance: str
             **({"namespace": metadata["namespace"]} if metadata.get("namespace") else {}),
         },
     }
+
+
+def _micro_time(now: Instant) -> str:
+    """RFC 3339 with all six digits, as the API's MicroTime is."""
+    whole, micros = divmod(now, instants.SECOND)
+    return f"{instants.to_rfc3339(whole * instants.SECOND).removesuffix('Z')}.{micros:06}Z"
 
 
 def _note(condition: Mapping[str, Any]) -> str:
