@@ -4,12 +4,18 @@ from collections.abc import Callable
 
 from llmgov.audit.events import ApprovalDecided
 from llmgov.instants import Instant
-from llmgov.ledger import approvals
+from llmgov.ledger import approvals, bounds, errors
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow
 from llmgov.ledger.store import Store
 from llmgov.snapshot import Directory
 from llmgov_store.recorder import Recorder
+
+MAX_ACTOR = 200
+"""Characters of who decides."""
+
+MAX_REASON = 1000
+"""Characters of why."""
 
 
 class Approvals:
@@ -28,7 +34,8 @@ class Approvals:
         """Approve.
 
         Raises:
-            ApprovalError: there is no such approval, or it cannot be decided any more; the message says which.
+            ApprovalError: there is no such approval, it cannot be decided any more, or nobody is said to decide it, or
+                for a reason that is too long; the message says which.
         """
         return await self._decide(id_, actor, reason, approve=True)
 
@@ -41,6 +48,7 @@ class Approvals:
         return await self._decide(id_, actor, reason, approve=False)
 
     async def _decide(self, id_: str, actor: str, reason: str, *, approve: bool) -> ApprovalRow:
+        _check(id_, actor, reason)
         now = self._clock()
         # Who decides is known before what it covers; only the former decides which key the record needs.
         shape = ApprovalDecided(now, id_, approve, actor, "", reason or None)
@@ -63,3 +71,12 @@ class Approvals:
             askings=approvals.next_askings(rows, now),
             stopped=tuple(sorted(approvals.stopped_models(rows))),
         )
+
+
+def _check(id_: str, actor: str, reason: str) -> None:
+    try:
+        bounds.require_name(id_, "approval")
+        errors.require_words(actor, "actor", MAX_ACTOR)
+        bounds.require_text(reason, "reason", MAX_REASON)
+    except errors.BadInputError as error:
+        raise approvals.ApprovalError(str(error)) from error

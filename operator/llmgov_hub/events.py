@@ -89,7 +89,8 @@ class Events:
 
     async def _put(self, events: Sequence[Event]) -> None:
         now, definitions = self._clock(), self._definitions()
-        asked = approvals.askings(await self._store.approvals()) if recording.needs_askings(events) else {}
+        digests = recording.digests_of(events)
+        asked = approvals.askings(await self._store.approvals_of(digests)) if digests else {}
         prepared = [self._recorder.prepare(event) for event in events]  # while others have the locks
 
         def step(book: Book) -> tuple[WindowLock, ...]:

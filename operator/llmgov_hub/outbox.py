@@ -1,6 +1,7 @@
 """Notices that wait to be delivered: written with what caused them, so that none is lost and none is sent for nothing.
 
-Delivery (mail, webhooks) reads `pending` and marks what it sent; sent twice after a crash is possible, never is not.
+Delivery (mail, webhooks) reads `pending` and marks what it sent; sent twice after a crash is possible, never is not,
+unless nobody delivers anything for as long as notices are kept (`llmgov.ledger.pruning`).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ class Outbox:
 
     async def pending(self) -> list[OutboxEntry]:
         """What was not delivered yet, oldest first."""
-        return [entry for entry in await self._store.outbox() if entry.delivered is None]
+        return await self._store.undelivered()
 
     async def delivered(self, entries: Sequence[OutboxEntry]) -> None:
         """Mark entries as delivered now."""

@@ -12,7 +12,7 @@ import msgspec
 from llmgov.instants import Instant
 from llmgov.ledger import violated
 from llmgov.ledger.balances import Balances
-from llmgov.ledger.book import Book, Lock, PartId, Put
+from llmgov.ledger.book import Book, Ended, Lock, PartId, Put
 from llmgov.ledger.messages import Epoch
 from llmgov.ledger.rows import (
     AccountRow,
@@ -65,6 +65,8 @@ class MemoryStore:
     async def transact(self, lock: Lock, step: Callable[[Book], T]) -> T:
         self._open()
         book = self._working.load(lock)
+        if lock.ended is not None:
+            book.notices.update(self._old_notices(lock.ended))
         reply = step(book)
         self._working.apply(book.put)
         self._keep(book.put)
@@ -88,6 +90,12 @@ class MemoryStore:
             self._published[name] = {row.key for row in accounts}
         for entry in put.outbox.values():
             self._outbox.setdefault(entry.id, entry)
+        for id_ in put.removed_notices:
+            self._outbox.pop(id_, None)
+
+    def _old_notices(self, ended: Ended) -> list[str]:
+        old = sorted((row.at, row.id) for row in self._outbox.values() if row.at < ended.before)
+        return [id_ for _, id_ in old[: ended.most]]
 
     def begin_life(self, name: str) -> None:
         """From now on say that this is another life of the database."""
@@ -208,9 +216,16 @@ class MemoryStore:
         found = (row for row in self._rows.approvals.values() if (row.kind, row.state) == opened and row.expires > at)
         return sorted(found, key=lambda row: row.id)
 
+    async def approvals_of(self, digests: Sequence[str]) -> list[ApprovalRow]:
+        wanted = frozenset(digests)
+        return [row for row in await self.approvals() if row.digest in wanted]
+
     async def outbox(self) -> list[OutboxEntry]:
         self._open()
         return sorted(self._outbox.values(), key=lambda row: (row.at, row.id))
+
+    async def undelivered(self) -> list[OutboxEntry]:
+        return [row for row in await self.outbox() if row.delivered is None]
 
     async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
         self._open()

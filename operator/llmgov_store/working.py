@@ -14,7 +14,9 @@ from llmgov.ledger import sums, timing
 from llmgov.ledger.book import Book, Ended, Lock, Put, WindowId
 from llmgov.ledger.messages import Intent
 from llmgov.ledger.rows import (
+    ApprovalKind,
     ApprovalRow,
+    ApprovalState,
     Attempt,
     AuditRow,
     ClusterRow,
@@ -61,6 +63,9 @@ class WorkingSet:
         self._windows: dict[str, dict[WindowId, None]] = collections.defaultdict(dict)
         self._unfinished: dict[str, dict[str, None]] = collections.defaultdict(dict)
         self._approvals: dict[WindowId, dict[str, None]] = collections.defaultdict(dict)
+        self._pending: dict[str, dict[str, None]] = collections.defaultdict(dict)
+        self.notices: list[str] = []
+        """Those that may be removed."""
 
     def load(self, lock: Lock) -> Book:
         """What `lock` names."""
@@ -84,6 +89,7 @@ class WorkingSet:
             book.cluster = self.clusters.get(lock.configuration)
         if lock.ended is not None:
             self._load_ended(book, lock.ended)
+            book.notices.update(self.notices)
         for intent in lock.intents:
             self._load_intent(book, Attempt(intent.id), intent)
         for attempt in book.attempts.values():
@@ -91,6 +97,8 @@ class WorkingSet:
                 self._load_intent(book, attempt, attempt.intent)
         if lock.approval_kinds:
             book.approvals.update((row.id, row) for row in rows.approvals.values() if row.kind in lock.approval_kinds)
+        for workload in lock.workloads:
+            book.approvals.update(_pick(rows.approvals, self._pending.get(workload, ())))
         for lease in book.leases.values():
             self._load_window(book, (lease.account, lease.window_start))
         self._load_windows(book, lock)
@@ -139,6 +147,8 @@ class WorkingSet:
             book.leases.update((row.id, row) for row in self.leases_of(window))
         gone = sorted(filter(lambda row: self._is_gone(row, ended), self.rows.epochs.values()), key=_by_loss)
         book.epochs.update((row.holder, row) for row in gone[: ended.most])
+        asked = sorted(filter(lambda row: _has_expired(row, ended), self.rows.approvals.values()), key=_by_expiry)
+        book.approvals.update((row.id, row) for row in asked[: ended.most])
 
     def _is_gone(self, row: EpochRow, ended: Ended) -> bool:
         return row.gone is not None and row.gone < ended.before and not self._unfinished.get(row.holder)
@@ -211,6 +221,10 @@ class WorkingSet:
                 self._unfinished[lease.holder].pop(id_, None)
         for id_, approval in put.approvals.items():
             self.rows.approvals[id_] = approval
+            if is_pending(approval):
+                self._pending[approval.workload][id_] = None
+            else:
+                self._pending[approval.workload].pop(id_, None)
             if approval.account:
                 self._approvals[approval.account, approval.window_start][id_] = None
         for spend in put.spends:
@@ -242,11 +256,17 @@ class WorkingSet:
                 self._unfinished[holder].pop(id_, None)
             self.rows.returns -= {(lease, serial) for lease, serial in self.rows.returns if lease in leases}
             self._windows[window.scope].pop(key, None)
+            for approval in self._approvals.pop(key, ()):
+                del self.rows.approvals[approval]
             if window.base:
                 self.users[window.base, window.start] -= 1
         for holder in put.removed_holders:
             self.rows.epochs.pop(holder, None)
             self.rows.events -= {event for event in self.rows.events if event.startswith(f"{holder}:")}
+        for id_ in put.removed_approvals:
+            row = self.rows.approvals.pop(id_, None)
+            if row is not None:
+                self._pending[row.workload].pop(id_, None)
 
     def forget_key(self, subject: str) -> bool:
         """Destroy a subject's key; whether there was one."""
@@ -256,6 +276,19 @@ class WorkingSet:
 def is_unfinished(row: LeaseRow) -> bool:
     """Whether a lease has money outstanding, or may still be held from."""
     return row.outstanding > 0 or row.state is LeaseState.OPEN
+
+
+def is_pending(row: ApprovalRow) -> bool:
+    """Whether a request waits for an approval."""
+    return row.kind is ApprovalKind.REQUEST and row.state is ApprovalState.PENDING
+
+
+def _has_expired(row: ApprovalRow, ended: Ended) -> bool:
+    return row.kind is ApprovalKind.REQUEST and row.expires < ended.before
+
+
+def _by_expiry(row: ApprovalRow) -> tuple[Instant, str]:
+    return row.expires, row.id
 
 
 def _is_over(row: Window, ended: Ended) -> bool:

@@ -115,6 +115,8 @@ def remove(book: Book, number: int) -> None:
     book.put_window(Window(key, "team/payments", SPAN.start - number, SPAN.start, 1))
     book.put.removed_windows.add((key, SPAN.start - number))
     book.put.removed_holders.add(f"gone-{number}")
+    book.put.removed_approvals.add(f"apr-gone-{number}")
+    book.put.removed_notices.add(f"o-gone-{number}")
 
 
 async def look(reader: Reader) -> list[Any]:
@@ -133,7 +135,9 @@ async def look(reader: Reader) -> list[Any]:
         await reader.unreported("life"),
         await reader.balances(),
         await reader.approvals(),
+        await reader.approvals_of(["digest"]),
         await reader.outbox(),
+        await reader.undelivered(),
         await reader.violations(0, NOW + 1),
         await reader.records("hub-1"),
         await reader.writers(),

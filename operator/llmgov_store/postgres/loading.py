@@ -65,6 +65,11 @@ _GONE = (
 )
 
 
+_PENDING = "WHERE workload = ANY($1::text[]) AND kind = 'request' AND state = 'pending'"
+_EXPIRED = "WHERE kind = 'request' AND expires < $1 ORDER BY expires, id LIMIT $2"
+_OLD_NOTICES = "SELECT id FROM outbox WHERE at < $1 ORDER BY at, id LIMIT $2"
+
+
 async def load(connection: Connection, locks: Sequence[Lock]) -> WorkingSet:
     """All rows that `locks` name, as the statements of this transaction see them."""
     working = WorkingSet()
@@ -97,6 +102,9 @@ async def _load_by_identity(connection: Connection, locks: Sequence[Lock], worki
 async def _approvals(connection: Connection, locks: Sequence[Lock]) -> list[rows.ApprovalRow]:
     found = await APPROVALS.among(connection, "id", (id_ for lock in locks for id_ in lock.approvals))
     found += await APPROVALS.among(connection, "kind", (kind.value for lock in locks for kind in lock.approval_kinds))
+    workloads = escaping.escaped(workload for lock in locks for workload in lock.workloads)
+    if workloads:
+        found += await APPROVALS.select(connection, _PENDING, workloads)
     wanted = {(window.account, window.span.start) for lock in locks for window in lock.windows}
     if wanted:
         found += await APPROVALS.select(connection, _ON_WINDOW, *tables.texts_and_numbers(wanted))
@@ -193,12 +201,16 @@ async def _load_ended(connection: Connection, ended: Ended, working: WorkingSet)
     leases = await LEASES.select(connection, _ON_WINDOW, *tables.texts_and_numbers(keys)) if keys else []
     accounts = await ACCOUNTS.among(connection, "key", (row.account for row in windows))
     gone = await EPOCHS.select(connection, _GONE, ended.before, ended.most)
+    asked = await APPROVALS.select(connection, _EXPIRED, ended.before, ended.most)
+    told = await connection.fetch(_OLD_NOTICES, ended.before, ended.most)
+    working.notices.extend(escaping.unescape(id_) for (id_,) in told)
     working.apply(
         Put(
             accounts={row.key: row for row in accounts},
             windows=keys,
             leases={row.id: row for row in leases},
             epochs={row.holder: row for row in gone},
+            approvals={row.id: row for row in asked},
         )
     )
 

@@ -9,6 +9,7 @@ window is new, that an attempt is not known. Each row has one name that whoever 
     users/<key>         how many users have a window of a definition; taken by whoever adds one
     holder/<holder>     its epoch; which leases, returns, attempts and events there are of its epochs
     approval/<id>       a request's approval, and whether there is one of that id
+    workload/<name>     which of its requests wait for an approval; not taken by whoever decides one
     kind/<kind>         the approvals of models that are stopped: which there are
     writer/<name>       the end of an audit writer's chain
     subject/<name>      a subject's key
@@ -60,6 +61,7 @@ def _stated(lock: Lock) -> Iterator[str]:
     yield from _of_intents(lock.intents)
     yield from (f"approval/{id_}" for id_ in lock.approvals)
     yield from (f"kind/{kind.value}" for kind in lock.approval_kinds)
+    yield from (f"workload/{workload}" for workload in lock.workloads)
     yield from (f"subject/{subject}" for subject in lock.subjects)
     yield from (f"correction/{id_}" for id_ in lock.corrections)
     if lock.writer is not None:
@@ -138,6 +140,7 @@ def _of_ended(working: WorkingSet) -> Iterator[str]:
         yield of_scope(window.scope)
         yield _account(window.account)
     yield from map(_holder, working.rows.epochs)
+    yield from (f"approval/{id_}" for id_ in working.rows.approvals)
 
 
 def written(put: Put) -> Names:

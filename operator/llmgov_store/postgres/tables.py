@@ -56,6 +56,12 @@ _ADD = (
 """Nobody else changes them: their scopes are locked. A check looks at what is to be inserted, before it is found to be
 there already; so that has to be the sum, and not a difference."""
 _RETURNS = "INSERT INTO returns (lease, serial) SELECT * FROM unnest($1::text[], $2::bigint[])"
+_REMOVE_APPROVALS = "DELETE FROM approvals WHERE id = ANY($1::text[])"
+_REMOVE_NOTICES = (
+    "DELETE FROM outbox USING (SELECT id FROM outbox WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE) AS locked"
+    " WHERE outbox.id = locked.id"
+)
+"""Locked in order, since no advisory lock protects a notice."""
 _EVENTS = "INSERT INTO events (id) SELECT unnest($1::text[])"
 
 
@@ -80,6 +86,8 @@ def gather(puts: Iterable[Put]) -> Put:
         whole.corrections.update(put.corrections)
         whole.removed_windows |= put.removed_windows
         whole.removed_holders |= put.removed_holders
+        whole.removed_approvals |= put.removed_approvals
+        whole.removed_notices |= put.removed_notices
         whole.violations += put.violations
         whole.records += put.records
         whole.parts += put.parts
@@ -160,16 +168,22 @@ async def _write_facts(connection: Connection, put: Put) -> None:
         await _remove_windows(connection, put.removed_windows)
     if put.removed_holders:
         await _remove_holders(connection, put.removed_holders)
+    if put.removed_approvals:
+        await connection.execute(_REMOVE_APPROVALS, escaping.escaped(put.removed_approvals))
+    if put.removed_notices:
+        await connection.execute(_REMOVE_NOTICES, escaping.escaped(put.removed_notices))
 
 
 async def _remove_windows(connection: Connection, windows: Iterable[WindowId]) -> None:
     columns = texts_and_numbers(windows)
     wanted = "unnest($1::text[], $2::bigint[]) AS wanted (account, start)"
     of_lease = "leases.account = wanted.account AND leases.window_start = wanted.start"
+    of_approval = "approvals.account = wanted.account AND approvals.window_start = wanted.start"
     for statement in (
         f"DELETE FROM returns USING leases, {wanted} WHERE returns.lease = leases.id AND {of_lease}",  # noqa: S608
         f"DELETE FROM leases USING {wanted} WHERE {of_lease}",  # noqa: S608
         f"DELETE FROM windows USING {wanted} WHERE (windows.account, windows.start) = (wanted.account, wanted.start)",  # noqa: S608
+        f"DELETE FROM approvals USING {wanted} WHERE {of_approval}",  # noqa: S608
     ):
         await connection.execute(statement, *columns)
 

@@ -284,7 +284,19 @@ FROM parts, json_each(CAST(parts.document AS TEXT), '$.accounts') AS account WHE
 ALTER TABLE accounts DROP COLUMN published;
 """
 
-MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS, _GIVEN_EPOCHS, _SUMS, _STRICT_LEASES, _CLUSTERS)
+PENDING = "kind = 'request' AND state = 'pending'"
+"""Approvals of requests that wait for a decision, as the index on them has it."""
+
+_ASKED = f"""
+ALTER TABLE approvals ADD COLUMN workload TEXT NOT NULL DEFAULT '';
+CREATE INDEX approvals_digest ON approvals (digest) WHERE digest <> '';
+CREATE INDEX approvals_pending ON approvals (workload) WHERE {PENDING};
+CREATE INDEX approvals_expires ON approvals (expires) WHERE kind = 'request';
+CREATE INDEX outbox_at ON outbox (at);
+CREATE INDEX outbox_undelivered ON outbox (at, id) WHERE delivered IS NULL;
+"""
+
+MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS, _GIVEN_EPOCHS, _SUMS, _STRICT_LEASES, _CLUSTERS, _ASKED)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -148,8 +148,17 @@ class SqliteReader:
     async def opened(self, at: Instant) -> list[ApprovalRow]:
         return await self._reader.run(lambda connection: tables.APPROVALS.select(connection, summing.OPENED, at))
 
+    async def approvals_of(self, digests: Sequence[str]) -> list[ApprovalRow]:
+        found = await self._reader.run(lambda connection: tables.APPROVALS.among(connection, "digest", digests))
+        return sorted(found, key=lambda row: (-row.created, row.id))
+
     async def outbox(self) -> list[OutboxEntry]:
         return await self._reader.run(lambda connection: tables.OUTBOX.select(connection, "ORDER BY at, id"))
+
+    async def undelivered(self) -> list[OutboxEntry]:
+        return await self._reader.run(
+            lambda connection: tables.OUTBOX.select(connection, "WHERE delivered IS NULL ORDER BY at, id")
+        )
 
     async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
         return await self._reader.run(

@@ -63,6 +63,9 @@ def load(connection: sqlite3.Connection, lock: Lock) -> Book:
     if lock.approval_kinds:
         kinds = APPROVALS.among(connection, "kind", (kind.value for kind in lock.approval_kinds))
         book.approvals.update((row.id, row) for row in kinds)
+    for workload in lock.workloads:
+        pending = APPROVALS.select(connection, f"WHERE workload = ? AND {schema.PENDING}", workload)
+        book.approvals.update((row.id, row) for row in pending)
     attempts = [*(rows.Attempt(intent.id, intent) for intent in lock.intents), *book.attempts.values()]
     _load_leases(connection, book, lock, tuple(one.intent for one in attempts if one.intent is not None))
     for attempt in attempts:
@@ -146,6 +149,11 @@ def _load_ended(connection: sqlite3.Connection, book: Book, ended: Ended) -> Non
         ended.most,
     )
     book.epochs.update((row.holder, row) for row in gone)
+    condition = "WHERE kind = 'request' AND expires < ? ORDER BY expires, id LIMIT ?"
+    asked = APPROVALS.select(connection, condition, ended.before, ended.most)
+    book.approvals.update((row.id, row) for row in asked)
+    told = connection.execute("SELECT id FROM outbox WHERE at < ? ORDER BY at, id LIMIT ?", (ended.before, ended.most))
+    book.notices.update(id_ for (id_,) in told)
 
 
 def _returned(connection: sqlite3.Connection, lease: str, serial: int) -> bool:
@@ -261,9 +269,12 @@ def _remove(connection: sqlite3.Connection, put: Put) -> None:
         connection.execute(f"DELETE FROM returns WHERE lease IN {leases}", window)  # noqa: S608 - names from code
         connection.execute("DELETE FROM leases WHERE account = ? AND window_start = ?", window)
         connection.execute("DELETE FROM windows WHERE account = ? AND start = ?", window)
+        connection.execute("DELETE FROM approvals WHERE account = ? AND window_start = ?", window)
     for holder in sorted(put.removed_holders):
         connection.execute("DELETE FROM epochs WHERE holder = ?", (holder,))
         connection.execute("DELETE FROM events WHERE id >= ? AND id < ?", (f"{holder}:", f"{holder};"))
+    for table, removed in (("approvals", put.removed_approvals), ("outbox", put.removed_notices)):
+        connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(id_,) for id_ in sorted(removed)])  # noqa: S608
 
 
 def _apply_configuration(connection: sqlite3.Connection, put: Put) -> None:

@@ -25,6 +25,10 @@ APPROVED_LIFE: Duration = instants.DAY
 FOR_EVER: Instant = 2**62
 """The expiry of what does not expire."""
 
+MAX_PENDING = 100
+"""Of one workload's requests so many wait for a decision at a time: nobody decides more, and who sends others all the
+time must not fill the ledger. What is asked for beyond stays refused, and can be asked for again."""
+
 MAX_DENIALS = 1000
 """So many of the latest denials are told to sidecars; who asks for an older one is told to wait for an approval."""
 
@@ -55,6 +59,9 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
     The latest row of this digest must be in the book where there is one (`askings`); what is over stays, and it is
     asked for anew under another id. Who decides is told where an earlier approval was used up: most often its attempt
     failed at the provider, and this is the application's retry.
+
+    All that waits of its workload must be in the book, too: beyond `MAX_PENDING` it is not asked for, and the
+    administrators are told that once a day.
     """
     if event.approval_digest is None:
         return
@@ -65,7 +72,7 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
     summary = f"{event.approval_summary or event.message}; request {event.request_id}"
     if known is not None and known.state is ApprovalState.USED and known.decided is not None:
         summary += f"; approved before, at {instants.to_rfc3339(known.decided)}, for an attempt that was made since"
-    who = event.subject.user or f"{event.subject.namespace}/{event.subject.service_account}"
+    by = workload(event)
     row = ApprovalRow(
         id=approval_id(event.approval_digest, 1 if known is None else _asking(known) + 1),
         kind=ApprovalKind.REQUEST,
@@ -74,9 +81,31 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
         created=now,
         expires=now + PENDING_LIFE,
         digest=event.approval_digest,
-        requested_by=who,
+        requested_by=event.subject.user or by,
+        workload=by,
     )
-    ask(book, row)
+    if sum(_waits(each, by, now) for each in book.approvals.values()) < MAX_PENDING:
+        ask(book, row)
+    else:
+        _tell_of_more(book, row)
+
+
+def workload(event: Refused) -> str:
+    """Whose request it was: those of one workload wait together."""
+    return f"{event.subject.namespace}/{event.subject.service_account}"
+
+
+def _waits(row: ApprovalRow, by: str, now: Instant) -> bool:
+    pending = row.kind is ApprovalKind.REQUEST and row.state is ApprovalState.PENDING
+    return pending and row.workload == by and now < row.expires
+
+
+def _tell_of_more(book: Book, row: ApprovalRow) -> None:
+    more = f"{row.workload} asks for more approvals than the {MAX_PENDING} that may wait at a time"
+    message = f"{more}: {row.policy} refused this and others without asking: {row.summary}{_WHERE}"
+    id_ = f"approvals/{row.workload}/{row.created // instants.DAY}"
+    entry = OutboxEntry(id_, row.created, Audience.ADMINS.value, row.policy, "approvals", message)
+    book.put.outbox.setdefault(entry.id, entry)
 
 
 def askings(rows: Iterable[ApprovalRow]) -> dict[str, int]:

@@ -58,8 +58,9 @@ class WindowLock:
 class Ended:
     """What nobody can ask for any more: to be loaded for its removal, `most` of each kind, oldest first.
 
-    These are windows that ended before `before` and have neither leased nor unknown money, with all their leases; and
-    epoch rows whose holder was gone before `before` and has no unfinished lease.
+    These are windows that ended before `before` and have neither leased nor unknown money, with all their leases;
+    epoch rows whose holder was gone before `before` and has no unfinished lease; approvals of requests that expired
+    before it; and notices that are older.
     """
 
     before: Instant
@@ -77,7 +78,8 @@ class Lock:
     the latter no other comes into force before the transaction has ended, and any number of transactions may be sure of
     that at a time. `ledger_epoch` brings the
     ledger's epoch and the database's name for its own; nearly every transaction reads it and nearly none writes it.
-    `ended` brings what may be removed.
+    `ended` brings what may be removed. `workloads` bring those of their requests' approvals that are pending; no
+    others begin to be before the transaction has ended.
     """
 
     windows: tuple[WindowLock, ...] = ()
@@ -89,6 +91,7 @@ class Lock:
     holders: tuple[str, ...] = ()
     approvals: tuple[str, ...] = ()
     approval_kinds: tuple[ApprovalKind, ...] = ()
+    workloads: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     writer: str | None = None
     subjects: tuple[str, ...] = ()
@@ -110,7 +113,8 @@ class Put:
     Of `outbox` an existing row stays as it is; `spends` are added to the sums of their scopes. `parts` are new, of
     `ended_parts` only `until` is. `published` are, by cluster and part, the accounts that are in force from now on in
     place of that part's before: an account is in force while any part's is. `removed_windows` go with all their leases
-    and the returns of these, `removed_holders` are epoch rows that go with the ids of their holder's events.
+    and the returns of these, `removed_holders` are epoch rows that go with the ids of their holder's events. A
+    window's approvals go with it; `removed_approvals` are others, `removed_notices` are rows of the outbox.
     """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
@@ -135,6 +139,8 @@ class Put:
     ledger_epoch: LedgerEpoch | None = None
     removed_windows: set[WindowId] = dataclasses.field(default_factory=set)
     removed_holders: set[str] = dataclasses.field(default_factory=set)
+    removed_approvals: set[str] = dataclasses.field(default_factory=set)
+    removed_notices: set[str] = dataclasses.field(default_factory=set)
 
 
 @dataclasses.dataclass(slots=True)
@@ -164,6 +170,8 @@ class Book:
     users: dict[WindowId, int] = dataclasses.field(default_factory=dict)
     ledger_epoch: LedgerEpoch | None = None
     database: str = ""
+    notices: set[str] = dataclasses.field(default_factory=set)
+    """The ids of those that may be removed."""
     put: Put = dataclasses.field(default_factory=Put)
 
     def put_account(self, row: AccountRow) -> None:

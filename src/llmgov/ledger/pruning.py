@@ -1,4 +1,4 @@
-"""What the ledger may forget: windows that ended long ago with their leases, and holders that are gone.
+"""What the ledger may forget: windows that ended long ago with their leases, holders that are gone, old questions.
 
 A window goes as a whole, with every lease on it and their returns, and only when nothing of it is lent or unknown: so
 no money that anybody may still ask about is forgotten. What the leases' ids protect against, a repeated request or
@@ -9,20 +9,24 @@ for windows that are open.
 The row of a holder goes when its pod has been gone for `KEEP` and it has no unfinished lease, with the ids that kept
 its repeated events from counting twice: nobody is left who could repeat them.
 
+A request's approval goes `KEEP` after it expired, whatever was decided (which the audit record has), a window's with
+its window, and a notice `KEEP` after it was made. That a model stopped is kept: sidecars have to know the latest of
+each model, and somebody has decided each that was before.
+
 Attempts, sums, corrections and audit records stay: they are what reports and `llmgov audit verify` add up, and go
-with the records' retention, not here.
+with the records' retention, not here. So do violations, of which statuses and `llmgov get violations` are made.
 """
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
 from llmgov.ledger.book import Book, Ended, Lock
-from llmgov.ledger.rows import EpochRow, LeaseRow, LeaseState, Window
+from llmgov.ledger.rows import ApprovalKind, ApprovalRow, EpochRow, LeaseRow, LeaseState, Window
 
 KEEP: Duration = 35 * instants.DAY
 """How long after its end a window is kept: a month's bill comes within the next month, and may need corrections."""
 
 BATCH = 500
-"""Windows and holders that one transaction removes at most: others wait for it."""
+"""Of each kind one transaction removes so many at most: others wait for it."""
 
 
 def lock(now: Instant) -> Lock:
@@ -37,7 +41,14 @@ def prune(book: Book, now: Instant) -> int:
     holders = [row for row in book.epochs.values() if _is_gone(book, row, before)]
     book.put.removed_windows.update((window.account, window.start) for window in windows)
     book.put.removed_holders.update(row.holder for row in holders)
-    return len(windows) + len(holders)
+    asked = [row.id for row in book.approvals.values() if _has_expired(row, before)]
+    book.put.removed_approvals.update(asked)
+    book.put.removed_notices.update(book.notices)
+    return len(windows) + len(holders) + len(asked) + len(book.notices)
+
+
+def _has_expired(row: ApprovalRow, before: Instant) -> bool:
+    return row.kind is ApprovalKind.REQUEST and row.expires < before
 
 
 def _is_over(book: Book, window: Window, before: Instant) -> bool:

@@ -19,14 +19,15 @@ NOTICE_PERIOD: Duration = instants.HOUR
 def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | None = None) -> Lock:
     """What `record` needs of the store for all of `events`; `now` is the ledger's clock, as for `record`.
 
-    `askings` (`approvals.askings`) are needed where `needs_askings`: with an approval its next asking is locked, too.
+    `askings` (`approvals.askings`) are those of `digests_of(events)`: with an approval its next asking is locked, too.
 
     Raises:
         BadInputError: an event has words that no row can be looked up by, or stored.
     """
     for event in events:
         checks.check_words(event)
-    digests = [event.approval_digest for event in events if isinstance(event, Refused) and event.approval_digest]
+    asking = [event for event in events if isinstance(event, Refused) and event.approval_digest]
+    digests = digests_of(events)
     numbers = {digest: (askings or {}).get(digest, 1) for digest in digests}
     stops = any(isinstance(event, Settlement) and _stops(event) for event in events)
     return Lock(
@@ -35,12 +36,14 @@ def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | Non
         events=_distinct(event.id for event in events if isinstance(event, Refused | Violated)),
         approvals=_distinct(approval_id(digest, numbers[digest] + more) for digest in digests for more in (0, 1)),
         approval_kinds=(ApprovalKind.OVERRUN,) if stops else (),
+        workloads=_distinct(map(approvals.workload, asking)),
     )
 
 
-def needs_askings(events: Sequence[Event]) -> bool:
-    """Whether some event asks for an approval."""
-    return any(isinstance(event, Refused) and event.approval_digest for event in events)
+def digests_of(events: Sequence[Event]) -> tuple[str, ...]:
+    """What events ask approvals for."""
+    digests = (event.approval_digest for event in events if isinstance(event, Refused))
+    return _distinct(digest for digest in digests if digest)
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:

@@ -280,7 +280,7 @@ class ApprovalRow(Row, frozen=True):
 
     A threshold's names `account`, `window_start` and `threshold`; a request's the `digest`. `covers` is what the audit
     says it is for. `expires` ends a pending request or an approved one; `used_by` is `<epoch>/<request>` of the one
-    lease request that consumed it.
+    lease request that consumed it. `workload` (`<namespace>/<service account>`) is whose request it is of.
     """
 
     id: str
@@ -299,6 +299,7 @@ class ApprovalRow(Row, frozen=True):
     decided_by: str = ""
     reason: str = ""
     used_by: str = ""
+    workload: str = ""
 
     @property
     def covers(self) -> str:

@@ -122,8 +122,16 @@ class Reader(Protocol):
         """Thresholds that somebody approved of windows that end after `at`, by id."""
         ...
 
+    async def approvals_of(self, digests: Sequence[str]) -> list[ApprovalRow]:
+        """Those that cover one of `digests`: of requests, or of models by their names; newest first."""
+        ...
+
     async def outbox(self) -> list[OutboxEntry]:
         """All entries, oldest first."""
+        ...
+
+    async def undelivered(self) -> list[OutboxEntry]:
+        """Those that wait to be delivered, oldest first."""
         ...
 
     async def violations(self, start: Instant, end: Instant) -> list[ViolationRow]:
@@ -181,7 +189,8 @@ class Store(Reader, Protocol):
         Durable when it returns. What `step` raises comes out as it is and nothing is written.
 
         Raises:
-            StoreError: nothing was written.
+            StoreError: nothing was written; where the database was lost at the commit, and the message says so, it may
+                have been: what is repeated then has to be such that it counts once.
         """
         ...
 
