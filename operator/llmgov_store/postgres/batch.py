@@ -37,7 +37,8 @@ class Job:
     def weight(self) -> int:
         """About how many rows it reads and writes."""
         lock = self.lock
-        return 1 + len(lock.attempts) + len(lock.events) + len(lock.windows) + len(lock.leases)
+        named = (lock.attempts, lock.events, lock.windows, lock.leases, lock.returns)
+        return 1 + sum(map(len, named))
 
     def run(self, working: WorkingSet) -> Put | None:
         """Run the step on `working`; what it put, `None` where it raised."""

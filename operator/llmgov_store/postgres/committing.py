@@ -3,8 +3,9 @@
 When the connection breaks, what is under way fails and the next commit opens another. Should it break, or should the
 answer not come in time, at the moment of a commit, the writer's own row in `lanes` tells: each commit puts its number
 there. Before it is asked for, the session that was lost is ended: its process may not have read yet what was sent to
-it, and would commit after the answer. With a synchronous standby the answer is safe there, since the question is a
-commit, too.
+it, and would commit after the answer. Where that cannot be found out in time, later commits have a row of their own,
+and whatever the lost session still does to the old one says nothing of them. With a synchronous standby the answer is
+safe there, since the question is a commit, too.
 """
 
 import asyncio
@@ -79,11 +80,16 @@ class Commits:
             if refused or not wrote or not await self._has_committed():
                 raise
 
+    def _begin_anew(self) -> None:
+        """The lost session may still commit: by another name than what is committed from now on."""
+        self._id, self._number = uuid.uuid4(), 0
+
     def _statement(self) -> str:
         """Number the writer's row, and commit: one message."""
         return (
             f"INSERT INTO lanes (id, batch) VALUES ('{self._id}', {self._number})"  # noqa: S608 - made here
-            " ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = now(); COMMIT"
+            " ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, at = now()"
+            " WHERE lanes.batch < excluded.batch; COMMIT"
         )
 
     async def _roll_back(self, connection: Connection) -> bool:
@@ -109,6 +115,7 @@ class Commits:
             except (StoreError, *ERRORS) as error:
                 self._drop()
                 if asyncio.get_running_loop().time() > end:
+                    self._begin_anew()
                     message = "the database was lost at a commit: it may or may not have been written"
                     raise StoreError(message) from error
                 await asyncio.sleep(_RETRY_SECONDS)

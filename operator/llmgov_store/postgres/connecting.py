@@ -69,8 +69,8 @@ async def connect_with(given: Mapping[str, Any]) -> Connection:
         with translated(CONNECTING):
             connection: Connection = await asyncpg.connect(**given)
             return connection
-    except ValueError as error:
-        raise StoreError(_UNREADABLE) from error
+    except ValueError as error:  # its text and its causes may have parts of the password in them
+        raise StoreError(_unreadable(error)) from None
 
 
 def arguments(url: str, **settings: str) -> dict[str, Any]:
@@ -93,6 +93,26 @@ _UNREADABLE = (
     "the database's URL cannot be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters of the"
     " password percent-encoded"
 )
+
+
+_TOLD: Final = (
+    "`sslmode` parameter",
+    "`sslnegotiation` parameter",
+    "root certificate file",
+    "direct TLS requires",
+    "No such TLS version",
+    "Unsupported TLS version",
+)
+"""How the library's sentences about a URL begin that repeat nothing which may be of its password."""
+
+
+def _unreadable(error: ValueError) -> str:
+    """What is wrong with a URL, as far as that may be said."""
+    said = str(error.args[0]) if error.args else ""
+    if not said.startswith(_TOLD):
+        return _UNREADABLE
+    hint = ": name another one with sslrootcert=FILE" if said.startswith("root certificate file") else ""
+    return f"the database's URL cannot be used: {said}{hint}"
 
 
 CONNECTING: Final = "cannot connect to the ledger's database"

@@ -35,8 +35,14 @@ has some 6,000 places for all connections by default."""
 _HOPS: Final = 4
 """Turns of the event loop from an answer to the next question of whoever waited for it, about."""
 
-_BLAMED: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, ValueError)
-"""Errors that one transaction of a batch is to blame for; the others are tried again without it."""
+_BLAMED: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,
+)
+"""Errors that one transaction of a batch is to blame for (the third is that of a text too long for an index); the
+others are tried again without it."""
 
 Work: TypeAlias = Callable[[Connection], Awaitable[T]]
 
@@ -70,7 +76,7 @@ class Lane:
         """Run a step in a batch; committed when this returns.
 
         Raises:
-            StoreError: nothing was written.
+            StoreError: nothing was written, or (the message says so) it is not known whether anything was.
             ValueError: nothing was written, since a column cannot hold what was put. What the step raises comes out.
         """
         outcome: T = await self._enter(Job(lock, step, self._future(), locking.stated(lock)))

@@ -23,6 +23,9 @@ MAX_HOLDER = 500
 MAX_NAME = 1024
 """Characters of an id, a key or a name: a user's, the longest that a client chooses, has 256."""
 
+MAX_NAME_BYTES = 2048
+"""Bytes of the same: an index of PostgreSQL takes 2,704 at most."""
+
 MAX_SENTENCE = 1024 * 1024
 """Characters of a sentence or a path in a request, which name what a client called its fields."""
 
@@ -52,10 +55,21 @@ def require_name(name: str, field: str, most: int = MAX_NAME, *, empty: bool = F
     """
     if empty and not name:
         return
-    if len(name) <= most and name.isprintable() and not name.isspace() and name:
+    if len(name) <= most and name.isprintable() and not name.isspace() and name and _is_short(name):
         return
     require_words(name, field, most)
-    raise BadInputError(Fault.EMPTY, field, "is no name: it holds characters that cannot be printed")
+    raise BadInputError(Fault.EMPTY, field, _no_name(name))
+
+
+def _is_short(name: str) -> bool:
+    """Whether it can be looked up by; nearly every name is plain."""
+    return name.isascii() or len(name) * 4 <= MAX_NAME_BYTES or len(name.encode()) <= MAX_NAME_BYTES
+
+
+def _no_name(name: str) -> str:
+    if name.isprintable():
+        return f"is no name: it has {len(name.encode())} bytes, more than {MAX_NAME_BYTES}"
+    return "is no name: it holds characters that cannot be printed"
 
 
 def require_text(text: str | None, field: str, most: int = MAX_SENTENCE) -> None:
@@ -88,7 +102,7 @@ def require_names(names: tuple[str, ...], field: str, most: int = MAX_LIST) -> N
     """
     require_few(names, field, most)
     for index, name in enumerate(names):
-        if not (name.isprintable() and 0 < len(name) <= MAX_NAME and not name.isspace()):
+        if not (name.isprintable() and 0 < len(name) <= MAX_NAME and not name.isspace() and _is_short(name)):
             require_name(name, f"{field}[{index}]")
 
 

@@ -9,6 +9,7 @@ import msgspec
 from llmgov.instants import Instant
 from llmgov.ledger import candidates, epochs, moves, returns
 from llmgov.ledger.book import Book, Lock, WindowLock
+from llmgov.ledger.bounds import MAX_LIST
 from llmgov.ledger.definitions import Definitions
 from llmgov.ledger.errors import BadInputError, Fault, require_amount
 from llmgov.ledger.messages import Holding, Holdings, Lease, Need
@@ -18,6 +19,10 @@ from llmgov.snapshot import Account
 
 MAX_RETURNS = 10_000
 """Returns of one lease: each recall makes one, and a lease lives for minutes."""
+
+MAX_ALL_RETURNS = 2 * MAX_LIST
+"""Those of all leases of one report, each a row to look up: nearly all leases are returned once, or never. So many
+are written in some two seconds, while others wait."""
 
 
 def lock(message: Holdings, definitions: Definitions) -> Lock:
@@ -76,6 +81,9 @@ def _check(message: Holdings) -> None:
             raise BadInputError(Fault.RANGE, f"{field}.serial", f"{holding.serial} returns of one lease")
         if not 0 <= lease.window_start < lease.window_end:
             raise BadInputError(Fault.RANGE, f"{field}.lease.window_end", "the window ends before it begins")
+    returned = sum(holding.serial for holding in message.holdings)
+    if returned > MAX_ALL_RETURNS:
+        raise BadInputError(Fault.RANGE, "holdings", f"{returned} returns, more than {MAX_ALL_RETURNS}")
 
 
 def _account(holding: Holding, definitions: Definitions) -> Account | None:
