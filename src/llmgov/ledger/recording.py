@@ -27,7 +27,7 @@ def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | Non
     for event in events:
         checks.check_words(event)
     asking = [event for event in events if isinstance(event, Refused) and event.approval_digest]
-    digests = digests_of(events)
+    digests = _distinct(event.approval_digest for event in asking if event.approval_digest)
     numbers = {digest: (askings or {}).get(digest, 1) for digest in digests}
     stops = any(isinstance(event, Settlement) and _stops(event) for event in events)
     return Lock(
@@ -41,9 +41,15 @@ def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | Non
 
 
 def digests_of(events: Sequence[Event]) -> tuple[str, ...]:
-    """What events ask approvals for."""
-    digests = (event.approval_digest for event in events if isinstance(event, Refused))
-    return _distinct(digest for digest in digests if digest)
+    """What events ask approvals for.
+
+    Raises:
+        BadInputError: one has words that no row can be looked up by.
+    """
+    asking = [event for event in events if isinstance(event, Refused) and event.approval_digest]
+    for event in asking:
+        checks.check_words(event)
+    return _distinct(event.approval_digest for event in asking if event.approval_digest)
 
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
