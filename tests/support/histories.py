@@ -231,9 +231,10 @@ class History:
         path = tuple(_path(namespace, team, step.user))
         known = self.accounts[: -1 if step.behind and len(self.accounts) > 1 else None]
         charged = dict(_charged(known, path, step))
+        limited = (*path, str(_DEAR)) if DEAR.key in charged else path
         self._number += 1
         needs = tuple(Need(key, account, step.hold, 2 * step.hold) for key, account in charged.items())
-        request = LeaseRequest(epoch, self._number, needs, path, accounts=tuple(charged), least=step.hold)
+        request = LeaseRequest(epoch, self._number, needs, limited, accounts=tuple(charged), least=step.hold)
         grant = await ledgers.lease(self.hub, request) if needs else LeaseGrant(self._number, (), self.now)
         if not isinstance(grant, LeaseGrant):
             return
@@ -248,15 +249,15 @@ class History:
             team,
             step.user,
             f"openai/{step.model}",
-            frozenset((*path, *((str(_DEAR),) if DEAR.key in charged else ()))),
-            frozenset(target for target in path if not target.startswith("user/")),
+            frozenset(limited),
+            frozenset(target for target in limited if not target.startswith("user/")),
             step.hold,
             cost,
             _is_unknown(step.outcome),
             tuple(lease.id for lease in grant.leases),
         )
         self.books.attempts[attempt.id] = attempt
-        await self._report(step, attempt, parts, path)
+        await self._report(step, attempt, parts, limited)
 
     def _loan(self, lease: Lease, epoch: Epoch) -> Loan:
         return Loan(lease.key, lease.window_start, lease.window_end, lease.amount, epoch.holder)

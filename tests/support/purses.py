@@ -50,7 +50,7 @@ class Client:
         """One attempt, from its hold to its settlement; its name is made unique by the epoch."""
         attempt = f"{self.purse.epoch}/{name}"
         self._waiting[attempt] = asyncio.get_running_loop().create_future()
-        wish = Wish(attempt, (ledgers.charge(self._account),), worst if least is None else least, worst)
+        wish = Wish(attempt, (ledgers.charge(self._account),), worst if least is None else least, worst, ledgers.PATH)
         self._obey(self.purse.hold(wish, self._now))
         outcome = self.outcomes[attempt] = await self._waiting[attempt]
         if isinstance(outcome, commands.Held):

@@ -1,10 +1,11 @@
-"""A lease request, before anything is looked up for it: whether it can be meant, and which accounts it leaves out."""
+"""A lease request, before anything is lent for it: whether it can be meant, and which accounts it leaves out."""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from llmgov.ledger import windows
+from llmgov.ledger import paths, windows
+from llmgov.ledger.book import Book
 from llmgov.ledger.bounds import (
     MAX_NAME,
     require_count,
@@ -41,7 +42,8 @@ def check(request: LeaseRequest) -> None:
     """Refuse what no sidecar of ours asks for.
 
     Raises:
-        BadInputError: a name, number or amount out of range, an account twice, or a key that is not its account's.
+        BadInputError: a name, number or amount out of range, an account twice, a key that is not its account's, or a
+            path that is nobody's.
     """
     require_epoch(request.epoch)
     require_count(request.request, "request")
@@ -51,31 +53,54 @@ def check(request: LeaseRequest) -> None:
     if request.approval is not None:
         require_name(request.approval, "approval")
     require_names(request.path, "path", MAX_NEEDS)
+    paths.require_consistent(request.path, "path")
     require_names(request.accounts, "accounts", MAX_NEEDS)
     require_few(request.needs, "needs", MAX_NEEDS)
     if len({need.key for need in request.needs}) != len(request.needs):
         raise BadInputError(Fault.REPEATED, "needs", "one account is named twice")
     for index, need in enumerate(request.needs):
-        _check_need(request, need, f"needs[{index}]")
+        _check_need(need, f"needs[{index}]")
 
 
-def _check_need(request: LeaseRequest, need: Need, field: str) -> None:
+def _check_need(need: Need, field: str) -> None:
     require_name(need.key, f"{field}.key", MAX_KEY)
     require_amount(need.least, f"{field}.least")
     require_amount(need.want, f"{field}.want")
     if need.least > need.want:
         raise BadInputError(Fault.RANGE, f"{field}.want", "wants less than it needs")
     check_account(need.account, f"{field}.account")
-    _check_key(request, need, field)
+    _check_key(need, field)
 
 
-def _check_key(request: LeaseRequest, need: Need, field: str) -> None:
-    """Of an account of each user only a user on the path, who is verified, has one; all others are their definition."""
+def _check_key(need: Need, field: str) -> None:
+    """An account of each user is a user's; all others are their definition."""
     user = user_of(need.account, need.key)
     if user is None and (need.key != need.account.key or need.account.target == Target(TargetKind.USER)):
         raise BadInputError(Fault.UNKNOWN, f"{field}.key", f"{need.key} is no account of {need.account.key}")
-    if user is not None and f"user/{user}" not in request.path:
-        raise BadInputError(Fault.FOREIGN, f"{field}.key", f"user {user!r} is not on the charging path")
+
+
+def check_accounts(book: Book, request: LeaseRequest, definitions: Definitions) -> None:
+    """Refuse a request for money of an account that does not count its path, or that nobody defined.
+
+    A sidecar may be of a configuration before the one in force: each account that was ever in force has a row. Before
+    any was, accounts exist from their first use on.
+
+    Raises:
+        BadInputError: `FOREIGN` or `UNKNOWN`.
+    """
+    for index, need in enumerate(request.needs):
+        field = f"needs[{index}].key"
+        paths.require_covered(definitions.get(need.account.key, need.account), need.key, request.path, field)
+        known = need.account.key in definitions or not book.accounts.keys().isdisjoint((need.key, need.account.key))
+        if book.edition and not known:
+            raise BadInputError(Fault.UNKNOWN, field, f"{need.account.key} is not and never was in force")
+
+
+def bases(request: LeaseRequest, definitions: Definitions) -> list[Need]:
+    """The definitions of users' accounts that are not in force, as needs of nothing: so that a `Lock` brings what there
+    is of them for `check_accounts`."""
+    found = (need for need in request.needs if need.key != need.account.key and need.account.key not in definitions)
+    return [Need(need.account.key, need.account, 0, 0) for need in found]
 
 
 def check_account(account: Account, field: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from llmgov.instants import Instant
-from llmgov.ledger import billing
+from llmgov.ledger import billing, epochs, paths, pruning
 from llmgov.ledger.book import Book
 from llmgov.ledger.bounds import (
     CLOCK_AHEAD,
@@ -74,7 +74,7 @@ def check(book: Book, event: Event, now: Instant) -> None:
     require_time(event.at, now, CLOCK_AHEAD, "at")
     match event:
         case Intent():
-            _check_intent(book, event)
+            _check_intent(book, event, now)
         case Settlement():
             _check_settlement(book, event)
         case Refused():
@@ -110,7 +110,7 @@ def _check_words_of_refusal(event: Refused) -> None:
     _check_violations(event.violations)
 
 
-def _check_intent(book: Book, intent: Intent) -> None:
+def _check_intent(book: Book, intent: Intent, now: Instant) -> None:
     require_count(intent.retention_days or 0, "retention_days", most=MAX_DAYS)
     require_amount(intent.hold, "hold", most=_most_held(book, intent))
     held: dict[str, MicroUsd] = {}
@@ -118,6 +118,7 @@ def _check_intent(book: Book, intent: Intent) -> None:
         field = f"charged[{index}]"
         require_amount(part.held, f"{field}.held")
         _require_own(book, intent, part, field)
+        _require_lent(book, intent, part, field, now)
         _require_kept(book, intent, part, field)
         held[part.key] = held.get(part.key, 0) + part.held
     _require_one_time(book, intent)
@@ -143,6 +144,22 @@ def _require_own(book: Book, intent: Intent, part: Charged, field: str) -> None:
         raise BadInputError(Fault.FOREIGN, f"{field}.lease", f"{part.lease} is no lease of {epoch or intent.id}")
     if lease is not None and lease.account != part.key:
         raise BadInputError(Fault.FOREIGN, f"{field}.key", f"{part.lease} was lent from {lease.account}")
+
+
+def _require_lent(book: Book, intent: Intent, part: Charged, field: str, now: Instant) -> None:
+    """What the ledger does not know it lost in a failover, or it went with its window (`pruning`); else nobody lent it.
+
+    Nobody but its sender says then from which account it was: from one of the attempt's path it may have been. A lease
+    that is known was looked at when it was lent.
+    """
+    if part.lease in book.leases:
+        return
+    is_pruned = intent.at <= now - pruning.KEEP + CLOCK_AHEAD
+    if not is_pruned and not epochs.may_have_lent(book, part.lease):
+        raise BadInputError(Fault.FOREIGN, f"{field}.lease", f"{part.lease} was never lent")
+    row = book.accounts.get(part.key)
+    if row is not None:
+        paths.require_covered(row.account, part.key, intent.subject.path, f"{field}.key")
 
 
 def _require_kept(book: Book, intent: Intent, part: Charged, field: str) -> None:
@@ -198,13 +215,14 @@ def check_subject(subject: Subject) -> None:
     """Refuse a subject that names nobody who can be. What is not known is empty; a model has the client's own name.
 
     Raises:
-        BadInputError: `EMPTY` or `RANGE`.
+        BadInputError: `EMPTY`, `RANGE` or, where its path is nobody's, `FOREIGN`.
     """
     require_name(subject.namespace, "subject.namespace", empty=True)
     require_name(subject.service_account, "subject.service_account", empty=True)
     require_name(subject.user or "", "subject.user", empty=True)
     require_names(subject.teams, "subject.teams")
     require_names(subject.path, "subject.path")
+    paths.require_consistent(subject.path, "subject.path")
     require_name(subject.provider, "subject.provider", empty=True)
     require_text(subject.model, "subject.model")
     require_name(subject.operation, "subject.operation", empty=True)

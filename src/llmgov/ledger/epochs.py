@@ -52,6 +52,15 @@ def require_given(book: Book, epoch: Epoch) -> None:
         raise BadInputError(Fault.UNKNOWN, "epoch", f"{epoch} was never given out; register first")
 
 
+def may_have_lent(book: Book, lease: str) -> bool:
+    """Whether a lease that the ledger does not know, by its id, may be one that it lost: lent to a boot of an earlier
+    life of the database, or, while it recovers, to any."""
+    known = book.ledger_epoch
+    number = lease.rsplit("/", 2)[0].rpartition(":")[2]
+    is_earlier = number.isascii() and number.isdecimal() and int(number) <= _lives_before(book)
+    return is_earlier or (known is not None and not known.open)
+
+
 def _lives_before(book: Book) -> int:
     """The highest number that any earlier life of the database may have given out."""
     return (lives.generation(book) - 1) * BOOTS

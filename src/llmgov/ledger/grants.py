@@ -12,11 +12,12 @@ import msgspec
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.ledger import approvals, candidates, ceilings, epochs, lives
+from llmgov.ledger import approvals, asking, candidates, ceilings, epochs, lives
 from llmgov.ledger.asking import check, left_out
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.candidates import MAX_USERS, Candidate
 from llmgov.ledger.definitions import Definitions, fingerprint
+from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Lease, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, LeaseRow
 from llmgov.money import MicroUsd
@@ -39,8 +40,9 @@ def lock(request: LeaseRequest, definitions: Definitions, now: Instant) -> Lock:
     """
     check(request)
     needs = (*request.needs, *left_out(request, definitions))
+    bases = asking.bases(request, definitions)
     return Lock(
-        windows=tuple(candidates.lock(need, definitions, now) for need in needs),
+        windows=tuple(candidates.lock(need, definitions, now) for need in (*needs, *bases)),
         leases=tuple(_lease_id(request, index) for index in range(len(request.needs))),
         holders=(request.epoch.holder,),
         approvals=() if request.approval is None else (request.approval,),
@@ -66,10 +68,13 @@ def grant(
     a final one is remembered, and asks for the approval that would have helped.
 
     Raises:
-        BadInputError: the request contradicts itself, or its epoch was never given out: the sender is broken.
+        BadInputError: the request contradicts itself, its epoch was never given out, or an account is not on its path
+            or was never in force: the sender is broken.
     """
     check(request)
     epochs.require_given(book, request.epoch)
+    asking.check_accounts(book, request, definitions)
+    _require_same(book, request)
     if not epochs.admit(book, request.epoch):
         return _refuse(request, Why.FENCED, now)
     lent = _lent(book, request)
@@ -87,8 +92,20 @@ def grant(
 
 
 def _lent(book: Book, request: LeaseRequest) -> tuple[Lease, ...]:
-    ids = (_lease_id(request, index) for index in range(len(request.needs)))
-    return tuple(_lease(book.leases[id_]) for id_ in ids if id_ in book.leases)
+    return tuple(_lease(row) for row in _rows(book, request) if row is not None)
+
+
+def _rows(book: Book, request: LeaseRequest) -> list[LeaseRow | None]:
+    """What was lent for each need."""
+    return [book.leases.get(_lease_id(request, index)) for index in range(len(request.needs))]
+
+
+def _require_same(book: Book, request: LeaseRequest) -> None:
+    """A number is one request's: for another one's needs that were lent nothing, nobody may get its leases."""
+    for index, (need, row) in enumerate(zip(request.needs, _rows(book, request), strict=True)):
+        if row is not None and row.account != need.key:
+            wrong = f"request {_token(request)} was lent {row.id} from {row.account}"
+            raise BadInputError(Fault.REPEATED, f"needs[{index}].key", wrong)
 
 
 def _has_used_approval(book: Book, request: LeaseRequest) -> bool:

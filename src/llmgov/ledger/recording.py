@@ -37,6 +37,7 @@ def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | Non
         approvals=_distinct(approval_id(digest, numbers[digest] + more) for digest in digests for more in (0, 1)),
         approval_kinds=(ApprovalKind.OVERRUN,) if stops else (),
         workloads=_distinct(map(approvals.workload, asking)),
+        ledger_epoch=True,
     )
 
 

@@ -10,7 +10,7 @@ import collections
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import charging, moves, timing
+from llmgov.ledger import charging, epochs, moves, timing
 from llmgov.ledger.book import Book, WindowId
 from llmgov.ledger.messages import Charged, Intent, Settlement
 from llmgov.ledger.rows import Attempt, LeaseRow, Spend
@@ -108,7 +108,7 @@ def _bring_back(book: Book, intent: Intent, now: Instant) -> None:
     known to have been held from them, until their holder reports them."""
     for part in intent.charged:
         lease = book.leases.get(part.lease)
-        if lease is None and part.held > 0:
+        if lease is None and part.held > 0 and epochs.may_have_lent(book, part.lease):
             _bring_one_back(book, part, intent)
         elif lease is not None and not lease.deadline:
             moves.change_lease(book, msgspec.structs.replace(lease, amount=lease.amount + part.held), now)

@@ -42,6 +42,8 @@ from tests.support.ledgers import CENT, NOW, USD, on_every_store
 
 ACCOUNT = ledgers.account()
 EACH = ledgers.account(Target(TargetKind.USER))
+ORGANIZATION = ledgers.account(Target(TargetKind.ORGANIZATION))
+VICTIM = ledgers.account(Target(TargetKind.TEAM, "victims"))
 LEASE = "pod-1:1/1/0"
 HUGE = 10**19
 LONG = "x" * (bounds.MAX_NAME + 1)
@@ -187,6 +189,13 @@ EVENTS = {
     "an intent holds from another epoch": bad(INTENT, Fault.FOREIGN, "charged[0].lease", id="pod-1:2/1"),
     "an intent holds from another holder": bad(INTENT, Fault.FOREIGN, "charged[0].lease", id="pod-2:1/1"),
     "an intent holds from a lease of nobody": charged(Fault.FOREIGN, "charged[0].lease", lease="?"),
+    "an intent holds from a lease that was never lent": charged(
+        Fault.FOREIGN, "charged[0].lease", lease="pod-1:1/77/0"
+    ),
+    "an intent's path is two's": at(INTENT, Fault.FOREIGN, "subject.path", (*ledgers.PATH, "namespace/other")),
+    "an intent's workload is another namespace's": at(
+        INTENT, Fault.FOREIGN, "subject.path", ("workload/other/app", "namespace/payments")
+    ),
     "an intent's lease is another account's": charged(Fault.FOREIGN, "charged[0].key", key="other"),
     "an intent holds a negative part": charged(Fault.NEGATIVE, "charged[0].held", held=-1),
     "an intent's parts are not its hold": charged(Fault.RANGE, "charged", held=CENT - 1),
@@ -261,6 +270,18 @@ REQUESTS = {
     "a need of no user": need(Fault.UNKNOWN, "key", key=EACH.key, account=EACH),
     "a need of an unverified user": need(Fault.FOREIGN, "key", key=f"{EACH.key}|jane", account=EACH),
     "a need without a key": need(Fault.EMPTY, "key", key=""),
+    "a need of a team that is not on the path": need(Fault.FOREIGN, "key", key=VICTIM.key, account=VICTIM),
+    "a path of two users": bad(REQUEST, Fault.FOREIGN, "path", path=(*ledgers.PATH, "user/jane", "user/joe")),
+    "a path of another namespace's workload": bad(
+        REQUEST, Fault.FOREIGN, "path", path=("workload/other/app", *ledgers.PATH[1:])
+    ),
+    "a number that was another account's request": bad(
+        REQUEST,
+        Fault.REPEATED,
+        "needs[0].key",
+        request=1,
+        needs=(Need(ORGANIZATION.key, ORGANIZATION, CENT, CENT),),
+    ),
     "a key that its definition has not": need(
         Fault.UNKNOWN, "key", account=msgspec.structs.replace(ACCOUNT, key="other")
     ),

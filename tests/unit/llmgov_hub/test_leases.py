@@ -88,7 +88,7 @@ async def clients(store: Store, count: int, actual: int) -> AsyncIterator[list[C
 
 
 async def call(client: Client, name: str, worst: int) -> None:
-    wish = Wish(f"{client.purse.epoch}/{name}", (ledgers.charge(ACCOUNT),), worst, worst)
+    wish = Wish(f"{client.purse.epoch}/{name}", (ledgers.charge(ACCOUNT),), worst, worst, ledgers.PATH)
     await client.obey(client.purse.hold(wish, NOW))
 
 

@@ -231,6 +231,7 @@ async def test_an_attempt_of_a_lost_lease_brings_its_window_back_too_and_counts_
     """Beside it, in the same window and the same delivery, one that held from nothing counts for its path."""
     hub = Hub(store, lambda: NOW, recall_wait_seconds=0)
     await store.transact(Lock(), define_account)
+    await hub.recovery.begin("root", "the latest was lost")
     lost = Lease(f"{ledgers.epoch()}/2/0", ACCOUNT.key, *WINDOW, USD, NOW + instants.MINUTE)
     intent = ledgers.intent("pod-1:1/7", 20 * CENT, (Charged(lost.id, ACCOUNT.key, 20 * CENT),))
     other = ledgers.intent("pod-1:1/8", 3 * CENT, ())
@@ -277,6 +278,7 @@ def test_no_window_is_opened_again_that_may_have_been_pruned_or_nobody_knows(lat
     async def main() -> None:
         world = World()
         await world.store.transact(Lock(), define_account)
+        world.fail_over(await world.keep())
         world.now += late
         charged = (Charged("pod-1:1/2/0", key, 20 * CENT),)
         await world.hub.deliver([ledgers.intent("pod-1:1/7", 20 * CENT, charged)])

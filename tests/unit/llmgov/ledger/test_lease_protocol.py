@@ -140,7 +140,8 @@ class World:
         self.attempts += 1
         attempt = f"{pod.purse.epoch}/a{self.attempts}"
         charges = tuple(Charge(account, account.key) for account in accounts)
-        self.obey(pod, pod.purse.hold(Wish(attempt, charges, least, want), self.now))
+        path = tuple(str(account.target) for account in accounts)
+        self.obey(pod, pod.purse.hold(Wish(attempt, charges, least, want, path), self.now))
         return attempt
 
     def obey(self, pod: Pod, done: tuple[commands.Command, ...]) -> None:
