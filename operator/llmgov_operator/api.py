@@ -12,7 +12,8 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from llmgov_operator.cluster import Body, Listing, Reference
-from llmgov_operator.kinds import Kind
+from llmgov_operator.kinds import NAMESPACE, Kind
+from llmgov_operator.metrics import Metrics
 
 FIELD_MANAGER: Final = "llmgov-operator"
 """Who owns the statuses (server-side apply)."""
@@ -58,8 +59,9 @@ async def connect(kubeconfig: str | None) -> client.ApiClient:
 class Api:
     """Requests to one API server."""
 
-    def __init__(self, connection: client.ApiClient) -> None:
+    def __init__(self, connection: client.ApiClient, metrics: Metrics) -> None:
         self._connection = connection
+        self._metrics = metrics
 
     async def listing(self, kind: Kind) -> Listing | None:
         """The metadata of all objects of a kind; `None` where the API server does not know the kind.
@@ -76,7 +78,7 @@ class Api:
                 if error.status == 404:
                     return None
                 raise
-            for item in page["items"]:
+            for item in page["items"] or ():  # null where there are none
                 meta = item["metadata"]
                 objects[meta["uid"]] = Reference(meta.get("namespace", ""), meta["name"], meta["resourceVersion"])
             if not page["metadata"].get("continue"):
@@ -84,17 +86,15 @@ class Api:
             query["continue"] = page["metadata"]["continue"]
 
     async def read(self, kind: Kind, namespace: str, name: str) -> Body | None:
-        """One object, or `None` where it is gone.
+        """One object, or `None` where it is gone. It is listed by its name, which takes no right beside those to watch.
 
         Raises:
             ApiError: the API server did not answer, or refused.
         """
-        try:
-            return await self._request("GET", kind.path_of(name, namespace))
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+        path = kind.path_of("", namespace).removesuffix("/")
+        found = await self._request("GET", path, {"fieldSelector": f"metadata.name={name}"})
+        version = f"{kind.group}/{kind.version}" if kind.group else kind.version
+        return next(({"apiVersion": version, "kind": kind.name, **item} for item in found["items"]), None)
 
     async def apply_status(self, kind: Kind, body: Body, status: Mapping[str, Any]) -> Body | None:
         """Apply the status of an object, and nothing else of it; the object after that, `None` where it is gone.
@@ -123,6 +123,17 @@ class Api:
         """
         await self._request("POST", path, {}, {}, body)
 
+    async def cluster_id(self) -> str:
+        """What tells this cluster from others: the UID of its namespace `kube-system`.
+
+        Raises:
+            ApiError: the API server did not answer, or refused.
+        """
+        found = await self.read(NAMESPACE, "", "kube-system")
+        if found is None:
+            raise ApiError("there is no namespace kube-system, whose UID would name this cluster: name it in a setting")
+        return str(found["metadata"]["uid"])
+
     async def _request(
         self,
         method: str,
@@ -131,24 +142,39 @@ class Api:
         headers: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        status, data, retry_after = 0, b"", ""
         try:
-            request = await self._connection.param_serialize(
-                method,
-                path,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", **(headers or {})},
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            answer = await self._connection.call_api(*request, _request_timeout=timeout)
-            data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+            status, data, retry_after = await self._exchange(method, path, query or {}, headers or {}, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiError(f"{method} {path}: {type(error).__name__}: {error}") from error
-        if answer.status >= 400:
-            raise ApiError(f"{method} {path}: {_reason(answer.status, data)}", answer.status, _retry_after(answer))
+        finally:
+            self._metrics.requests.labels(method, str(status)).inc()
+        if status >= 400:
+            seconds = float(retry_after) if retry_after.isdecimal() else 0.0
+            raise ApiError(f"{method} {path}: {_reason(status, data)}", status, seconds)
         document: dict[str, Any] = json.loads(data)
         return document
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Mapping[str, Any] | None,
+    ) -> tuple[int, bytes, str]:
+        request = await self._connection.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json", **headers},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        answer = await self._connection.call_api(*request, _request_timeout=timeout)
+        data: bytes = await answer.read()  # type: ignore[no-untyped-call]
+        return answer.status, data, answer.headers.get("Retry-After", "")
 
 
 def _reason(status: int, data: bytes) -> str:
@@ -157,8 +183,3 @@ def _reason(status: int, data: bytes) -> str:
         return f"{status} {json.loads(data)['message']}"
     except (ValueError, KeyError, TypeError):
         return str(status)
-
-
-def _retry_after(answer: Any) -> float:
-    value = answer.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else 0.0

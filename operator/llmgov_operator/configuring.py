@@ -6,10 +6,19 @@ milliseconds; the result depends on the objects alone.
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from llmgov import compiler, problems, resources, snapshot
 from llmgov_operator import kinds
-from llmgov_operator.cluster import Body, Cluster, place
+from llmgov_operator.cluster import Body, place
+
+
+class Known(Protocol):
+    """What is known of the cluster: a `Cluster`, or its `Still`."""
+
+    def bodies(self, kind: str) -> list[Body]:
+        """The objects of a kind, by namespace and name."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class Configurator:
         self._parsed: dict[str, tuple[Body, resources.Resource | list[problems.Problem]]] = {}
         self._compiled: compiler.Compiled | None = None
 
-    def configure(self, known: Cluster) -> Configured:
+    def configure(self, known: Known) -> Configured:
         """The configuration that the objects say."""
         self._parsed = {body["metadata"]["uid"]: self._parse(body) for body in _ours(known)}
         parsed = [(made, body) for body, made in self._parsed.values() if isinstance(made, resources.Resource)]
@@ -73,7 +82,7 @@ class Configurator:
         return body, made if unchanged else resources.parse(_readable(body))
 
 
-def _ours(known: Cluster) -> Iterator[Body]:
+def _ours(known: Known) -> Iterator[Body]:
     for kind in kinds.OURS:
         yield from known.bodies(kind)
 
@@ -90,7 +99,7 @@ def _readable(body: Body) -> Body:
     }
 
 
-def _namespaces(known: Cluster) -> Iterator[compiler.Namespace]:
+def _namespaces(known: Known) -> Iterator[compiler.Namespace]:
     for body in known.bodies(kinds.NAMESPACE.name):
         yield compiler.Namespace(place(body)[1], body["metadata"].get("labels") or {})
 

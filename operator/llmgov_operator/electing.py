@@ -6,7 +6,7 @@ gives the Lease back, so that the next one need not wait for it to run out).
 """
 
 import asyncio
-import time
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
@@ -23,14 +23,23 @@ LEASE: Final = "llmgov-operator"
 LEASE_SECONDS: Final = 12
 """How long a Lease holds that its leader does not renew: with a retry and a start, take-over stays below 20 s."""
 
+GIVE_UP_SECONDS: Final = 9
+"""After so long without having renewed it a leader stops: before the Lease runs out for those who wait for it, however
+long the last try takes."""
+
 RENEW_SECONDS: Final = 8
-"""How long a leader tries to renew before it gives up: less than the Lease holds, so that it stops before the next
-one starts."""
+"""How long the client's election tries to renew; it judges only between two tries, and by the wall clock."""
 
 RETRY_SECONDS: Final = 1
 """Between two tries, of leader and candidates; a Lease that was given back is taken within this."""
 
 _REQUEST_SECONDS: Final = 3.0
+
+_LOG = logging.getLogger(__name__)
+
+
+class LeaseLostError(Exception):
+    """This replica was the leader and may be no more: another one has been elected, or could have been."""
 
 
 class _Lock(leaselock.LeaseLock):
@@ -39,7 +48,7 @@ class _Lock(leaselock.LeaseLock):
     def __init__(self, namespace: str, identity: str, connection: client.ApiClient) -> None:
         super().__init__(LEASE, namespace, identity, connection)
         self.renewed: float | None = None
-        """When the Lease was last taken or renewed, by `time.monotonic`; `None` before."""
+        """When the Lease was last taken or renewed, by the event loop's clock; `None` before."""
 
     async def get(self, name: str, namespace: str) -> Any:
         try:
@@ -48,13 +57,25 @@ class _Lock(leaselock.LeaseLock):
             return False, ApiException(status=0, reason=f"{type(error).__name__}: {error}")
 
     async def create(self, name: str, namespace: str, election_record: LeaderElectionRecord) -> bool:
-        return await self._noted(super().create(name, namespace, election_record))
+        return await self._noted(self._create(name, namespace, election_record))
 
     async def update(self, name: str, namespace: str, updated_record: LeaderElectionRecord) -> bool:
         return await self._noted(super().update(name, namespace, updated_record))
 
+    async def _create(self, name: str, namespace: str, record: LeaderElectionRecord) -> bool:
+        """The client's own gives a query parameter a type that its own check refuses (kubernetes 37)."""
+        spec = self.update_lease(record)
+        try:
+            await self.api_instance.create_namespaced_lease(
+                namespace, client.V1Lease(metadata=client.V1ObjectMeta(name=name), spec=spec)
+            )
+        except ApiException as error:
+            _LOG.warning("the Lease %s/%s could not be made: %s", namespace, name, error.reason)
+            return False
+        return True
+
     async def _noted(self, writing: Coroutine[Any, Any, bool]) -> bool:
-        began = time.monotonic()
+        began = asyncio.get_running_loop().time()
         try:
             written = await asyncio.wait_for(writing, _REQUEST_SECONDS)
         except (aiohttp.ClientError, OSError):
@@ -74,34 +95,41 @@ class Election:
 
     def leads(self) -> bool:
         """Whether nobody else can have been elected, also where this process was paused a moment ago."""
-        return self._lock.renewed is not None and time.monotonic() - self._lock.renewed < LEASE_SECONDS
+        return self._left() > 0
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Wait to be elected, then run `lead`; ends when the Lease is lost or `lead` ends, with its exception."""
-        leading: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Wait to be elected, then run `lead`, and end with it; what goes wrong is raised in an exception group.
 
+        Raises:
+            LeaseLostError: the Lease was lost, and `lead` was cancelled.
+        """
+        elected = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            electing = group.create_task(self._stay_elected(elected))
+            await elected.wait()
+            await lead()
+            electing.cancel()
+
+    async def _stay_elected(self, elected: asyncio.Event) -> None:
         async def started() -> None:
-            try:
-                await lead()
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:  # noqa: BLE001 (handed to whoever waits below)
-                leading.set_exception(error)
-            else:
-                leading.set_result(None)
+            elected.set()
 
-        async def stopped() -> None:
-            return None
-
-        electing = leaderelection.LeaderElection(
-            electionconfig.Config(self._lock, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, started, stopped)
+        election = leaderelection.LeaderElection(
+            electionconfig.Config(self._lock, LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS, started, _nothing)
         )
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(electing.run())
-            await asyncio.wait([running, leading], return_when=asyncio.FIRST_COMPLETED)
+            running = group.create_task(election.run())
+            await asyncio.wait([running, group.create_task(elected.wait())], return_when=asyncio.FIRST_COMPLETED)
+            while not running.done() and (left := self._left()) > 0:
+                await asyncio.wait([running], timeout=left)
             running.cancel()
-        if leading.done():
-            leading.result()
+        raise LeaseLostError(f"the Lease {LEASE} was lost: it could not be renewed for {GIVE_UP_SECONDS} s")
+
+    def _left(self) -> float:
+        """Seconds until this replica has to stop, were the Lease not renewed again."""
+        if self._lock.renewed is None:
+            return 0.0
+        return self._lock.renewed + GIVE_UP_SECONDS - asyncio.get_running_loop().time()
 
     async def release(self) -> None:
         """Give the Lease back where this replica has it. What cannot be given back runs out."""
@@ -116,3 +144,7 @@ class Election:
                     await self._api.replace_namespaced_lease(LEASE, self._namespace, lease)
         except (ApiException, aiohttp.ClientError, OSError):
             return
+
+
+async def _nothing() -> None:
+    """The client's election wants to be told what to do at its end."""

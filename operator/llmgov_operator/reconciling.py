@@ -5,16 +5,18 @@ round that failed is begun again.
 """
 
 import asyncio
+import collections
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
-from llmgov import snapshot
+from llmgov import problems, snapshot
 from llmgov.instants import Instant
 from llmgov.ledger.publishing import Change
 from llmgov.ledger.store import StoreError
 from llmgov_operator.cluster import Cluster
-from llmgov_operator.configuring import Configurator, Configured
+from llmgov_operator.configuring import Configured
+from llmgov_operator.metrics import Metrics
 
 GATHER_SECONDS: Final = 0.02
 """How long a round waits for what comes together with what woke it: one `kubectl apply` of many objects."""
@@ -41,23 +43,27 @@ class Publisher(Protocol):
 
 
 class Reconciler:
-    """`told` is given each configuration that is in force, or would be but for what it holds back."""
+    """`configure` makes a configuration of what is known now; `told` is given each that is in force, or would be but
+    for what it holds back."""
 
     def __init__(
         self,
         cluster: Cluster,
-        configurator: Configurator,
+        configure: Callable[[], Awaitable[Configured]],
         publisher: Publisher,
         told: Callable[[Configured, list[Change]], Awaitable[None]],
         clock: Callable[[], Instant],
+        metrics: Metrics,
     ) -> None:
         self._cluster = cluster
-        self._configurator = configurator
+        self._configure = configure
         self._publisher = publisher
         self._told = told
         self._clock = clock
+        self._metrics = metrics
         self._woken = asyncio.Event()
         self._waits_since: Instant | None = None
+        self._tried: Instant = 0
 
     def wake(self) -> None:
         """Something changed."""
@@ -66,32 +72,64 @@ class Reconciler:
         self._woken.set()
 
     def age(self) -> int:
-        """Microseconds that the oldest change has waited; 0 where nothing waits. Probes report it."""
+        """Microseconds that the oldest change has waited; 0 where nothing waits."""
         return 0 if self._waits_since is None else max(0, self._clock() - self._waits_since)
 
+    def stuck(self) -> int:
+        """Microseconds for which a change has waited that nobody took up, or whose round does not end.
+
+        A database that does not answer, and kinds that are missing, are no fault of this process: they do not count.
+        """
+        if self._waits_since is None or not self._cluster.is_complete:
+            return 0
+        return max(0, self._clock() - max(self._waits_since, self._tried))
+
     async def run(self) -> None:
-        """Reconcile, for ever."""
+        """Reconcile, for ever.
+
+        Raises:
+            SupersededError: another process publishes.
+        """
         while True:
             await self._woken.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self._woken.clear()
-            if self._cluster.missing():
+            if not self._cluster.is_complete:
                 continue  # whoever completes it wakes this
-            since, self._waits_since = self._waits_since, None
-            try:
-                await self._round()
-            except StoreError as error:
-                _LOG.error("the configuration could not be published: %s", error)
-                self._waits_since = since
-                self._woken.set()
-                await asyncio.sleep(RETRY_SECONDS)
-            await asyncio.sleep(APART_SECONDS)
+            await asyncio.sleep(await self._try())
+
+    async def _try(self) -> float:
+        """One round, begun again later where it failed; the seconds until the next may begin."""
+        since = self._waits_since
+        self._tried = self._clock()
+        try:
+            await self._round()
+        except StoreError as error:
+            _LOG.error("the configuration could not be published: %s", error)
+            self._metrics.rounds.labels("failed").inc()
+            self._woken.set()
+            self._tried = self._clock()
+            return RETRY_SECONDS
+        self._metrics.rounds.labels("done").inc()
+        self._waits_since = self._tried if self._woken.is_set() else None
+        if since is not None:
+            self._metrics.round_seconds.observe((self._clock() - since) / 1_000_000)
+        return APART_SECONDS
 
     async def _round(self) -> None:
-        configured = self._configurator.configure(self._cluster)
+        configured = await self._configure()
         changes: list[Change] = []
         if not configured.whole_held:
             changes = await self._publisher.publish(configured.parts, configured.held)
         for change in changes:
             _LOG.info("in force: %s %s", change.part, change.version or "ended")
+        self._metrics.published.inc(len(changes))
+        self._count(configured)
         await self._told(configured, changes)
+
+    def _count(self, configured: Configured) -> None:
+        found = collections.Counter(problem.severity for problem in configured.problems)
+        for severity in problems.Severity:
+            self._metrics.problems.labels(severity.value).set(found[severity])
+        for kind, count in self._cluster.counts().items():
+            self._metrics.objects.labels(kind).set(count)

@@ -53,11 +53,12 @@ app.command()(resources.get)
 app.command("mock-provider")(serving.mock_provider)
 app.command()(resources.crds)
 app.command(hidden=True)(serving.hub)
+app.command()(serving.operator)
 app.command()(serving.sidecar)
 app.add_typer(resources.policy, name="policy")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(approvals.approvals, name="approvals")
 app.add_typer(spend.spend, name="spend")
 app.add_typer(prices.prices, name="prices")
-for _command in ("operator", "webhook", "api", "inject", "doctor"):
+for _command in ("webhook", "api", "inject", "doctor"):
     _to_come(_command)

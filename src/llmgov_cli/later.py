@@ -3,11 +3,10 @@
 from llmgov_cli import errors
 
 COMES_WITH = {
-    "operator": "the operator, which runs all this in a cluster",
-    "webhook": "the operator, which runs all this in a cluster",
-    "hub": "the operator, which runs all this in a cluster",
+    "webhook": "the webhook, which puts sidecars into pods",
+    "hub": "the sidecars in a cluster, which it serves",
     "inject": "the webhook, which puts sidecars into pods",
-    "doctor": "the operator, whose installation it checks",
+    "doctor": "the chart, whose installation it checks",
     "api": "the REST API and its dashboard",
     "local --api": "the REST API and its dashboard",
 }

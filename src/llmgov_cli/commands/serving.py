@@ -1,4 +1,4 @@
-"""Processes: local mode, the mock provider, the hub and the sidecar."""
+"""Processes: local mode, the mock provider, the hub, the operator and the sidecar."""
 
 import pathlib
 import sys
@@ -76,6 +76,13 @@ def hub(
     if not migrate:
         raise later.missing("hub")
     raise typer.Exit(implementation.migrate(sys.stdout))
+
+
+def operator() -> None:
+    """A replica of the operator in a cluster; settings come from the environment (docs/operator.md)."""
+    from llmgov_cli import operating
+
+    raise typer.Exit(operating.run())
 
 
 def sidecar() -> None:
