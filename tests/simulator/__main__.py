@@ -5,8 +5,21 @@ import argparse
 import concurrent.futures
 import sys
 import time
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from tests.simulator import planted, report, world
+from tests.simulator import planted, report, shape, world
+
+
+class _Result(NamedTuple):
+    """What a seed's run says to the process that prints: `text` where it found something."""
+
+    kind: str
+    text: str | None
+    attempts: int
+    steps: int
+    refusals: int
+    checked: int
 
 
 def main(arguments: list[str]) -> int:
@@ -63,21 +76,31 @@ def _digests(seeds: range) -> int:
 
 
 def _run(seeds: range, jobs: int) -> int:
-    began, failed, attempts, steps = time.monotonic(), 0, 0, 0
+    began, results = time.monotonic(), []
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        for text, attempted, stepped in pool.map(_result, seeds, chunksize=10):
-            attempts, steps = attempts + attempted, steps + stepped
-            if text is not None:
-                failed += 1
-                print(text, end="\n\n")
-    seconds = time.monotonic() - began
+        for result in pool.map(_result, seeds, chunksize=10):
+            results.append(result)
+            if result.text is not None:
+                print(result.text, end="\n\n", flush=True)
+    print("refusals looked at:", ", ".join(_shares(results)))
+    attempts, steps = sum(result.attempts for result in results), sum(result.steps for result in results)
+    failed, seconds = sum(result.text is not None for result in results), time.monotonic() - began
     print(f"{len(seeds)} seeds, {attempts} attempts, {steps} steps, {failed} violations, {seconds:.1f} s")
     return 0 if not failed else 1
 
 
-def _result(seed: int) -> tuple[str | None, int, int]:
+def _shares(results: list[_Result]) -> Iterator[str]:
+    """Of each kind of world, how many of its refusals were looked at."""
+    for kind in shape.KINDS:
+        refused = sum(result.refusals for result in results if result.kind == kind)
+        checked = sum(result.checked for result in results if result.kind == kind)
+        yield f"{kind} {checked} of {refused}"
+
+
+def _result(seed: int) -> _Result:
     result = world.run(seed)
-    return None if result.violation is None else report.found(result), result.attempts, result.steps
+    text = None if result.violation is None else report.found(result)
+    return _Result(result.kind, text, result.attempts, result.steps, result.refusals, result.refusals_checked)
 
 
 if __name__ == "__main__":

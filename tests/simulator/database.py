@@ -103,6 +103,10 @@ class Connection:
             fresh.update(row.id for row in rows if row.id not in database.store._rows.leases)
             done = (row.id for row in rows if row.state is LeaseState.FINAL and not row.outstanding)
             world.truth.finished.update(dict.fromkeys(done, world.now))
+            for key, start in book.put.windows:
+                world.truth.limits.begins(key, start, world.now)
+            for window in book.put.removed_windows:
+                world.invariants.pruned(database.store._rows.windows[window])
             return reply
 
         await database.reach(self._process, "before commit")

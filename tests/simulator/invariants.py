@@ -8,8 +8,9 @@ from llmgov import instants
 from llmgov.instants import Duration, Instant
 from llmgov.ledger.messages import Charged, Epoch, Holdings, Inventory, LeaseGrant, LeaseRefusal, Why
 from llmgov.ledger.purse import Wish
-from llmgov.ledger.rows import LeaseRow, LeaseState
+from llmgov.ledger.rows import LeaseRow, LeaseState, Window
 from llmgov.money import MicroUsd
+from tests.simulator.shape import KEEP
 from tests.simulator.truth import Attempt, WindowId
 from tests.simulator.violation import Invariant
 
@@ -71,6 +72,7 @@ class Waiting:
             self._check_fenced()
         elif refusal.key:
             self._invariants.refusals += 1
+            self._check_enforced(refusal)
             self._check_refused(refusal)
 
     def _check_fenced(self) -> None:
@@ -78,13 +80,19 @@ class Waiting:
         if self._pod.name not in self._world.truth.lost_pods:
             self._world.fail(Invariant.ANSWER, f"{self._pod.name} is told that it is fenced, and is its newest boot")
 
+    def _check_enforced(self, refusal: LeaseRefusal) -> None:
+        """What is not enforced refuses nobody."""
+        world = self._world
+        if world.shape.observes or not world.truth.limits.enforced(refusal.key):
+            world.fail(Invariant.ENFORCED, f"{refusal.key} refuses request {self._request.number}, and is not enforced")
+
     @property
     def _stayed_calm(self) -> bool:
         return self._calm and self._world.calm
 
     def _check_refused(self, refusal: LeaseRefusal) -> None:
         """Some account of the path had too little that was idle within reach, whichever the refusal names."""
-        keys = self.wish.keys
+        keys = [key for key in self.wish.keys if self._world.truth.limits.enforced(key)]
         if refusal.key not in keys or not self._world.hub_calm(self.since):
             return
         start, _ = self._world.shape.calendar.window(refusal.window_end - 1)
@@ -159,7 +167,11 @@ class Invariants:
         if truth.forgetful:
             return None
         begun = max(start, self.world.shape.begin)
-        if truth.limits.changed(key, start) > since or truth.limits.began(key) > begun:
+        if (
+            truth.limits.changed(key, start) > since
+            or truth.limits.began(key) > begun
+            or truth.corrected_since(window, since)
+        ):
             return None
         away = sum(truth.leases[id_].amount for id_ in truth.concerned(window, since) if waiting.may_have(id_))
         return (
@@ -180,6 +192,11 @@ class Invariants:
     def acted(self, epoch: Epoch) -> None:
         """A boot has been lent something, or told what it knows of: from now on those before it get nothing."""
         self._acted[epoch.holder] = max(self._acted[epoch.holder], epoch.number)
+
+    def pruned(self, window: Window) -> None:
+        """A window is forgotten: it has ended long ago, and nothing of it is lent or unknown."""
+        if window.end > self.world.database.clock() - KEEP + CLOCKS or window.leased or window.unknown:
+            self.world.fail(Invariant.PRUNED, f"{window.account} is forgotten, and may still be asked for")
 
     def reported(self, message: Inventory | Holdings) -> None:
         """The hub has taken what a boot says that it holds, or found on its disk."""
@@ -241,11 +258,16 @@ class Invariants:
                 world.fail(Invariant.FENCING, f"lease {lease.id} is lent to a fenced epoch")
             self.acted(Epoch(holder, number))
             row = windows.get(lease.key)
-            if row is not None and not world.truth.forgetful and row.start == lease.window_start:
+            if row is not None and self._binds(lease.key) and row.start == lease.window_start:
                 most = world.truth.limits.highest(lease.key, row.start, world.now)
                 if row.used > most:
                     what = f"lease {lease.id} crosses what {lease.key} may be lent: {row.used} > {most}"
                     world.fail(Invariant.THRESHOLD, what)
+
+    def _binds(self, key: str) -> bool:
+        """Whether an account's limit is kept: where it is enforced, and the ledger has lost nothing."""
+        world = self.world
+        return not (world.truth.forgetful or world.shape.observes) and world.truth.limits.enforced(key)
 
     def _check_window(self, lease: str, window: tuple[Instant, Instant], deadline: Instant) -> None:
         calendar, now = self.world.shape.calendar, self.world.database.clock()
@@ -263,7 +285,7 @@ class Invariants:
             self._check_deadline(pod, attempt, part.lease)
             self._check_definition(pod, attempt, part)
         self._check_approval(attempt)
-        for window in () if world.truth.forgetful else world.truth.windows(attempt):
+        for window in filter(lambda window: self._binds(window[0]), world.truth.windows(attempt)):
             since = min(world.truth.granted[part.lease] for part in attempt.charged if part.key == window[0])
             most = world.truth.limits.highest(*window, since)
             exposed = world.truth.exposed[window]

@@ -146,12 +146,12 @@ class Pod:
     def _charges(self, user: str | None) -> tuple[Charge, ...]:
         found = []
         for account in self.known.values():
-            target = account.target
+            target, enforced = account.target, not (account.dry_run or self.world.shape.observes)
             if target.kind is TargetKind.USER:
                 if user is not None:
-                    found.append(Charge(account, snapshot.user_account_key(account.key, user)))
+                    found.append(Charge(account, snapshot.user_account_key(account.key, user), enforced))
             elif str(target) in self.path:
-                found.append(Charge(account, account.key))
+                found.append(Charge(account, account.key, enforced))
         return tuple(found)
 
     async def _serve(self, boot: Boot, request: Request) -> None:

@@ -13,6 +13,7 @@ from llmgov.ledger.messages import Charged, Outcome
 from llmgov.ledger.rows import Attempt as Recorded
 from llmgov.ledger.rows import Window
 from llmgov.money import MicroUsd
+from tests.simulator.shape import KEEP
 from tests.simulator.truth import Attempt
 from tests.simulator.violation import Invariant, Violation
 
@@ -46,6 +47,7 @@ async def reach(world: "World") -> None:
     await _until(world, started, "stopped sidecars are up again", lambda: all(pod.settled for pod in _there(world)))
     await _until(world, started, "all money is given back", lambda: all(pod.rested for pod in _there(world)))
     await _until(world, started, "the ledger lends again", lambda: world.database.lends)
+    await _until(world, started, "every correction is made", lambda: not world.admin.correcting)
     await _until(world, started, "every message has arrived", lambda: world.network.in_flight == 0)
     await asyncio.sleep(2)
 
@@ -72,6 +74,18 @@ async def check(world: "World") -> None:
     await _check_audit(world, found)
 
 
+async def prune(world: "World") -> None:
+    """Once ended windows have been kept long enough they go, but for those of which money is lent or unknown; what is
+    left still adds up."""
+    await asyncio.sleep(2 * KEEP / 1e6)
+    await world.admin.through(lambda hub: hub.upkeep.prune(), "prune")
+    found, over = await world.database.store.balances(), world.database.clock() - KEEP - instants.MINUTE
+    for window in found.windows:
+        if window.end < over and window.leased == window.unknown == 0:
+            world.fail(Invariant.PRUNED, f"{_name(window)} ended long ago, and is kept")
+    await check(world)
+
+
 def _violations(world: "World", found: Balances) -> Iterator[Violation]:
     yield from (Violation(Invariant.SUMS, difference) for difference in balances.differences(found))
     recorded = {row.id: row for row in found.attempts}
@@ -79,6 +93,7 @@ def _violations(world: "World", found: Balances) -> Iterator[Violation]:
         yield from _of_attempt(world, attempt, recorded.get(attempt.id))
     for window in found.windows:
         yield from _of_window(world, window, found)
+    yield from _of_users(world, found)
     yield from _of_strangers(world, recorded)
     yield from _of_leases(world, found)
 
@@ -95,16 +110,24 @@ def _of_attempt(world: "World", attempt: Attempt, row: Recorded | None) -> Itera
 
 
 def _of_leases(world: "World", found: Balances) -> Iterator[Violation]:
-    """Nothing came back of a lease that an attempt has spent from it."""
+    """Nothing came back of a lease that an attempt has spent from it; what was billed counts beside the lease."""
     spent: collections.Counter[str] = collections.Counter()
     for attempt in world.truth.attempts.values():
         for lease, paid in shares(attempt.charged, attempt.surely):
             spent[lease] += paid
     for row in found.leases:
         amount = world.truth.leases[row.id].amount
-        if row.returned and row.returned + spent[row.id] > amount:
+        if row.returned and row.returned + spent[row.id] > amount and row.id not in world.truth.billed:
             what = f"of lease {row.id} over {amount} came back {row.returned}, and {spent[row.id]} was spent"
             yield Violation(Invariant.RETURNED, what)
+
+
+def _of_users(world: "World", found: Balances) -> Iterator[Violation]:
+    """No account has more users in a window than it may: but for those that the ledger was told of after a failover."""
+    users = collections.Counter((window.base, window.start) for window in found.windows if window.base)
+    for (account, _), count in users.items():
+        if count > world.shape.max_users and "failover" not in world.shape.faults:
+            yield Violation(Invariant.USERS, f"{account} counts {count} users")
 
 
 def _of_strangers(world: "World", recorded: dict[str, Recorded]) -> Iterator[Violation]:
@@ -119,6 +142,9 @@ def _of_strangers(world: "World", recorded: dict[str, Recorded]) -> Iterator[Vio
 
 def _of_window(world: "World", window: Window, found: Balances) -> Iterator[Violation]:
     spent = sum(_spent(world, window, row) for row in found.attempts)
+    spent += sum(
+        row.billed for row in found.leases if (row.account, row.window_start) == (window.account, window.start)
+    )
     if window.spent != spent:
         what = f"{window.spent} is spent, by what attempts cost it is {spent}"
         yield Violation(Invariant.SPENT, f"{_name(window)}: {what}")
@@ -187,16 +213,16 @@ def _spent(world: "World", window: Window, row: Recorded) -> MicroUsd:
     """What a settled attempt costs a window: through the leases it held from, else if it falls into its time."""
     if row.intent is None or row.settlement is None:
         return 0
-    leases = world.truth.leases
+    cost, leases = world.truth.corrected.get(row.id, row.settlement.cost), world.truth.leases
     known = [(leases[part.lease], part.lease) for part in row.intent.charged if part.lease in leases]
     if any(lent.key == window.account for lent, _ in known):
-        paid = dict(shares(row.intent.charged, row.settlement.cost))
+        paid = dict(shares(row.intent.charged, cost))
         return sum(paid[id_] for lent, id_ in known if (lent.key, lent.start) == (window.account, window.start))
     scope = str(world.truth.limits.account(window.account).target)
     if scope == "user":
         scope = f"user/{window.account.rpartition('|')[2]}"
     inside = window.start <= (row.intent.at if row.counted is None else row.counted) < window.end
-    return row.settlement.cost if inside and scope in row.intent.subject.path else 0
+    return cost if inside and scope in row.intent.subject.path else 0
 
 
 def shares(charged: tuple[Charged, ...], cost: MicroUsd) -> Iterator[tuple[str, MicroUsd]]:

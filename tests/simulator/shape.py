@@ -7,8 +7,11 @@ kind; kinds take turns from seed to seed, so that any few dozen seeds in a row h
 import dataclasses
 import random
 
+import msgspec
+
 from llmgov import instants, snapshot
 from llmgov.instants import Duration, Instant
+from llmgov.ledger.candidates import MAX_USERS
 from llmgov.money import MicroUsd
 from llmgov.snapshot import Account, Period, Target, TargetKind, Threshold, ThresholdAction
 
@@ -16,6 +19,9 @@ CENT: MicroUsd = 10_000
 
 SEEDS = 2000
 """How many seeds a test run tries, from 0 on."""
+
+KEEP: Duration = 4 * instants.MINUTE
+"""How long ended windows are kept in place of five weeks: longer than any message is late."""
 
 FAULTS: dict[str, tuple[str, ...]] = {
     "calm": (),
@@ -102,7 +108,11 @@ _ROLLOVERS: tuple[tuple[Calendar, Instant], ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """One world. Rates are chances for each step or message while it storms; times are microseconds."""
+    """One world. Rates are chances for each step or message while it storms; times are microseconds.
+
+    Where it `observes` nothing is enforced; where it `corrects` or `prunes` an administrator does so; `rates` says that
+    limits are in euros, whose rate changes once.
+    """
 
     seed: int
     kind: str
@@ -128,6 +138,11 @@ class Shape:
     disk_rate: float
     changes: int
     losing: bool
+    observes: bool
+    corrects: bool
+    prunes: bool
+    max_users: int
+    rates: bool
 
     @property
     def duration(self) -> Duration:
@@ -149,13 +164,16 @@ def draw(seed: int) -> Shape:
         storm += 12 * instants.MINUTE  # leases end meanwhile
     largest = chance.choice([5, 30, 60]) * CENT
     segment_bytes = chance.choice([700, 4000, 1 << 20])
+    accounts = _accounts(chance, kind, calendar, largest)
+    extras = random.Random(f"extras/{seed}")
+    rates = kind == "rollover" and extras.random() < 0.4
     return Shape(
         seed=seed,
         kind=kind,
         faults=faults,
         begin=begin,
         calendar=calendar,
-        accounts=_accounts(chance, kind, calendar, largest),
+        accounts={key: _vary(extras, each, rates, len(accounts)) for key, each in accounts.items()},
         pods=chance.choice([3, 4] if kind == "contention" else [1, 2, 2, 3, 4]),
         replicas=chance.choice([2, 3]) if faults & {"replicas", "changes"} else chance.choice([1, 1, 2]),
         requests=chance.choice([12, 20, 30, 45]),
@@ -174,7 +192,20 @@ def draw(seed: int) -> Shape:
         disk_rate=0.03 if "disk" in faults else 0.0,
         losing=chance.random() < 0.5,
         changes=chance.randint(2, 6) if "changes" in faults else 0,
+        observes=extras.random() < 0.04,
+        corrects="failover" not in faults and extras.random() < 0.25,
+        prunes=kind == "rollover" and extras.random() < 0.4,
+        max_users=1 if extras.random() < 0.15 else MAX_USERS,
+        rates=rates,
     )
+
+
+def _vary(extras: random.Random, account: Account, rates: bool, among: int) -> Account:
+    """A few accounts are in dry run, in worlds with others; where `rates` change limits are in euros."""
+    dry_run = among > 1 and extras.random() < 0.08
+    if rates:
+        account = msgspec.structs.replace(account, currency="EUR", nano_usd=extras.randrange(9 * 10**8, 13 * 10**8))
+    return msgspec.structs.replace(account, dry_run=True) if dry_run else account
 
 
 def _accounts(chance: random.Random, kind: str, calendar: Calendar, largest: MicroUsd) -> dict[str, Account]:

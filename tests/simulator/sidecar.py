@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from llmgov.instants import Duration
-from llmgov.ledger import grants
+from llmgov.ledger import grants, pruning
 from llmgov.ledger.commands import Command
 from llmgov.ledger.messages import Epoch, Holding
 from llmgov.snapshot import Account
@@ -26,6 +26,7 @@ from tests.simulator import loop
 from tests.simulator.disk import SimulatedOs
 from tests.simulator.loop import Process
 from tests.simulator.network import Line
+from tests.simulator.shape import KEEP
 from tests.simulator.violation import Invariant
 
 if TYPE_CHECKING:
@@ -238,6 +239,7 @@ def installed(lease_life: Duration) -> Iterator[None]:
         (volume, "secrets", _NoSecrets),
         (sidecar, "Leasing", WatchedLeasing),
         (grants, "LEASE_LIFE", lease_life),
+        (pruning, "KEEP", KEEP),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
     for owner, name, value in replaced:

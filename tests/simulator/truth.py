@@ -16,6 +16,9 @@ from llmgov.snapshot import Account, ThresholdAction
 
 WindowId = tuple[str, Instant]
 
+_LATER: Instant = 1 << 62
+"""When what has not happened yet happens."""
+
 
 class State(enum.Enum):
     """How far an attempt got."""
@@ -46,6 +49,16 @@ class Attempt:
     state: State = State.FLYING
     either: bool = False
     torn: bool = False
+    billed: frozenset[str] = frozenset()
+    """The leases that it cost what the provider billed, since somebody corrected that."""
+
+    def gave(self, cost: MicroUsd) -> Iterator[tuple[str, MicroUsd]]:
+        """What each lease gave of a cost up to the hold: an account's parts in order, each up to what it holds."""
+        rest = dict.fromkeys((part.key for part in self.charged), cost)
+        for part in self.charged:
+            paid = min(part.held, rest[part.key])
+            rest[part.key] -= paid
+            yield part.lease, paid
 
     @property
     def worst(self) -> MicroUsd:
@@ -105,6 +118,9 @@ class Truth:
         self.overrun: dict[WindowId, MicroUsd] = collections.defaultdict(int)
         self.limits = Limits()
         self.forgetful = False
+        self.corrected: dict[str, MicroUsd] = {}
+        self.billed: set[str] = set()
+        self._corrected: dict[WindowId, Instant] = {}
         self.lost_pods: set[str] = set()
         self.torn_pods: dict[str, Instant] = {}
         self.adrift: set[str] = set()
@@ -189,6 +205,45 @@ class Truth:
         for window in self.windows(attempt):
             self.overrun[window] += max(0, attempt.told - attempt.hold)
 
+    def corrects_attempt(self, attempt: Attempt, now: Instant) -> None:
+        """Somebody is about to correct what an attempt cost to what the provider has billed: what it held beyond that
+        may be lent from now on, or still be missing."""
+        self._expose(attempt, now, -1)
+        attempt.billed = frozenset(part.lease for part in attempt.charged)
+        self._expose(attempt, now, 1)
+        for window in self.windows(attempt):
+            self.overrun[window] += max(0, attempt.cost - attempt.hold) - max(0, attempt.told - attempt.hold)
+            self._corrected[window] = _LATER
+
+    def corrects_lease(self, lease: str, now: Instant) -> None:
+        """Somebody is about to correct what a lost lease cost to what the provider has billed."""
+        for attempt in self.attempts.values():
+            if any(part.lease == lease for part in attempt.charged):
+                self._expose(attempt, now, -1)
+                attempt.billed |= {lease}
+                self._expose(attempt, now, 1)
+        self.billed.add(lease)
+        lent = self.leases[lease]
+        self._corrected[lent.key, lent.start] = _LATER
+
+    def has_corrected(self, now: Instant) -> None:
+        """What somebody was about to correct is corrected."""
+        self._corrected = {window: min(at, now) for window, at in self._corrected.items()}
+
+    def corrected_since(self, window: WindowId, since: Instant) -> bool:
+        """Whether somebody has corrected, or may have, what was spent of a window."""
+        return self._corrected.get(window, since) > since
+
+    def bill(self, lease: str, on_record: Collection[str]) -> MicroUsd:
+        """What attempts really cost a lease that are not among those on record."""
+        return sum(
+            paid
+            for attempt in self.attempts.values()
+            if attempt.id not in on_record
+            for id_, paid in attempt.gave(min(attempt.cost, attempt.hold))
+            if id_ == lease
+        )
+
     def _expose(self, attempt: Attempt, now: Instant, sign: int) -> None:
         for lease, amount in self.owed(attempt):
             lent = self.leases[lease]
@@ -198,11 +253,9 @@ class Truth:
 
     def owed(self, attempt: Attempt) -> Iterator[tuple[str, MicroUsd]]:
         """What each lease gave at worst: an account's parts in their order, each up to what it holds."""
-        rest = dict.fromkeys((part.key for part in attempt.charged), attempt.worst)
-        for part in attempt.charged:
-            paid = min(part.held, rest[part.key])
-            rest[part.key] -= paid
-            yield part.lease, paid
+        billed = dict(attempt.gave(min(attempt.cost, attempt.hold))) if attempt.billed else {}
+        for lease, paid in attempt.gave(attempt.worst):
+            yield lease, billed[lease] if lease in attempt.billed else paid
 
     def forget(self, kept: Collection[str]) -> None:
         """The database has lost commits, of which some were answered: from now on the ledger may know less than was
@@ -242,6 +295,7 @@ class Limits:
     def __init__(self) -> None:
         self._versions: dict[str, list[_Version]] = collections.defaultdict(list)
         self._opened: dict[WindowId, set[int]] = collections.defaultdict(set)
+        self._begun: dict[WindowId, Instant] = {}
         self._opened_at: dict[WindowId, Instant] = collections.defaultdict(int)
 
     def change(self, account: Account, at: Instant) -> None:
@@ -263,7 +317,7 @@ class Limits:
         """When the last change of the account, or of what is open in the window, came into force for sure; far in the
         future where it has not."""
         newest = self._of(key)[-1]
-        return max(newest.published or 1 << 62, self._opened_at[key, start])
+        return max(newest.published or _LATER, self._opened_at[key, start])
 
     def is_over(self, key: str, known: Account, lent: Instant) -> bool:
         """Whether a lease that was lent at that moment cannot have been lent under `known`, nor under what is newer."""
@@ -285,26 +339,43 @@ class Limits:
 
     def ceiling(self, key: str, start: Instant) -> MicroUsd:
         """Up to where the newest definition lets a window be lent from."""
-        return _ceiling(self.account(key), self._opened[key, start])
+        return _ceiling(self.account(key), self._opened[key, start], min(self._rates(key, start)))
 
     def highest(self, key: str, start: Instant, since: Instant) -> MicroUsd:
         """The highest that any definition that may have been in force since then let it be lent from."""
+        opened, rates = self._opened[key, start], self._rates(key, start)
+        return max(_ceiling(version.account, opened, max(rates)) for version in self._in_force(key, since))
+
+    def _in_force(self, key: str, since: Instant) -> list[_Version]:
+        """The definitions that may have been in force since then."""
         versions = self._of(key)
         ends = [*(version.published for version in versions[1:]), None]
-        opened = self._opened[key, start]
-        return max(
-            _ceiling(version.account, opened)
-            for version, end in zip(versions, ends, strict=True)
-            if end is None or end >= since
-        )
+        return [each for each, end in zip(versions, ends, strict=True) if end is None or end >= since]
+
+    def _rates(self, key: str, start: Instant) -> list[int]:
+        """What a unit of the limit's currency may be worth in a window, whose rate is fixed when it is opened."""
+        begun = self._begun.get((key, start), 0)
+        found = self._in_force(key, begun)
+        return [version.account.nano_usd for version in found if not begun or version.since <= begun] or [
+            found[0].account.nano_usd
+        ]
+
+    def begins(self, key: str, start: Instant, at: Instant) -> None:
+        """The ledger has a window; at its first use it has opened it."""
+        self._begun.setdefault((key, start), at)
+
+    def enforced(self, key: str) -> bool:
+        """Whether the account stops anybody."""
+        return not self.account(key).dry_run
 
 
-def _ceiling(account: Account, opened: set[int]) -> MicroUsd:
-    """The lowest acting threshold that nobody opened, else the limit."""
-    found = [account.limit]
+def _ceiling(account: Account, opened: set[int], nano_usd: int) -> MicroUsd:
+    """The lowest acting threshold that nobody opened, else the limit; in micro-USD."""
+    limit = account.limit * nano_usd // 10**9
+    found = [limit]
     for threshold in account.thresholds:
         stops = ThresholdAction.BLOCK in threshold.actions
         asks = ThresholdAction.REQUIRE_APPROVAL in threshold.actions and threshold.percent not in opened
         if threshold.percent < 100 and (stops or asks):
-            found.append(account.limit * threshold.percent // 100)
+            found.append(limit * threshold.percent // 100)
     return min(found)

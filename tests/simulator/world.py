@@ -232,6 +232,9 @@ class World:
         loop = self.loop
         loop.spawn(WORLD, self.admin.decide(), "approvals")
         loop.spawn(WORLD, self.admin.change_limits(), "changes")
+        loop.spawn(WORLD, self.admin.change_rate(), "rates")
+        loop.spawn(WORLD, self.admin.correct(), "corrections")
+        loop.spawn(WORLD, self.admin.prune(), "pruning")
         storm = loop.spawn(WORLD, self.weather.blow(), "weather")
         await asyncio.sleep(self.shape.storm / 1e6)
         self.stormy = False
@@ -244,6 +247,8 @@ class World:
         await asyncio.sleep(self.shape.calm / 1e6)
         await quiescence.reach(self)
         await quiescence.check(self)
+        if self.shape.prunes:
+            await quiescence.prune(self)
 
     def _plan(self) -> None:
         """Draw all requests: they come in bursts, to all pods."""
