@@ -179,6 +179,7 @@ class Invariants:
             - truth.most_exposed(window, since)
             - truth.overrun[window]
             - truth.doubt[window]
+            - truth.uncovered(key)
             - self.wanted(waiting, key)
             - away
         )

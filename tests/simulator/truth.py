@@ -162,6 +162,16 @@ class Truth:
                 seen.add((lease.key, lease.start))
                 yield lease.key, lease.start
 
+    def uncovered(self, key: str) -> MicroUsd:
+        """What attempts may cost an account whose pods had not heard of it, so that they held nothing from it."""
+        target = str(self.limits.account(key).target)
+        scope = f"user/{key.rpartition('|')[2]}" if target == "user" else target
+        return sum(
+            max(attempt.hold, attempt.told, attempt.cost)
+            for attempt in (*self.attempts.values(), *self._held.values())
+            if scope in attempt.path and all(part.key != key for part in attempt.charged)
+        )
+
     def is_out_of_reach(self, lease: str) -> bool:
         """Whether nobody can ask for its money: its pod is lost, its machine died, or a failover met it on its way."""
         holder = lease.partition(":")[0]
