@@ -256,8 +256,10 @@ class WorkingSet:
                 self._unfinished[holder].pop(id_, None)
             self.rows.returns -= {(lease, serial) for lease, serial in self.rows.returns if lease in leases}
             self._windows[window.scope].pop(key, None)
-            for approval in self._approvals.pop(key, ()):
-                del self.rows.approvals[approval]
+            for approval in self.approvals_of(key):
+                if approval.state is ApprovalState.PENDING:
+                    del self.rows.approvals[approval.id]
+                    del self._approvals[key][approval.id]
             if window.base:
                 self.users[window.base, window.start] -= 1
         for holder in put.removed_holders:
@@ -284,7 +286,7 @@ def is_pending(row: ApprovalRow) -> bool:
 
 
 def _has_expired(row: ApprovalRow, ended: Ended) -> bool:
-    return row.kind is ApprovalKind.REQUEST and row.expires < ended.before
+    return is_pending(row) and row.expires < ended.before
 
 
 def _by_expiry(row: ApprovalRow) -> tuple[Instant, str]:

@@ -66,7 +66,7 @@ _GONE = (
 
 
 _PENDING = "WHERE workload = ANY($1::text[]) AND kind = 'request' AND state = 'pending'"
-_EXPIRED = "WHERE kind = 'request' AND expires < $1 ORDER BY expires, id LIMIT $2"
+_EXPIRED = "WHERE kind = 'request' AND state = 'pending' AND expires < $1 ORDER BY expires, id LIMIT $2"
 _OLD_NOTICES = "SELECT id FROM outbox WHERE at < $1 ORDER BY at, id LIMIT $2"
 
 

@@ -178,7 +178,7 @@ async def _remove_windows(connection: Connection, windows: Iterable[WindowId]) -
     columns = texts_and_numbers(windows)
     wanted = "unnest($1::text[], $2::bigint[]) AS wanted (account, start)"
     of_lease = "leases.account = wanted.account AND leases.window_start = wanted.start"
-    of_approval = "approvals.account = wanted.account AND approvals.window_start = wanted.start"
+    of_approval = "(approvals.account, approvals.window_start, state) = (wanted.account, wanted.start, 'pending')"
     for statement in (
         f"DELETE FROM returns USING leases, {wanted} WHERE returns.lease = leases.id AND {of_lease}",  # noqa: S608
         f"DELETE FROM leases USING {wanted} WHERE {of_lease}",  # noqa: S608

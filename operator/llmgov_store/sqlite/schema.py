@@ -291,7 +291,7 @@ _ASKED = f"""
 ALTER TABLE approvals ADD COLUMN workload TEXT NOT NULL DEFAULT '';
 CREATE INDEX approvals_digest ON approvals (digest) WHERE digest <> '';
 CREATE INDEX approvals_pending ON approvals (workload) WHERE {PENDING};
-CREATE INDEX approvals_expires ON approvals (expires) WHERE kind = 'request';
+CREATE INDEX approvals_expires ON approvals (expires) WHERE {PENDING};
 CREATE INDEX outbox_at ON outbox (at);
 CREATE INDEX outbox_undelivered ON outbox (at, id) WHERE delivered IS NULL;
 """

@@ -149,7 +149,7 @@ def _load_ended(connection: sqlite3.Connection, book: Book, ended: Ended) -> Non
         ended.most,
     )
     book.epochs.update((row.holder, row) for row in gone)
-    condition = "WHERE kind = 'request' AND expires < ? ORDER BY expires, id LIMIT ?"
+    condition = f"WHERE {schema.PENDING} AND expires < ? ORDER BY expires, id LIMIT ?"
     asked = APPROVALS.select(connection, condition, ended.before, ended.most)
     book.approvals.update((row.id, row) for row in asked)
     told = connection.execute("SELECT id FROM outbox WHERE at < ? ORDER BY at, id LIMIT ?", (ended.before, ended.most))
@@ -269,7 +269,7 @@ def _remove(connection: sqlite3.Connection, put: Put) -> None:
         connection.execute(f"DELETE FROM returns WHERE lease IN {leases}", window)  # noqa: S608 - names from code
         connection.execute("DELETE FROM leases WHERE account = ? AND window_start = ?", window)
         connection.execute("DELETE FROM windows WHERE account = ? AND start = ?", window)
-        connection.execute("DELETE FROM approvals WHERE account = ? AND window_start = ?", window)
+        connection.execute("DELETE FROM approvals WHERE account = ? AND window_start = ? AND state = 'pending'", window)
     for holder in sorted(put.removed_holders):
         connection.execute("DELETE FROM epochs WHERE holder = ?", (holder,))
         connection.execute("DELETE FROM events WHERE id >= ? AND id < ?", (f"{holder}:", f"{holder};"))

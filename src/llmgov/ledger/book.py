@@ -60,7 +60,7 @@ class Ended:
 
     These are windows that ended before `before` and have neither leased nor unknown money, with all their leases;
     epoch rows whose holder was gone before `before` and has no unfinished lease; approvals of requests that expired
-    before it; and notices that are older.
+    before it and that nobody decided; and notices that are older.
     """
 
     before: Instant
@@ -114,7 +114,8 @@ class Put:
     `ended_parts` only `until` is. `published` are, by cluster and part, the accounts that are in force from now on in
     place of that part's before: an account is in force while any part's is. `removed_windows` go with all their leases
     and the returns of these, `removed_holders` are epoch rows that go with the ids of their holder's events. A
-    window's approvals go with it; `removed_approvals` are others, `removed_notices` are rows of the outbox.
+    window's approvals that nobody decided go with it; `removed_approvals` are others, `removed_notices` are rows of the
+    outbox.
     """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)

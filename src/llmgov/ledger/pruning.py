@@ -9,9 +9,9 @@ for windows that are open.
 The row of a holder goes when its pod has been gone for `KEEP` and it has no unfinished lease, with the ids that kept
 its repeated events from counting twice: nobody is left who could repeat them.
 
-A request's approval goes `KEEP` after it expired, whatever was decided (which the audit record has), a window's with
-its window, and a notice `KEEP` after it was made. That a model stopped is kept: sidecars have to know the latest of
-each model, and somebody has decided each that was before.
+A request's approval goes `KEEP` after it expired where nobody decided it, such a one of a threshold with its window,
+and a notice `KEEP` after it was made. Those that somebody decided stay: `llmgov audit verify` compares them with the
+decisions on record, and nobody decides without end.
 
 Attempts, sums, corrections and audit records stay: they are what reports and `llmgov audit verify` add up, and go
 with the records' retention, not here. So do violations, of which statuses and `llmgov get violations` are made.
@@ -20,7 +20,7 @@ with the records' retention, not here. So do violations, of which statuses and `
 from llmgov import instants
 from llmgov.instants import Duration, Instant
 from llmgov.ledger.book import Book, Ended, Lock
-from llmgov.ledger.rows import ApprovalKind, ApprovalRow, EpochRow, LeaseRow, LeaseState, Window
+from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, EpochRow, LeaseRow, LeaseState, Window
 
 KEEP: Duration = 35 * instants.DAY
 """How long after its end a window is kept: a month's bill comes within the next month, and may need corrections."""
@@ -48,7 +48,7 @@ def prune(book: Book, now: Instant) -> int:
 
 
 def _has_expired(row: ApprovalRow, before: Instant) -> bool:
-    return row.kind is ApprovalKind.REQUEST and row.expires < before
+    return row.kind is ApprovalKind.REQUEST and row.state is ApprovalState.PENDING and row.expires < before
 
 
 def _is_over(book: Book, window: Window, before: Instant) -> bool:

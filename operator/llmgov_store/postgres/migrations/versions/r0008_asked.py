@@ -1,4 +1,5 @@
-"""Approvals are found by what they cover, those that wait by their workload; old ones go, and old notices.
+"""Approvals are found by what they cover, those that wait by their workload. Old ones that nobody decided go,
+and old notices.
 
 Rights on a table cover its new columns.
 """
@@ -12,7 +13,7 @@ _UPGRADE = (
     "ALTER TABLE llmgov.approvals ADD COLUMN workload text COLLATE \"C\" NOT NULL DEFAULT ''",
     "CREATE INDEX approvals_digest ON llmgov.approvals (digest) WHERE digest <> ''",
     "CREATE INDEX approvals_pending ON llmgov.approvals (workload) WHERE kind = 'request' AND state = 'pending'",
-    "CREATE INDEX approvals_expires ON llmgov.approvals (expires) WHERE kind = 'request'",
+    "CREATE INDEX approvals_expires ON llmgov.approvals (expires) WHERE kind = 'request' AND state = 'pending'",
     "CREATE INDEX outbox_at ON llmgov.outbox (at)",
     "CREATE INDEX outbox_undelivered ON llmgov.outbox (at, id) WHERE delivered IS NULL",
     "GRANT DELETE ON llmgov.approvals, llmgov.outbox TO llmgov_hub",
