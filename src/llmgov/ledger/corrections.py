@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import billing, moves, settling
+from llmgov.ledger import billing, bounds, moves, settling
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.errors import BadInputError, Fault, require_amount, require_words
 from llmgov.ledger.rows import Correction, CorrectionKind, LeaseRow, LeaseState
@@ -42,7 +42,12 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def lock(order: Order) -> Lock:
-    """What `correct` needs of the store."""
+    """What `correct` needs of the store.
+
+    Raises:
+        BadInputError: the order is malformed: nothing can be looked up by it.
+    """
+    _check(order)
     return Lock(
         attempts=(order.subject,) if order.kind is CorrectionKind.ATTEMPT else (),
         leases=(order.subject,) if order.kind is CorrectionKind.LEASE else (),
@@ -94,6 +99,9 @@ def _check(order: Order) -> None:
     require_words(order.id, "id", MAX_NAME)
     require_words(order.actor, "actor", MAX_NAME)
     require_words(order.reason, "reason", MAX_WORDS)
+    bounds.require_name(order.subject, "subject")
+    bounds.require_name(order.account, "account", empty=True)
+    bounds.require_count(order.window_start, "window_start")
     require_amount(order.amount, "amount")
     if order.currency != "USD":
         raise BadInputError(Fault.CURRENCY, "currency", f"the ledger counts USD, not {order.currency}")
@@ -124,6 +132,8 @@ def _correct_lease(book: Book, order: Order, now: Instant) -> Correction:
     if lease.state is LeaseState.OPEN:
         raise BadInputError(Fault.STATE, "subject", f"lease {order.subject} may still be spent from")
     before = lease.outstanding + lease.billed
+    if lease.state is not LeaseState.LOST and not before:
+        raise BadInputError(Fault.STATE, "subject", f"all of lease {order.subject} is accounted for: nothing was lost")
     _bill([lease], book, order.amount, now)
     return _row(order, before, now, lease=lease)
 
@@ -131,7 +141,10 @@ def _correct_lease(book: Book, order: Order, now: Instant) -> Correction:
 def _correct_holder(book: Book, order: Order, now: Instant) -> Correction:
     lost = [row for row in book.leases.values() if _is_lost(row, order)]
     if not lost:
-        wrong = f"{order.subject} has lost no money of {order.account} in that window"
+        wrong = (
+            f"{order.subject} has lost no money of {order.account} in that window that was not corrected yet; "
+            "what was is corrected again lease by lease"
+        )
         raise BadInputError(Fault.UNKNOWN, "subject", wrong)
     lost.sort(key=lambda row: row.id)
     before = sum(row.outstanding + row.billed for row in lost)

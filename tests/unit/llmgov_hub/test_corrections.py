@@ -204,6 +204,31 @@ async def test_money_that_a_correction_freed_is_not_returned_again(store: Store)
     await check(store)
 
 
+@on_every_store
+async def test_nothing_is_billed_for_a_lease_that_is_accounted_for(store: Store) -> None:
+    """A mistyped id burns no budget."""
+    services = hub(store)
+    (lease,) = await lend(services, USD, 1, TEAM)
+    await services.give_back(LeaseReturn(ledgers.epoch(), lease.id, 1, lease.amount, final=True))
+    with pytest.raises(BadInputError, match="is accounted for: nothing was lost") as raised:
+        await services.corrections.correct(order(900 * USD, lease.id, CorrectionKind.LEASE))
+    assert (raised.value.fault, raised.value.field) == (Fault.STATE, "subject")
+    assert (await sums(store))[TEAM.key] == (0, 0, 0)
+
+
+@on_every_store
+async def test_a_holder_that_was_corrected_is_said_to_be_and_its_leases_can_be_again(store: Store) -> None:
+    services = hub(store)
+    (lease,) = await lend(services, USD, 1, TEAM)
+    await services.leases.lose("pod-1")
+    of = {"account": TEAM.key, "window_start": lease.window_start}
+    await services.corrections.correct(order(5, "pod-1", CorrectionKind.HOLDER, **of))
+    with pytest.raises(BadInputError, match="that was not corrected yet; what was is corrected again lease by lease"):
+        await services.corrections.correct(order(7, "pod-1", CorrectionKind.HOLDER, id="cor-2", **of))
+    row = await services.corrections.correct(order(7, lease.id, CorrectionKind.LEASE, id="cor-3"))
+    assert (row.before, (await sums(store))[TEAM.key]) == (5, (7, 0, 0))
+
+
 BAD = {
     "an attempt that the ledger does not have": ({"subject": "pod-1:1/9"}, Fault.UNKNOWN, "subject"),
     "an attempt that has not ended": ({"subject": "pod-1:1/2"}, Fault.STATE, "subject"),
@@ -215,6 +240,10 @@ BAD = {
     "nobody": ({"actor": ""}, Fault.EMPTY, "actor"),
     "no id": ({"id": ""}, Fault.EMPTY, "id"),
     "another currency": ({"currency": "EUR"}, Fault.CURRENCY, "currency"),
+    "half an id": ({"id": "cor-\ud800"}, Fault.EMPTY, "id"),
+    "half a subject": ({"subject": "pod-\ud800"}, Fault.EMPTY, "subject"),
+    "half an account": ({"account": "x\ud800"}, Fault.EMPTY, "account"),
+    "a window beyond all time": ({"window_start": 2**70}, Fault.RANGE, "window_start"),
     "an unknown lease": ({"kind": CorrectionKind.LEASE, "subject": "?"}, Fault.UNKNOWN, "subject"),
     "an open lease": ({"kind": CorrectionKind.LEASE, "subject": "pod-1:1/1/0"}, Fault.STATE, "subject"),
     "a holder that lost nothing": ({"kind": CorrectionKind.HOLDER, "subject": "pod-1"}, Fault.UNKNOWN, "subject"),
