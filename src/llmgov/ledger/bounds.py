@@ -106,11 +106,22 @@ def require_names(names: tuple[str, ...], field: str, most: int = MAX_LIST) -> N
             require_name(name, f"{field}[{index}]")
 
 
+def require_holder(holder: str, field: str) -> None:
+    """Refuse a name that no holder may have: what ids begin with is `holder:number`, so it has no colon.
+
+    Raises:
+        BadInputError: `EMPTY`.
+    """
+    require_name(holder, field, MAX_HOLDER)
+    if ":" in holder:
+        raise BadInputError(Fault.EMPTY, field, "is no name of a holder: it has a colon")
+
+
 def require_epoch(epoch: Epoch) -> None:
     """Refuse what no `register` gives out.
 
     Raises:
         BadInputError: `EMPTY` (of the holder), `NEGATIVE` or `RANGE` (of the number).
     """
-    require_name(epoch.holder, "epoch.holder", MAX_HOLDER)
+    require_holder(epoch.holder, "epoch.holder")
     require_count(epoch.number, "epoch.number", least=1)

@@ -4,7 +4,7 @@ import msgspec
 
 from llmgov.ledger import lives
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.bounds import MAX_HOLDER, require_name
+from llmgov.ledger.bounds import require_holder
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Epoch, LeaseRequest
 from llmgov.ledger.rows import EpochRow
@@ -13,6 +13,9 @@ BOOTS = 1_000_000
 """Boots of one holder in one life of the database: the numbers of each life begin above those of the one before, which
 the ledger may have lost."""
 
+MAX_REFUSED = 1000
+"""Refused requests of one boot that are remembered each. A sidecar that works closes them as it goes on."""
+
 
 def register_lock(holder: str) -> Lock:
     """What `register` needs of the store.
@@ -20,7 +23,7 @@ def register_lock(holder: str) -> Lock:
     Raises:
         BadInputError: `EMPTY`: the name is empty, too long, or no name.
     """
-    require_name(holder, "holder", MAX_HOLDER)
+    require_holder(holder, "holder")
     return Lock(holders=(holder,), ledger_epoch=True)
 
 
@@ -84,11 +87,18 @@ def is_answered(book: Book, request: LeaseRequest) -> bool:
 
 
 def remember(book: Book, request: LeaseRequest, *, refused: bool) -> None:
-    """Note the answer to an admitted request, and forget what can no longer arrive late."""
+    """Note the answer to an admitted request, and forget what can no longer arrive late.
+
+    Where there are more than `MAX_REFUSED` the oldest of them are closed, with all requests below: one of those that
+    was not answered yet is refused, which lends nothing to nobody.
+    """
     known = book.epochs[request.epoch.holder]
     closed = max(known.closed, request.closed)
     numbers = {*known.refused, request.request} if refused else set(known.refused)
     refused_since = tuple(sorted(n for n in numbers if n >= closed))
+    if len(refused_since) > MAX_REFUSED:
+        closed = refused_since[-MAX_REFUSED]
+        refused_since = refused_since[-MAX_REFUSED:]
     after = msgspec.structs.replace(known, closed=closed, refused=refused_since)
     if after != known:
         book.put_epoch(after)

@@ -254,6 +254,7 @@ REQUESTS = {
     "a request's id is endless": bad(REQUEST, Fault.EMPTY, "request_id", request_id="r" * 129),
     "a request's id is blank": bad(REQUEST, Fault.EMPTY, "request_id", request_id=" "),
     "no holder": bad(REQUEST, Fault.EMPTY, "epoch.holder", epoch=Epoch("", 1)),
+    "a holder with a colon": at(REQUEST, Fault.EMPTY, "epoch.holder", "pod-1:1"),
     "no epoch": bad(REQUEST, Fault.RANGE, "epoch.number", epoch=Epoch("pod-1", 0)),
     "an epoch that no pod lives to see": bad(REQUEST, Fault.RANGE, "epoch.number", epoch=Epoch("pod-1", 2**60)),
     "an epoch of nobody": bad(REQUEST, Fault.UNKNOWN, "epoch", epoch=Epoch("pod-bad", 77)),
@@ -337,6 +338,7 @@ HOLDERS = {
     "a name without end": Bad("x" * (bounds.MAX_HOLDER + 1), Fault.EMPTY, "holder"),
     "half a character": Bad(HALF, Fault.EMPTY, "holder"),
     "what cannot be printed": Bad(BELL, Fault.EMPTY, "holder"),
+    "what another holder's ids begin with": Bad("pod-1:1", Fault.EMPTY, "holder"),
 }
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from llmgov.ledger import epochs, returns
 from llmgov.ledger.book import Book
 from llmgov.ledger.errors import BadInputError
-from llmgov.ledger.messages import Epoch, Inventory
+from llmgov.ledger.messages import Epoch, Inventory, LeaseRequest
 from llmgov.ledger.rows import EpochRow, LedgerEpoch
 from tests.support.ledgers import NOW
 
@@ -84,3 +84,13 @@ def test_a_number_is_given_by_this_life_or_may_be_of_an_earlier_one(
         else:
             with pytest.raises(BadInputError, match=f"epoch: pod:{number} was never given out"):
                 epochs.require_given(rows, Epoch("pod", number))
+
+
+def test_a_sidecar_that_closes_nothing_is_remembered_by_its_latest_refusals() -> None:
+    """The older ones are closed: none of them is granted late, and the row stays small."""
+    rows, last = Book(epochs={"pod": EpochRow("pod", 1)}), epochs.MAX_REFUSED + 5
+    for number in range(1, last + 1):
+        epochs.remember(rows, LeaseRequest(Epoch("pod", 1), number, (), ()), refused=True)
+    assert len(rows.epochs["pod"].refused) == epochs.MAX_REFUSED
+    late = (LeaseRequest(Epoch("pod", 1), number, (), ()) for number in range(1, last + 2))
+    assert [epochs.is_answered(rows, request) for request in late] == [True] * last + [False]
