@@ -185,7 +185,7 @@ class Entry:
             usage=usage,
             status=status,
             model=self._decision.model,
-            duration=now - self._began,
+            duration=max(0, now - self._began),  # the clock may have been set back
             overrun=cost > self.hold.amount,
             stop=stop,
         )

@@ -82,7 +82,7 @@ class Pockets:
         self._fingerprints = {key: definitions.fingerprint(account) for key, account in in_force.items()}
         ended = [pocket for pocket in self._all.values() if not self._is_good(pocket)]
         for pocket in ended:
-            pocket.ends = _ENDED
+            self._end(pocket)
         return self._retire(ended, now)
 
     def take(self, grant: LeaseGrant, asked: Asked) -> list[Pocket]:
@@ -179,15 +179,21 @@ class Pockets:
         ended = {lease.id: self._all[lease.id] for lease in grant.leases}
         for pocket in self._all.values():
             if not pocket.lease.window_start <= time < pocket.lease.window_end:
-                pocket.ends = _ENDED
+                self._end(pocket)
                 ended[pocket.lease.id] = pocket
         return list(ended.values())
 
     def _put(self, pocket: Pocket) -> None:
         """Take a lease; those of an account are kept in the order in which they end."""
         self._all[pocket.lease.id] = pocket
-        siblings = self._of.setdefault(pocket.lease.key, [])
-        bisect.insort(siblings, pocket, key=lambda each: (each.ends, each.lease.id))
+        bisect.insort(self._of.setdefault(pocket.lease.key, []), pocket, key=_in_order)
+
+    def _end(self, pocket: Pocket) -> None:
+        """Hold no more from a lease, which is the first of its account's from then on."""
+        siblings = self._of[pocket.lease.key]
+        siblings.remove(pocket)
+        pocket.ends = _ENDED
+        bisect.insort(siblings, pocket, key=_in_order)
 
     def _drop(self, pocket: Pocket) -> None:
         del self._all[pocket.lease.id]
@@ -228,6 +234,10 @@ class Pockets:
             self._drop(pocket)
         yield Write(Returned(message), sync=False)
         yield Send(message)
+
+
+def _in_order(pocket: Pocket) -> tuple[Instant, str]:
+    return pocket.ends, pocket.lease.id
 
 
 def _holding(pocket: Pocket, held: MicroUsd) -> Holding:

@@ -560,3 +560,19 @@ class TestARecount:
 
     def test_of_another_epoch_is_not_answered(self) -> None:
         assert with_money(5).on_recount(Recount(ledgers.epoch(number=2), "2:life"), NOW) == ()
+
+
+def test_money_is_held_from_what_ends_first_also_after_a_lease_was_ended_before_its_time() -> None:
+    """An ended lease that an attempt still holds from stays among the others of its account."""
+    made = purse()
+    other = msgspec.structs.replace(TEAM, limit=TEAM.limit + 1)
+    made.hold(only_team("a", 10), NOW)
+    made.on_grant(grant(1, lease("A", 20)), NOW)
+    made.hold(only_team("b", 15), NOW)
+    made.on_grant(grant(2, lease("B", 5, minutes=20, by=other)), NOW)
+    made.define(DEFINITIONS, NOW)
+    made.settle("a", 0, NOW)
+    made.hold(only_team("c", 12), NOW)
+    commands = made.on_grant(grant(3, lease("C", 12, minutes=5)), NOW)
+    (charged,) = (command.charged for command in commands if isinstance(command, Held))
+    assert [(part.lease, part.held) for part in charged] == [("C", 12)]
