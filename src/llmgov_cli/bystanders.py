@@ -1,6 +1,6 @@
 """The policies that a decision says nothing of, each with the reason, for `llmgov explain`. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from llmgov import compiler, resources, snapshot
 from llmgov.compiler.fragments import Fragment
@@ -20,6 +20,14 @@ def of(compiled: compiler.Compiled, decision: Decision, namespace: str) -> Itera
             here = fragment.where is None or namespace in fragment.where
             applied, why = _unsaid(policy, decision) if here else (False, _elsewhere(resource, fragment))
             yield Evaluation(policy.id, KINDS[type(policy.body)], applied, why)
+
+
+def of_these(policies: Iterable[snapshot.Policy], decision: Decision) -> Iterator[Evaluation]:
+    """The same of the policies of one namespace's configuration, where its resources are not known any more."""
+    told = {each.policy for each in decision.evaluations}
+    for policy in sorted(policies, key=lambda each: each.id):
+        if policy.id not in told:
+            yield Evaluation(policy.id, KINDS[type(policy.body)], *_unsaid(policy, decision))
 
 
 def joined(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

@@ -2,7 +2,7 @@
 
 The file is a situation as in cases.yaml (`request`, `principal`, `time`, `spent`, …; docs/policy-test.md), or just a
 body as the provider's API takes it: then it is sent by default/default. Without a time it happens now. `-` stands for
-standard input.
+standard input. With `--at` it happens at a time in the past, under what was in force then.
 """
 
 import datetime
@@ -14,10 +14,11 @@ from typing import Any, TextIO
 
 import msgspec
 
-from llmgov import compiler, instants, money
+from llmgov import instants, money
+from llmgov.instants import Instant
 from llmgov.policy.decision import Evaluation
 from llmgov.wire.events import Operation
-from llmgov_cli import assembly, bystanders, cases, errors, prices, shapes, tables, till, whatif
+from llmgov_cli import assembly, bystanders, cases, errors, past, prices, shapes, sources, tables, till, whatif
 from llmgov_cli.local import lock, state
 
 _STDIN = pathlib.Path("-")
@@ -40,7 +41,29 @@ def run(request: pathlib.Path, folder: pathlib.Path | None, out: TextIO) -> int:
         outcome = whatif.decide(checked.compiled, situation)
     except (till.UnknownBudgetError, ValueError) as error:
         raise errors.CommandError(f"{request}: {error}") from error
-    out.write("\n".join(_sections(situation, outcome, checked.compiled)))
+    sender = situation.principal.namespace
+    others = [] if outcome.decision is None else list(bystanders.of(checked.compiled, outcome.decision, sender))
+    out.write("\n".join(_sections(_summary(situation, outcome), outcome, others)))
+    return 0
+
+
+def run_at(request: pathlib.Path, where: sources.Where, at: Instant, out: TextIO, cluster: str | None = None) -> int:
+    """Print the decision about the request as it would have been at `at`, by the parts that a ledger keeps.
+
+    The file's own time does not count. Returns 0 whatever is decided.
+
+    Raises:
+        errors.CommandError: the request's file cannot be read as one, there is no ledger, or nothing was in force then.
+    """
+    situation = msgspec.structs.replace(read(request), time=instants.to_rfc3339(at))
+    namespace = situation.principal.namespace
+    then = sources.read(sources.find(where), lambda ledger: past.find(ledger.rows, at, namespace, cluster))
+    try:
+        outcome = whatif.decide(then, situation)
+    except (till.UnknownBudgetError, ValueError) as error:
+        raise errors.CommandError(f"{request}: {error}") from error
+    others = [] if outcome.decision is None else list(bystanders.of_these(then.policies, outcome.decision))
+    out.write("\n".join(_sections([*_summary(situation, outcome), *then.lines()], outcome, others)))
     return 0
 
 
@@ -105,10 +128,9 @@ def _operation(body: dict[str, Any]) -> Operation:
     return Operation.MESSAGES if str(body["model"]).startswith("claude") else Operation.CHAT_COMPLETIONS
 
 
-def _sections(situation: cases.Situation, outcome: whatif.Outcome, compiled: compiler.Compiled) -> Iterator[str]:
-    yield "".join(f"{line}\n" for line in _summary(situation, outcome))
+def _sections(summary: Iterable[str], outcome: whatif.Outcome, others: Sequence[Evaluation]) -> Iterator[str]:
+    yield "".join(f"{line}\n" for line in summary)
     if outcome.decision is not None:
-        others = bystanders.of(compiled, outcome.decision, situation.principal.namespace)
         yield _policies([*outcome.decision.evaluations, *others])
         if outcome.violations:
             yield _violations(outcome)

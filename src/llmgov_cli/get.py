@@ -57,8 +57,8 @@ def run(
 
 
 def _check_filter(what: str, name: str | None, wanted: lists.Filter) -> None:
-    if what != "violations" and wanted != lists.ALL:
-        raise errors.CommandError("--policy, --namespace, --since and --limit choose among `llmgov get violations`")
+    if sentence := wanted.refused(what):
+        raise errors.CommandError(sentence)
     if what in lists.LISTS and name is not None:
         raise errors.CommandError(f"get {what} {name}: {what} have no names")
 
@@ -171,7 +171,7 @@ async def _listed(what: str, look: lists.Look) -> lists.Rows:
 def _print_list(what: str, source: sources.Source, output: str, wanted: lists.Filter, out: TextIO) -> None:
     listing = lists.LISTS[what]
     headings = (*listing.headings, *listing.wide)
-    rows = sources.read(source, lambda ledger: _listed(what, lists.Look(ledger, source, wanted)))
+    rows = sources.read(source, lambda ledger: _listed(what, lists.Look(ledger, source, wanted, bool(output))))
     if output in ("", "wide"):
         shown = len(headings if output else listing.headings)
         out.write(tables.render(headings[:shown], [row[:shown] for row in rows]) if rows else f"No {what}\n")

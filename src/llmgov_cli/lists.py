@@ -14,17 +14,40 @@ from llmgov_cli import observe, sources, tables
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Filter:
-    """Which violations are wanted; `policy` is `namespace/name` or a name, `limit` how many of the newest."""
+    """Which rows of a list are wanted.
+
+    Of violations: `policy` is `namespace/name` or a name, `namespace` the workload's, `limit` how many of the newest.
+    Of snapshots: those of a `namespace`, and those in force `at` a time.
+    """
 
     policy: str | None = None
     namespace: str | None = None
     since: Instant = 0
     limit: int | None = None
+    at: Instant | None = None
 
     def takes(self, row: rows.ViolationRow) -> bool:
         """Whether a violation is one of these, whatever the limit."""
         policy = self.policy is None or row.policy == self.policy or row.policy.endswith(f"/{self.policy}")
         return policy and self.namespace in (None, row.namespace)
+
+    def takes_version(self, row: rows.PartVersion) -> bool:
+        """Whether a version of a part is one of these."""
+        in_time = self.at is None or (row.since <= self.at and (row.until is None or self.at < row.until))
+        return in_time and (self.namespace is None or row.part == f"namespace/{self.namespace}")
+
+    def refused(self, what: str) -> str | None:
+        """Why the list `what` cannot be filtered so; `None` where it can."""
+        if what == "violations" and self.at is None:
+            return None
+        if what == "snapshots" and (self.policy, self.since, self.limit) == (None, 0, None):
+            return None
+        if self == ALL:
+            return None
+        return (
+            "--policy, --namespace, --since and --limit choose among `llmgov get violations`, and --namespace and --at"
+            " among `llmgov get snapshots`"
+        )
 
 
 ALL = Filter()
@@ -32,17 +55,22 @@ ALL = Filter()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Look:
-    """What a list is gathered from: an open ledger, its source, and which violations are wanted."""
+    """What a list is gathered from: an open ledger, its source, and which rows are wanted; `whole` means all columns,
+    and nothing shortened."""
 
     ledger: sources.Ledger[Reader]
     source: sources.Source
     wanted: Filter
+    whole: bool = False
 
     @property
     def rows(self) -> Reader:
         """The ledger's rows."""
         return self.ledger.rows
 
+
+_SHORT = 8
+"""Digits of a version in a table: enough to tell those of one part from each other."""
 
 Rows: TypeAlias = list[list[tables.Cell]]
 
@@ -108,9 +136,19 @@ async def _outbox(look: Look) -> Rows:
 
 
 async def _snapshots(look: Look) -> Rows:
+    """Every version that was ever in force, or those of one time; the oldest first."""
     return [
-        [part.part, part.version, instants.to_rfc3339(part.since), len(part.document)]
-        for part in await look.rows.parts(look.ledger.clock())
+        [
+            instants.to_rfc3339(row.since),
+            tables.moment(row.until),
+            row.part,
+            row.version if look.whole else row.version[:_SHORT],
+            row.size,
+            row.actor,
+            row.cluster,
+        ]
+        for row in await look.rows.part_versions()
+        if look.wanted.takes_version(row)
     ]
 
 
@@ -126,5 +164,5 @@ LISTS = {
         _violations,
     ),
     "outbox": Listing(("Time", "Audience", "About", "Fact", "Message", "Delivered"), (), _outbox),
-    "snapshots": Listing(("Part", "Version", "Since", "Bytes"), (), _snapshots),
+    "snapshots": Listing(("From", "Until", "Part", "Version", "Bytes", "By"), ("Cluster",), _snapshots),
 }

@@ -1,8 +1,8 @@
 """One request decided as the proxy and the hub would, without either: what `policy test` judges and `explain` shows."""
 
 import dataclasses
+from typing import Protocol
 
-from llmgov import compiler
 from llmgov.instants import Duration, Instant
 from llmgov.ledger import telling
 from llmgov.ledger.commands import Held
@@ -12,7 +12,7 @@ from llmgov.policy.output import OutputScanner
 from llmgov.policy.runtime import Runtime
 from llmgov.policy.state import State
 from llmgov.resources import durations
-from llmgov.snapshot import Approval, Directory
+from llmgov.snapshot import Approval, Directory, Snapshot
 from llmgov.wire import splice
 from llmgov.wire.events import Edit, Reason, Refusal, Request, Text, TextRole
 from llmgov.wire.malformed import RequestError
@@ -47,11 +47,23 @@ class Outcome:
         return (() if self.decision is None else self.decision.violations) + self.answer_violations
 
 
-def decide(compiled: compiler.Compiled, situation: cases.Situation) -> Outcome:
+class Configuration(Protocol):
+    """A configuration, as it was compiled now or was in force once."""
+
+    def snapshot(self, namespace: str) -> Snapshot:
+        """The whole configuration of a namespace.
+
+        Raises:
+            KeyError: it has none.
+        """
+        ...
+
+
+def decide(compiled: Configuration, situation: cases.Situation) -> Outcome:
     """Decide a request in a situation.
 
     Raises:
-        KeyError: the principal's namespace was not compiled.
+        KeyError: the principal's namespace has no configuration.
         till.UnknownBudgetError: `spent` names a Budget that does not count the request.
         ValueError: an amount, time, operation or role that is none.
     """

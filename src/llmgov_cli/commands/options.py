@@ -25,6 +25,10 @@ Until = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="TIME", help="Until then, written like --since.", show_default=False),
 ]
+At = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(metavar="TIME", help="As it was at that time, written like --since.", show_default=False),
+]
 Reason = Annotated[str, typer.Option(help="Why; it goes on record.")]
 Output = Annotated[
     str, typer.Option("--output", "-o", help="wide, json or yaml; default: a table.", show_default=False)

@@ -36,11 +36,27 @@ def explain(
             "--dir", help="The folder of YAML that governs it; default: the one being served.", show_default=False
         ),
     ] = None,
+    at: options.At = None,
+    state: options.State = None,
+    database: options.Database = None,
+    cluster: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Whose configuration, where a database is of several clusters.", show_default=False),
+    ] = None,
 ) -> None:
-    """Say which policies applied to a request, in which order, and why."""
+    """Say which policies applied to a request, in which order, and why; with --at as it was at a time in the past."""
+    from llmgov_cli import errors, moments, observe, sources
     from llmgov_cli import explain as implementation
 
-    raise typer.Exit(implementation.run(request, folder, sys.stdout))
+    if at is None:
+        if state is not None or database is not None or cluster is not None:
+            raise errors.CommandError("--state, --database and --cluster say where a past configuration is: add --at")
+        raise typer.Exit(implementation.run(request, folder, sys.stdout))
+    if folder is not None:
+        raise errors.CommandError("--dir is about what files say now, --at about what was in force: give one of them")
+    now = observe.now()
+    then = moments.parse("--at", at, now, now)
+    raise typer.Exit(implementation.run_at(request, sources.chosen(state, database), then, sys.stdout, cluster))
 
 
 def get(
@@ -64,8 +80,9 @@ def get(
     ] = None,
     namespace: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Only violations by workloads of this namespace.", show_default=False),
+        typer.Option(help="Only violations by workloads of this namespace, or its snapshots.", show_default=False),
     ] = None,
+    at: options.At = None,
     since: options.Since = None,
     limit: Annotated[
         Optional[int],  # noqa: UP045
@@ -77,7 +94,9 @@ def get(
     from llmgov_cli import lists, moments, observe, sources
 
     where = sources.chosen(state, database)
-    wanted = lists.Filter(policy, namespace, moments.parse("--since", since, observe.now(), 0), limit)
+    now = observe.now()
+    then = None if at is None else moments.parse("--at", at, now, now)
+    wanted = lists.Filter(policy, namespace, moments.parse("--since", since, now, 0), limit, then)
     raise typer.Exit(implementation.run(what, where, output, sys.stdout, name=name, wanted=wanted))
 
 
