@@ -27,10 +27,10 @@ async def serving(
     application.router.add_get("/livez", _probe(alive))
     application.router.add_get("/readyz", _probe(ready))
     application.router.add_get("/metrics", _metrics(metrics))
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, host, port)
         await site.start()
         yield runner.addresses[0][1]
     finally:
