@@ -5,13 +5,14 @@ import asyncio
 import pytest
 from alembic import script
 
-from llmgov import instants
+from llmgov import instants, snapshot
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.rows import EpochRow
+from llmgov.ledger.rows import AccountRow, ClusterRow, EpochRow, PartRow
 from llmgov.ledger.store import StoreError
+from llmgov.snapshot import OrganizationPart, Target, TargetKind
 from llmgov_store.postgres import connecting, migration, schema
 from llmgov_store.postgres.store import PostgresReader, PostgresStore
-from tests.support import everything, machine, postgres
+from tests.support import everything, ledgers, machine, postgres
 
 pytestmark = machine.requires("postgres")
 
@@ -237,5 +238,38 @@ def test_spends_become_sums_and_are_made_again_from_attempts() -> None:
             assert await rows_of(database.owner, _BESIDE) == [("a", '["key"]')]
             await migration.migrate(database.owner, "0004")
             assert await rows_of(database.owner, _SPENDS) == spends
+
+    asyncio.run(check())
+
+
+def test_a_ledger_of_several_clusters_goes_back_as_that_of_the_one_that_changed_last() -> None:
+    """The older software knows one: it would end what another cluster has in force, or lend by it without an end."""
+
+    async def publish(url: str, cluster: str, at: int, *accounts: AccountRow) -> None:
+        store = await PostgresStore.open(url)
+
+        def step(book: Book) -> None:
+            document = snapshot.encode(OrganizationPart(cluster, accounts=tuple(row.account for row in accounts)))
+            book.put.parts.append(PartRow("organization", f"v{at}", document, at, None, cluster))
+            book.put.published[cluster, "organization"] = accounts
+            book.put_cluster(ClusterRow(cluster, 1, "operator", at, at))
+
+        await store.transact(Lock(configuration=cluster), step)
+        await store.close()
+
+    async def check() -> None:
+        one, other = (
+            AccountRow(account.key, str(account.target), account)
+            for account in (ledgers.account(), ledgers.account(Target(TargetKind.ORGANIZATION)))
+        )
+        async with postgres.database() as database:
+            await publish(database.hub, "west", 50, one)
+            await publish(database.hub, "east", 60, other)
+            await migration.migrate(database.owner, "0006")
+            await migration.migrate(database.owner)
+            reader = await PostgresReader.open(database.hub)
+            assert [(row.cluster, row.version) for row in await reader.parts(70)] == [("east", "v60")]
+            assert await reader.accounts() == [other]
+            await reader.close()
 
     asyncio.run(check())

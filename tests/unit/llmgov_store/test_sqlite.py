@@ -10,10 +10,11 @@ import stat
 import msgspec
 import pytest
 
-from llmgov import instants
+from llmgov import instants, snapshot
 from llmgov.ledger.book import Book, Lock
-from llmgov.ledger.rows import AccountRow, EpochRow, Spend, Window
+from llmgov.ledger.rows import AccountRow, ClusterRow, EpochRow, Spend, Window
 from llmgov.ledger.store import StoreError
+from llmgov.snapshot import NamespacePart, OrganizationPart, Part, Target, TargetKind
 from llmgov_store.sqlite import schema, threads
 from llmgov_store.sqlite.store import SqliteReader, SqliteStore
 from tests.support import ledgers
@@ -222,3 +223,66 @@ def test_no_sum_of_a_scope_becomes_negative(tmp_path: pathlib.Path) -> None:
             await store.close()
 
     asyncio.run(take_away())
+
+
+def _of_the_sixth(path: pathlib.Path, *parts: tuple[str, Part, int, int | None]) -> None:
+    """A ledger as the software before clusters left it: parts with their documents, and the accounts in force."""
+    connection = sqlite3.connect(path)
+    for script in schema.MIGRATIONS[:7]:
+        connection.executescript(script)
+    connection.execute("PRAGMA user_version = 7")
+    for part, document, since, until in parts:
+        row = (part, f"v{since}", snapshot.encode(document), since, until)
+        connection.execute("INSERT INTO parts VALUES (?, ?, ?, ?, ?)", row)
+    for account in (ACCOUNT, ledgers.account(Target(TargetKind.ORGANIZATION))):
+        known = (account.key, str(account.target), msgspec.json.encode(account).decode(), account is ACCOUNT)
+        connection.execute("INSERT INTO accounts (key, scope, account, published) VALUES (?, ?, ?, ?)", known)
+    connection.commit()
+    connection.close()
+
+
+def test_a_configuration_from_before_clusters_belongs_to_its_organizations(tmp_path: pathlib.Path) -> None:
+    """Its accounts stay in force, each by the parts that have it; what had ended stays ended."""
+    path = tmp_path / "ledger.sqlite"
+    organization = OrganizationPart("local")
+    shop = NamespacePart("shop", accounts=(ACCOUNT,))
+    ended = NamespacePart("old", accounts=(ledgers.account(Target(TargetKind.ORGANIZATION)),))
+    _of_the_sixth(
+        path,
+        ("organization", organization, 50, None),
+        ("namespace/shop", shop, 60, None),
+        ("namespace/old", ended, 50, 70),
+    )
+
+    async def check() -> None:
+        store = SqliteStore.open(path)
+        try:
+            book = await store.transact(Lock(configuration="local"), lambda book: book)
+            assert {name: row.version for name, row in book.in_force.items()} == {
+                "organization": "v50",
+                "namespace/shop": "v60",
+            }
+            assert book.cluster == ClusterRow("local", changed=70)
+            assert [row.key for row in await store.accounts()] == [ACCOUNT.key]
+            assert [(row.part, row.document) for row in await store.parts(55)] == [
+                ("namespace/old", snapshot.encode(ended)),
+                ("organization", snapshot.encode(organization)),
+            ]
+        finally:
+            await store.close()
+
+    asyncio.run(check())
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT cluster, part, key FROM published").fetchall()
+    connection.close()
+    assert found == [("local", "namespace/shop", ACCOUNT.key)]
+
+
+def test_a_ledger_without_a_configuration_gets_clusters_all_the_same(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    _of_the_sixth(path)
+    asyncio.run(SqliteStore.open(path).close())
+    connection = sqlite3.connect(path)
+    for table in ("clusters", "published", "parts"):
+        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # noqa: S608
+    connection.close()
