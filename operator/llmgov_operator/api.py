@@ -11,6 +11,7 @@ from typing import Any, Final
 import aiohttp
 from kubernetes.aio import client, config
 
+import llmgov
 from llmgov_operator.cluster import Body, Listing, Reference
 from llmgov_operator.kinds import NAMESPACE, Kind
 from llmgov_operator.metrics import Metrics
@@ -37,8 +38,10 @@ class ApiError(OSError):
         self.retry_after = retry_after
 
 
-async def connect(kubeconfig: str | None) -> client.ApiClient:
+async def connect(kubeconfig: str | None, identity: str = "") -> client.ApiClient:
     """A client for the cluster that a kubeconfig names; without one, for the cluster that this pod runs in.
+
+    `identity` is which replica asks, for the API server's audit log: all have one ServiceAccount.
 
     Raises:
         ApiError: there is no such file, or no cluster around this process.
@@ -53,7 +56,9 @@ async def connect(kubeconfig: str | None) -> client.ApiClient:
             )
     except (config.ConfigException, OSError) as error:
         raise ApiError(f"the API server's address and credentials: {error}") from error
-    return client.ApiClient(configuration)
+    connection = client.ApiClient(configuration)
+    connection.user_agent = f"{FIELD_MANAGER}/{llmgov.__version__} ({identity})"
+    return connection
 
 
 class Api:

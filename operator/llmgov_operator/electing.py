@@ -15,7 +15,7 @@ from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.leaderelection import electionconfig, leaderelection
 from kubernetes.aio.leaderelection.leaderelectionrecord import LeaderElectionRecord
-from kubernetes.aio.leaderelection.resourcelock import leaselock
+from kubernetes.aio.leaderelection.resourcelock import baselock, leaselock
 
 LEASE: Final = "llmgov-operator"
 """The Lease's name."""
@@ -45,8 +45,10 @@ class LeaseLostError(Exception):
 class _Lock(leaselock.LeaseLock):
     """The Lease, with time limits, and with the HTTP library's errors as errors of the API."""
 
-    def __init__(self, namespace: str, identity: str, connection: client.ApiClient) -> None:
-        super().__init__(LEASE, namespace, identity, connection)
+    def __init__(self, namespace: str, identity: str, leases: client.CoordinationV1Api) -> None:
+        baselock.BaseLock.__init__(self, LEASE, namespace, identity)  # the parent would connect by itself
+        self.api_instance = leases
+        self.lease_reference: client.V1Lease | None = None
         self.renewed: float | None = None
         """When the Lease was last taken or renewed, by the event loop's clock; `None` before."""
 
@@ -88,9 +90,9 @@ class _Lock(leaselock.LeaseLock):
 class Election:
     """One replica's part in the election; `identity` is its own in the cluster (the pod's name)."""
 
-    def __init__(self, connection: client.ApiClient, namespace: str, identity: str) -> None:
-        self._lock = _Lock(namespace, identity, connection)
-        self._api = client.CoordinationV1Api(connection)
+    def __init__(self, leases: client.CoordinationV1Api, namespace: str, identity: str) -> None:
+        self._lock = _Lock(namespace, identity, leases)
+        self._leases = leases
         self._namespace = namespace
 
     def leads(self) -> bool:
@@ -137,11 +139,11 @@ class Election:
             return
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
-                lease = await self._api.read_namespaced_lease(LEASE, self._namespace)
+                lease = await self._leases.read_namespaced_lease(LEASE, self._namespace)
                 if lease.spec is not None and lease.spec.holder_identity == self._lock.identity:
                     lease.spec.holder_identity = ""
                     lease.spec.lease_duration_seconds = 1
-                    await self._api.replace_namespaced_lease(LEASE, self._namespace, lease)
+                    await self._leases.replace_namespaced_lease(LEASE, self._namespace, lease)
         except (ApiException, aiohttp.ClientError, OSError):
             return
 

@@ -76,9 +76,10 @@ class _Replica:
         self._take_signals()
         async with contextlib.AsyncExitStack() as exits:
             await exits.enter_async_context(self._probes())
-            connection = await api.connect(self._settings.kubeconfig)
+            connection = await api.connect(self._settings.kubeconfig, self._settings.identity)
             exits.push_async_callback(connection.close)
-            election = Election(connection, self._settings.root_namespace, self._settings.identity)
+            leases = client.CoordinationV1Api(connection)
+            election = Election(leases, self._settings.root_namespace, self._settings.identity)
             exits.push_async_callback(election.release)
             async with asyncio.TaskGroup() as group:
                 working = group.create_task(self._work(connection, election))
