@@ -165,11 +165,10 @@ def _concerned(
     before: tuple[_Configuration, Observed] | None, configuration: _Configuration, observed: Observed
 ) -> list[ResourceRef]:
     """The resources whose statuses are to be made."""
-    known = [*configuration.parsed, *configuration.unread]
     if before is None:
-        return known
+        return [*configuration.parsed, *configuration.unread]
     changed = changes.between(before[1], observed) | set(configuration.differing(before[0]))
-    return [reference for reference in known if reference in changed]
+    return sorted(each for each in changed if each in configuration.parsed or each in configuration.unread)
 
 
 def _parts_of(compiled: compiler.Compiled) -> dict[str, tuple[str, ...]]:

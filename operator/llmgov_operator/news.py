@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from llmgov import instants
 from llmgov.instants import Instant
-from llmgov.statuses import conditions
 from llmgov_operator.cluster import Body
 
 COMPONENT: Final = "llmgov-operator"
@@ -19,6 +18,9 @@ COMPONENT: Final = "llmgov-operator"
 TOLD: Final = ("Accepted", "Ready", "Exhausted")
 """The conditions whose changes are told; of `Ready` only that a resource is held back, and that it no longer is: how
 many sidecars follow changes all day."""
+
+HELD_BACK: Final = "HeldBack"
+"""The reason of what is understood and not in force, since another resource has to be mended first."""
 
 _GOOD_WHEN: Final[Mapping[str, str]] = {"Accepted": "True", "Ready": "True", "Exhausted": "False"}
 _NOTE_BYTES: Final = 1000
@@ -83,7 +85,7 @@ def _is_news(before: Mapping[str, Any] | None, condition: Mapping[str, Any]) -> 
 
 
 def _is_held_back(condition: Mapping[str, Any]) -> bool:
-    return bool(condition.get("reason") == conditions.HELD_BACK)
+    return bool(condition.get("reason") == HELD_BACK)
 
 
 def _is_same(before: Mapping[str, Any] | None, condition: Mapping[str, Any]) -> bool:

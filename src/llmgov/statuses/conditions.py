@@ -7,16 +7,10 @@ So `Ready` always says itself what is awaited, and never leaves it to the other 
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from llmgov import instants, problems
 from llmgov.instants import Instant
-
-HELD_BACK: Final = "HeldBack"
-"""The reason of what is understood and not in force, since another resource has to be mended first."""
-
-NOT_ACCEPTED: Final = "NotAccepted"
-"""The reason why nothing enforces what was not understood."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,9 +52,9 @@ def _accepted(state: State, generation: int, since: Instant) -> dict[str, Any]:
 def _enforced(state: State, have: int, want: int, generation: int, since: Instant) -> dict[str, Any]:
     if state.errors:
         sentence = f"generation {generation} is not in force; Accepted says why"
-        return condition("Enforced", False, NOT_ACCEPTED, sentence, generation, since)
+        return condition("Enforced", False, "NotAccepted", sentence, generation, since)
     if state.held_back is not None:
-        return condition("Enforced", False, HELD_BACK, state.held_back, generation, since)
+        return condition("Enforced", False, "HeldBack", state.held_back, generation, since)
     if have == want:
         return condition("Enforced", True, "Enforced", f"{have} of {want} sidecars", generation, since)
     sentence = f"{have} of {want} sidecars enforce generation {generation}; waiting for {want - have}"
@@ -73,7 +67,7 @@ def _ready(others: Sequence[dict[str, Any]], state: State, generation: int, sinc
     if missing is not None:
         return condition("Ready", False, missing["reason"], missing["message"], generation, since)
     if state.held_back is not None:
-        return condition("Ready", False, HELD_BACK, state.held_back, generation, since)
+        return condition("Ready", False, "HeldBack", state.held_back, generation, since)
     return condition("Ready", True, "Ready", "", generation, since)
 
 

@@ -1,6 +1,6 @@
 """A status for each kind, as its `...Status` model in `llmgov.resources` describes it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from llmgov import instants, money, problems, resources, snapshot
@@ -27,7 +27,7 @@ def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
             made |= _of_source(resource.id, observed) | _policy(resource, observed)
         case resources.Team():
             made |= _team(resource, observed)
-            made["conditions"] += _claims(resource, observed)
+            made["conditions"] += [_cycle(resource, observed), _conflicted(resource, observed)]
         case resources.PolicyTemplate():
             made["uses"] = observed.facts.template_uses.get(resource.metadata.name, 0)
         case _:
@@ -131,24 +131,24 @@ def _team(team: resources.Team, observed: Observed) -> dict[str, Any]:
     }
 
 
-_CLAIMS: Mapping[str, tuple[codes.Code, str]] = {
-    "Cycle": (codes.TEAM_CYCLE, "NoCycle"),
-    "Conflicted": (codes.NAMESPACE_CLAIMED, "NoConflict"),
-}
-"""A Team's own conditions: the problem that makes each true, and the reason where there is none."""
+def _cycle(team: resources.Team, observed: Observed) -> dict[str, Any]:
+    found = _found(team, codes.TEAM_CYCLE, observed)
+    reason = found[0].code if found else "NoCycle"
+    return _claim("Cycle", reason, found, team, observed)
 
 
-def _claims(team: resources.Team, observed: Observed) -> list[dict[str, Any]]:
-    found = observed.problems_of.get(team.ref, ())
-    return [
-        _claim(kind, [each for each in found if each.code == code.name], absent, team, observed)
-        for kind, (code, absent) in _CLAIMS.items()
-    ]
+def _conflicted(team: resources.Team, observed: Observed) -> dict[str, Any]:
+    found = _found(team, codes.NAMESPACE_CLAIMED, observed)
+    reason = found[0].code if found else "NoConflict"
+    return _claim("Conflicted", reason, found, team, observed)
+
+
+def _found(team: resources.Team, code: codes.Code, observed: Observed) -> list[problems.Problem]:
+    return [problem for problem in observed.problems_of.get(team.ref, ()) if problem.code == code.name]
 
 
 def _claim(
-    kind: str, found: Sequence[problems.Problem], absent: str, team: resources.Team, observed: Observed
+    kind: str, reason: str, found: Sequence[problems.Problem], team: resources.Team, observed: Observed
 ) -> dict[str, Any]:
-    reason = found[0].code if found else absent
-    message = conditions.sentences(found)
-    return conditions.condition(kind, bool(found), reason, message, team.metadata.generation, observed.since)
+    generation = team.metadata.generation
+    return conditions.condition(kind, bool(found), reason, conditions.sentences(found), generation, observed.since)

@@ -40,6 +40,7 @@ class ApiServer:
         self.refuses: ApiError | None = None
         self.refuses_events: ApiError | None = None
         self.at_once = self.most_at_once = 0
+        self.awaited = 4
         self.wrote = asyncio.Event()
         self._versions = itertools.count(1)
 
@@ -69,7 +70,7 @@ class ApiServer:
         if old is None:
             return None
         self.writes.append((body["metadata"]["name"], dict(status)))
-        if len(self.writes) == len([each for each, *_ in self.objects if each != "Namespace"]):
+        if len(self.writes) == self.awaited:
             self.wrote.set()
         metadata = old["metadata"] | {"resourceVersion": str(next(self._versions))}
         self.objects[place] = old | {"metadata": metadata, "status": (old.get("status") or {}) | dict(status)}
