@@ -75,7 +75,8 @@ class _Replica:
         """
         self._take_signals()
         async with contextlib.AsyncExitStack() as exits:
-            await exits.enter_async_context(self._probes())
+            port = await exits.enter_async_context(self._probes())
+            _LOG.info("probes and metrics are at port %d", port)
             connection = await api.connect(self._settings.kubeconfig, self._settings.identity)
             exits.push_async_callback(connection.close)
             leases = client.CoordinationV1Api(connection)
