@@ -9,7 +9,7 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format generate lock bench bench-ledger simulate cluster cluster-down test-versions test-postgres
+.PHONY: help setup run test check format generate lock bench bench-ledger simulate cluster cluster-down drill test-versions test-postgres
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +45,10 @@ test: check ## Run every check and test; ends with what this machine could not r
 test-versions: .venv/.setup-dev ## Run the tests marked for it on the oldest supported Kubernetes and the newest
 	@$(BIN)/python -m tests.cluster.versions $(VERSIONS)
 
-cluster: .venv/.setup-dev ## Start a Kubernetes control plane under .cluster/ and leave it running (needs Go, once)
+drill: .venv/.setup-dev ## Kill and stop the operator's leader ten times while policies change
+	@LLMGOV_DRILL=10 $(BIN)/pytest -q -s tests/cluster/test_takeover.py
+
+cluster: .venv/.setup-dev ## Start Kubernetes, operator and quickstart under .cluster/ and leave them running (needs Go, once)
 	@$(BIN)/python -m tests.cluster.keep up
 
 cluster-down: .venv/.setup-dev ## End what `make cluster` started

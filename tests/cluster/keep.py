@@ -1,4 +1,4 @@
-"""`make cluster` and `make cluster-down`: a cluster that stays, under .cluster/.
+"""`make cluster` and `make cluster-down`: a cluster that stays, under .cluster/, with the operator and the quickstart.
 
 `python -m tests.cluster.keep up|down [FOLDER]`. The folder has the kubeconfig, the logs, and the list of what was
 started, by which it is ended.
@@ -26,6 +26,7 @@ def up(folder: pathlib.Path = FOLDER) -> None:
         plane = control_plane.on_loopback(folder, keeper, reserved)
         plane.start_all()
         contents.install(plane.cluster())
+        contents.operate(plane.cluster(), keeper, folder)
     except BaseException:
         janitor.end_kept(list_of_started)
         raise
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
     except FileExistsError:
         print(f"{folder} is there already: end that cluster first (make cluster-down)", file=sys.stderr)
         return 1
-    print(f"A cluster with the CRDs runs until `make cluster-down`. For this shell:\n\n"
+    print(f"A cluster with operator and quickstart runs until `make cluster-down`. For this shell:\n\n"
           f"  export KUBECONFIG={folder / 'kubeconfig'}\n  alias kubectl={folder / 'kubectl'}\n")  # fmt: skip
     return 0
 
