@@ -128,7 +128,8 @@ class Sidecar:
         assert isinstance(asked, Recount), asked
         accounts = {account.key: account for account in self._accounts}
         holdings = tuple(
-            Holding(lease, self.spent.get(lease.id, 0), 0, 0, 0, accounts[lease.key]) for lease in self.leases
+            Holding(lease, self.spent.get(lease.id, 0), 0, 0, 0, accounts[lease.key], ledgers.PATH)
+            for lease in self.leases
         )
         await self._hub.holdings(Holdings(self.epoch, asked.ledger, holdings, self._request + 1))
 

@@ -6,7 +6,7 @@ Whether a lease is the sender's, and how much it may return, is decided where th
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.ledger import asking
+from llmgov.ledger import asking, paths
 from llmgov.ledger.bounds import (
     CLOCK_AHEAD,
     MAX_NUMBER,
@@ -80,8 +80,11 @@ def _check_holding(holding: Holding, field: str, now: Instant) -> None:
     require_amount(holding.held, f"{field}.held")
     require_amount(holding.returned, f"{field}.returned", most=holding.lease.amount)
     require_count(holding.serial, f"{field}.serial")
+    require_names(holding.path, f"{field}.path", asking.MAX_NEEDS)
+    paths.require_consistent(holding.path, f"{field}.path")
     if holding.account is not None:
         asking.check_account(holding.account, f"{field}.account")
+        asking.check_key(holding.account, holding.lease.key, f"{field}.lease.key")
 
 
 def _check_lease(lease: Lease, field: str, now: Instant) -> None:

@@ -69,14 +69,17 @@ def _check_need(need: Need, field: str) -> None:
     if need.least > need.want:
         raise BadInputError(Fault.RANGE, f"{field}.want", "wants less than it needs")
     check_account(need.account, f"{field}.account")
-    _check_key(need, field)
+    check_key(need.account, need.key, f"{field}.key")
 
 
-def _check_key(need: Need, field: str) -> None:
-    """An account of each user is a user's; all others are their definition."""
-    user = user_of(need.account, need.key)
-    if user is None and (need.key != need.account.key or need.account.target == Target(TargetKind.USER)):
-        raise BadInputError(Fault.UNKNOWN, f"{field}.key", f"{need.key} is no account of {need.account.key}")
+def check_key(account: Account, key: str, field: str) -> None:
+    """Refuse a key that is not the definition's: an account of each user is a user's; all others are their definition.
+
+    Raises:
+        BadInputError: `UNKNOWN`.
+    """
+    if user_of(account, key) is None and (key != account.key or account.target == Target(TargetKind.USER)):
+        raise BadInputError(Fault.UNKNOWN, field, f"{key} is no account of {account.key}")
 
 
 def check_accounts(book: Book, request: LeaseRequest, definitions: Definitions) -> None:
@@ -91,9 +94,13 @@ def check_accounts(book: Book, request: LeaseRequest, definitions: Definitions) 
     for index, need in enumerate(request.needs):
         field = f"needs[{index}].key"
         paths.require_covered(definitions.get(need.account.key, need.account), need.key, request.path, field)
-        known = need.account.key in definitions or not book.accounts.keys().isdisjoint((need.key, need.account.key))
-        if book.edition and not known:
+        if not was_in_force(book, need.key, need.account.key, definitions):
             raise BadInputError(Fault.UNKNOWN, field, f"{need.account.key} is not and never was in force")
+
+
+def was_in_force(book: Book, key: str, base: str, definitions: Definitions) -> bool:
+    """Whether an account, whose definition's key is `base`, may be or have been in force."""
+    return not book.edition or base in definitions or not book.accounts.keys().isdisjoint((key, base))
 
 
 def bases(request: LeaseRequest, definitions: Definitions) -> list[Need]:

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from llmgov import instants
+from llmgov.instants import Duration, Instant
 from llmgov.ledger import lives
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.bounds import require_holder
@@ -15,6 +17,11 @@ the ledger may have lost."""
 
 MAX_REFUSED = 1000
 """Refused requests of one boot that are remembered each. A sidecar that works closes them as it goes on."""
+
+
+BEGUN: Duration = instants.HOUR
+"""How long after a ledger began empty a boot that it does not know may tell what it was lent before. Leases live for
+minutes; what one holds for longer than that is an attempt under way."""
 
 
 def register_lock(holder: str) -> Lock:
@@ -62,6 +69,14 @@ def may_have_lent(book: Book, lease: str) -> bool:
     number = lease.rsplit("/", 2)[0].rpartition(":")[2]
     is_earlier = number.isascii() and number.isdecimal() and int(number) <= _lives_before(book)
     return is_earlier or (known is not None and not known.open)
+
+
+def begun_before(book: Book, epoch: Epoch, now: Instant) -> bool:
+    """Whether a boot, of a holder that nobody ever heard of, may be older than the ledger, which began empty of late:
+    then no life of the database says that anything was lost."""
+    known = book.ledger_epoch
+    is_new = known is None or (known.generation == 1 and now <= known.since + BEGUN)
+    return is_new and epoch.holder not in book.epochs
 
 
 def _lives_before(book: Book) -> int:

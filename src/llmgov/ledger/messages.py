@@ -163,7 +163,8 @@ class Recount(Struct, frozen=True, tag=True):
 
 class Holding(Struct, frozen=True):
     """One lease as its holder's books have it: what is `spent` and `held` of it, and `returned` by the returns up to
-    `serial`, whether they have arrived or not. `account` is the definition that it was asked for under."""
+    `serial`, whether they have arrived or not. `account` is the definition that it was asked for under, `path` the
+    charging path that it was asked for along: what the ledger does not know of comes back along it only."""
 
     lease: Lease
     spent: MicroUsd
@@ -171,6 +172,7 @@ class Holding(Struct, frozen=True):
     returned: MicroUsd
     serial: int
     account: Account | None = None
+    path: tuple[str, ...] = ()
 
 
 class Holdings(Struct, frozen=True, tag=True):

@@ -32,7 +32,7 @@ class Pocket:
     """One lease in memory. `ends` is its deadline by the sidecar's clock; an overrun may make `free` negative.
 
     `account` is the key of its account's definition: that of `lease`, without a user. `asked` is the definition that it
-    was asked for under.
+    was asked for under, `path` the charging path that it was asked for along.
     """
 
     lease: Lease
@@ -40,6 +40,7 @@ class Pocket:
     asked: Account | None
     ends: Instant
     free: MicroUsd
+    path: tuple[str, ...] = ()
     holds: int = 0
     returns: int = 0
     returned: MicroUsd = 0
@@ -55,13 +56,15 @@ class Pocket:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Asked:
-    """What a grant answers: since when the sidecar asks, by its clock, and the definition behind each account's key.
+    """What a grant answers: since when the sidecar asks, by its clock, the definition behind each account's key, and
+    along which charging path.
 
     `outdated` says that other definitions may have come into force since.
     """
 
     at: Instant
     accounts: Mapping[str, Account]
+    path: tuple[str, ...]
     outdated: bool
 
 
@@ -91,7 +94,8 @@ class Pockets:
         for lease in grant.leases:
             ends = asked.at + min(lease.deadline, lease.window_end) - grant.now
             account = asked.accounts.get(lease.key)
-            pocket = Pocket(lease, lease.key if account is None else account.key, account, ends, lease.amount)
+            key = lease.key if account is None else account.key
+            pocket = Pocket(lease, key, account, ends, lease.amount, asked.path)
             if asked.outdated and not self._is_good(pocket):
                 pocket.ends = _ENDED
             self._put(pocket)
@@ -242,4 +246,4 @@ def _in_order(pocket: Pocket) -> tuple[Instant, str]:
 
 def _holding(pocket: Pocket, held: MicroUsd) -> Holding:
     spent = pocket.lease.amount - pocket.free - held - pocket.returned
-    return Holding(pocket.lease, spent, held, pocket.returned, pocket.returns, pocket.asked)
+    return Holding(pocket.lease, spent, held, pocket.returned, pocket.returns, pocket.asked, pocket.path)

@@ -81,13 +81,15 @@ class _Wait:
 class _Asked:
     """A lease request on its way: since when, for which attempt, and up to which number attempts waited then.
 
-    `accounts` names the definition behind each account's key; `outdated` that others may have come into force since.
+    `accounts` names the definition behind each account's key, `path` is that attempt's; `outdated` says that others may
+    have come into force since.
     """
 
     at: Instant
     attempt: str
     waiting: int
     accounts: dict[str, Account]
+    path: tuple[str, ...]
     outdated: bool = False
 
 
@@ -147,7 +149,7 @@ class Purse:
         if grant.request not in self._asked:
             return ()
         asked = self._asked.pop(grant.request)
-        touched = self._pockets.take(grant, Asked(asked.at, asked.accounts, asked.outdated))
+        touched = self._pockets.take(grant, Asked(asked.at, asked.accounts, asked.path, asked.outdated))
         wait = self._waits.get(asked.attempt)
         if wait is not None and wait.asked == grant.request:
             wait.asked, wait.answered = None, True
@@ -267,7 +269,7 @@ class Purse:
         wish = wait.wish
         needs = tuple(self._needs(wish, now))
         accounts = {need.key: need.account for need in needs}
-        self._asked[self._requests] = _Asked(now, wish.attempt, self._numbers, accounts)
+        self._asked[self._requests] = _Asked(now, wish.attempt, self._numbers, accounts, wish.path)
         approval = None if wait.answered else wish.approval  # a grant has consumed it, for this attempt
         charged = wish.keys if any(charge.enforced for charge in wish.charges) else ()
         first = min(self._asked)

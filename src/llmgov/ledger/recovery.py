@@ -1,13 +1,17 @@
 """What holders report after the database began another life: the ledger takes up again what it lost of their leases.
 
 What a holder says can only add to what is counted, or repeat returns of its own: money that the ledger has as lent or
-spent is never lessened by a report. Above a limit it counts all the same; then nothing more is lent.
+spent is never lessened by a report. Above a limit it counts all the same; then nothing more is lent. It adds only what
+may have been lost (`epochs.may_have_lent`), along the path that it was asked for: else whoever reports could use up
+everybody's money.
 """
+
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import candidates, epochs, moves, returns
+from llmgov.ledger import asking, candidates, epochs, moves, paths, returns
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.bounds import MAX_LIST
 from llmgov.ledger.definitions import Definitions
@@ -32,9 +36,9 @@ def lock(message: Holdings, definitions: Definitions) -> Lock:
         BadInputError: the report cannot be meant.
     """
     _check(message)
-    known = ((one, _account(one, definitions)) for one in message.holdings)
+    known = [(one.lease, account) for one in message.holdings if (account := _account(one, definitions)) is not None]
     return Lock(
-        windows=tuple(_window(one.lease, account) for one, account in known if account is not None),
+        windows=tuple(_windows(known, definitions)),
         leases=tuple(one.lease.id for one in message.holdings),
         leases_of=(message.epoch.holder,),
         returns=tuple((one.lease.id, serial) for one in message.holdings for serial in range(1, one.serial + 1)),
@@ -51,16 +55,20 @@ def report(book: Book, message: Holdings, definitions: Definitions, now: Instant
     was returned for the last time, and the ledger lost the return: its rest counts as unknown from then on.
 
     Raises:
-        BadInputError: the report cannot be meant.
+        BadInputError: the report cannot be meant, or names what was never lent.
     """
     _check(message)
+    begun = epochs.begun_before(book, message.epoch, now)
     newest = epochs.admit(book, message.epoch)
-    for holding in message.holdings:
-        row = book.leases.get(holding.lease.id)
-        if row is None:
-            _take_up(book, message, holding, definitions, now)
-        else:
+    for index, holding in enumerate(message.holdings):
+        row, field = book.leases.get(holding.lease.id), f"holdings[{index}]"
+        may_be_lost = begun or epochs.may_have_lent(book, holding.lease.id)
+        if row is not None:
+            _require_lent(row, holding, field, may_be_lost=may_be_lost)
             _raise(book, row, holding, now)
+        elif _is_to_be_taken_up(book, holding, definitions):
+            _require_lost(holding, definitions, field, may_be_lost=may_be_lost)
+            _take_up(book, message, holding, definitions, now)
     known = book.ledger_epoch
     if known is None or known.open or message.ledger != known.name:
         return
@@ -92,17 +100,50 @@ def _account(holding: Holding, definitions: Definitions) -> Account | None:
     return definitions.get(holding.account.key, holding.account)
 
 
-def _window(lease: Lease, account: Account) -> WindowLock:
-    return WindowLock(lease.key, scope(account, lease.key), Span(lease.window_start, lease.window_end))
+def _windows(known: Iterable[tuple[Lease, Account]], definitions: Definitions) -> Iterator[WindowLock]:
+    """The windows, and of each user's account that is not in force the definition, so that it is known whether that
+    ever was."""
+    for lease, account in known:
+        span = Span(lease.window_start, lease.window_end)
+        yield WindowLock(lease.key, scope(account, lease.key), span)
+        if lease.key != account.key and account.key not in definitions:
+            yield WindowLock(account.key, scope(account, account.key), span)
+
+
+def _is_to_be_taken_up(book: Book, holding: Holding, definitions: Definitions) -> bool:
+    """Not what nobody defines, or ever did, since it limits nothing; nor where the report is older than the last
+    return."""
+    lease, account = holding.lease, _account(holding, definitions)
+    if account is None or lease.amount == 0 or returns.ended_unknown(lease.id) in book.events:
+        return False
+    return asking.was_in_force(book, lease.key, account.key, definitions)
+
+
+def _require_lost(holding: Holding, definitions: Definitions, field: str, *, may_be_lost: bool) -> None:
+    """Refuse a lease that the ledger does not know though it has lost none, or one of an account that does not count
+    the path."""
+    lease, account = holding.lease, _account(holding, definitions)
+    if not may_be_lost:
+        raise BadInputError(Fault.FOREIGN, f"{field}.lease.id", f"{lease.id} was never lent")
+    if account is not None:
+        asking.check_key(account, lease.key, f"{field}.lease.key")
+        paths.require_covered(account, lease.key, holding.path, f"{field}.path")
+
+
+def _require_lent(row: LeaseRow, holding: Holding, field: str, *, may_be_lost: bool) -> None:
+    """Refuse what the ledger knows otherwise and has lost nothing of: another account, or more than it lent."""
+    lease = holding.lease
+    if lease.key != row.account:
+        raise BadInputError(Fault.FOREIGN, f"{field}.lease.key", f"{row.id} was lent from {row.account}")
+    if lease.amount > row.amount and not may_be_lost:
+        wrong = f"{row.id} was lent {row.amount} micro-USD, not {lease.amount}"
+        raise BadInputError(Fault.FOREIGN, f"{field}.lease.amount", wrong)
 
 
 def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Definitions, now: Instant) -> None:
     """A lease that the ledger does not know: as its holder has it, but for what it spent, which settlements say."""
     lease, account = holding.lease, _account(holding, definitions)
-    if account is None or lease.amount == 0:
-        return  # what nobody defines limits nothing
-    if returns.ended_unknown(lease.id) in book.events:
-        return  # the report is older than the last return
+    assert account is not None, "what nobody defines is not taken up"
     need = Need(lease.key, account, 0, 0)
     window = candidates.window_of(book, need, account, Span(lease.window_start, lease.window_end), now)
     row = LeaseRow(

@@ -64,7 +64,7 @@ RETURN = LeaseReturn(ledgers.epoch(), LEASE, 1, CENT, final=False)
 INVENTORY = Inventory(ledgers.epoch(number=2), (LEASE,))
 RECALLED = Recalled(ledgers.epoch(), ACCOUNT.key, CENT, "1")
 HELD = Lease(LEASE, ACCOUNT.key, NOW - instants.DAY, NOW + instants.DAY, USD, NOW + instants.MINUTE)
-HOLDINGS = Holdings(ledgers.epoch(), "1:x", (Holding(HELD, 0, 0, 0, 0, ACCOUNT),))
+HOLDINGS = Holdings(ledgers.epoch(), "1:x", (Holding(HELD, 0, 0, 0, 0, ACCOUNT, ledgers.PATH),))
 FUTURE = NOW + bounds.CLOCK_AHEAD + instants.SECOND
 
 
@@ -329,6 +329,11 @@ REPORTS = {
     "a window that ends first": at(HOLDINGS, Fault.RANGE, "holdings[0].lease.window_end", 1),
     "a window of years": at(HOLDINGS, Fault.RANGE, "holdings[0].lease.window_end", NOW + accounting.MAX_WINDOW),
     "a deadline behind its window": at(HOLDINGS, Fault.RANGE, "holdings[0].lease.deadline", HELD.window_end + 1),
+    "a lease that was never lent": at(HOLDINGS, Fault.FOREIGN, "holdings[0].lease.id", "pod-1:1/77/0"),
+    "more than was lent": at(HOLDINGS, Fault.FOREIGN, "holdings[0].lease.amount", 9 * USD),
+    "a report of a path without a name": at(HOLDINGS, Fault.EMPTY, "holdings[0].path[0]", ""),
+    "a report of a path of two": at(HOLDINGS, Fault.FOREIGN, "holdings[0].path", (*ledgers.PATH, "namespace/other")),
+    "a lease under another account's definition": at(HOLDINGS, Fault.UNKNOWN, "holdings[0].lease.key", "other"),
     "over more than all": at(HOLDINGS, Fault.RANGE, "holdings[0].lease.over", 101),
 }
 

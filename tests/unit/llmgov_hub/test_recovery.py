@@ -88,7 +88,7 @@ class World:
 
 
 def holding(lease: Lease, spent: int = 0, held: int = 0, returned: int = 0, serial: int = 0) -> Holding:
-    return Holding(lease, spent, held, returned, serial, ACCOUNT)
+    return Holding(lease, spent, held, returned, serial, ACCOUNT, ledgers.PATH)
 
 
 def test_what_a_lost_transaction_lent_counts_again_before_more_is_lent() -> None:
@@ -262,7 +262,7 @@ def test_an_attempt_of_a_users_first_lease_brings_the_users_account_back_too() -
         intent = ledgers.intent("pod-1:1/7", 20 * CENT, (Charged(lost.id, key, 20 * CENT),), who=jane)
         await world.hub.deliver([intent, ledgers.settlement(intent.id, 15 * CENT)])
         assert await world.sums() == (15 * CENT, 5 * CENT, 0)
-        await world.report(Holding(lost, 15 * CENT, 0, 0, 0, each))
+        await world.report(Holding(lost, 15 * CENT, 0, 0, 0, each, jane.path))
         assert await world.sums() == (15 * CENT, USD - 15 * CENT, 0)
         assert list(balances.differences(await world.store.balances())) == []
 

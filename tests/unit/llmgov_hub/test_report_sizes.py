@@ -27,7 +27,7 @@ def holdings(leases: int, serial: int) -> Holdings:
         epoch,
         "1:life",
         tuple(
-            Holding(msgspec.structs.replace(lease, id=f"{epoch}/{index}/0"), 0, 0, 0, serial, MINE)
+            Holding(msgspec.structs.replace(lease, id=f"{epoch}/{index}/0"), 0, 0, 0, serial, MINE, ledgers.PATH)
             for index in range(leases)
         ),
     )

@@ -538,7 +538,7 @@ class TestARecount:
         made.settle("spent", 2, NOW)
         made.on_recall(Recall(ledgers.epoch(), TEAM.key), NOW)
         (command,) = made.on_recount(Recount(ledgers.epoch(), "2:life"), NOW)
-        told = Holding(lease("L", 20), spent=2, held=4, returned=14, serial=1, account=TEAM)
+        told = Holding(lease("L", 20), spent=2, held=4, returned=14, serial=1, account=TEAM, path=PATH)
         assert command == Send(Holdings(ledgers.epoch(), "2:life", (told,), closed=2))
 
     def test_says_which_requests_have_been_answered(self) -> None:

@@ -1,0 +1,137 @@
+"""A report of leases that nobody lent: whoever sends it may be anybody's sidecar, and charges nobody by it."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from llmgov import instants
+from llmgov.ledger import epochs, windows
+from llmgov.ledger.errors import BadInputError, Fault
+from llmgov.ledger.messages import Epoch, Holding, Holdings, Lease, LeaseGrant, LeaseRequest, Need
+from llmgov.snapshot import Account, OrganizationPart, Target, TargetKind, user_account_key
+from llmgov_hub.hub import Hub
+from llmgov_store.memory import MemoryStore
+from tests.support import ledgers
+from tests.support.ledgers import NOW, PATH, USD
+
+MINE = ledgers.account()
+VICTIM = ledgers.account(Target(TargetKind.TEAM, "victims"))
+EACH = ledgers.account(Target(TargetKind.USER))
+OLD = msgspec.structs.replace(ledgers.account(), key="test|team/payments|Day|UTC")
+
+
+class World:
+    """A hub by whose configuration two teams and each user have budgets, and a sidecar that it knows."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.store = MemoryStore()
+        self.hub = Hub(self.store, lambda: self.now, recall_wait_seconds=0)
+
+    async def begin(self) -> None:
+        await self.hub.recovery.look()
+        parts = {"organization": OrganizationPart("test", accounts=(MINE, VICTIM, EACH))}
+        await self.hub.configuration.publish(parts)
+        assert await self.hub.register("evil") == Epoch("evil", 1)
+
+    async def report(
+        self,
+        account: Account = MINE,
+        path: tuple[str, ...] = PATH,
+        epoch: Epoch | None = None,
+        key: str = "",
+        amount: int = 9 * USD,
+    ) -> None:
+        epoch = epoch or Epoch("evil", 1)
+        span = windows.current(account.period, account.time_zone, self.now)
+        lease = Lease(f"{epoch}/77/0", key or account.key, *span, amount, self.now)
+        told = Holdings(epoch, "", (Holding(lease, 0, amount, 0, 0, account, path),))
+        await self.hub.holdings(told)
+
+    async def refused(self, field: str, account: Account = MINE, **told: object) -> None:
+        before = await self.store.balances()
+        with pytest.raises(BadInputError) as raised:
+            await self.report(account, **told)  # type: ignore[arg-type]
+        assert (raised.value.fault, raised.value.field) == (Fault.FOREIGN, f"holdings[0].{field}")
+        assert await self.store.balances() == before
+
+
+def test_a_lease_that_was_never_lent_is_refused_on_every_account() -> None:
+    """Also of a holder that nobody knows, which a forger can think of; but not where the ledger began of late."""
+
+    async def main() -> None:
+        world = World()
+        await world.begin()
+        for account in (MINE, VICTIM):
+            await world.refused("lease.id", account)
+        world.now += epochs.BEGUN + 1
+        await world.refused("lease.id", epoch=Epoch("ghost", 1))
+        assert await world.store.windows(world.now) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("recovering", [True, False], ids=["the ledger recovers", "a ledger that began empty of late"])
+def test_what_may_have_been_lost_comes_back_along_its_path_alone(recovering: bool) -> None:
+    async def main() -> None:
+        world = World()
+        await world.begin()
+        if recovering:
+            await world.hub.recovery.begin("root", "restored")
+        epoch = Epoch("evil" if recovering else "older", 1)
+        await world.refused("path", VICTIM, epoch=epoch)
+        await world.refused("path", MINE, path=(), epoch=epoch)
+        await world.refused("path", EACH, key=user_account_key(EACH.key, "jane"), epoch=epoch)
+        assert await world.store.windows(NOW) == []
+        for _ in range(2):
+            await world.report(epoch=epoch)
+        (window,) = await world.store.windows(NOW)
+        assert (window.account, window.leased) == (MINE.key, 9 * USD)
+
+    asyncio.run(main())
+
+
+def test_a_lease_of_an_account_that_never_was_in_force_limits_nothing_and_keeps_nobody_from_reporting() -> None:
+    async def main() -> None:
+        world = World()
+        await world.begin()
+        await world.report(OLD, epoch=Epoch("older", 7))
+        await world.report(ledgers.account(Target(TargetKind.USER, "joe")), epoch=Epoch("older", 7))
+        assert await world.store.windows(NOW) == []
+        request = LeaseRequest(Epoch("older", 7), 78, (Need(MINE.key, MINE, USD, USD),), PATH)
+        assert isinstance(await world.hub.lease(request), LeaseGrant)
+
+    asyncio.run(main())
+
+
+def test_a_users_account_whose_definition_was_in_force_comes_back() -> None:
+    async def main() -> None:
+        world = World()
+        await world.begin()
+        await world.hub.configuration.publish({"organization": OrganizationPart("test", accounts=(MINE,))})
+        await world.hub.recovery.begin("root", "restored")
+        key = user_account_key(EACH.key, "jane")
+        await world.report(EACH, path=(*PATH, "user/jane"), key=key)
+        assert [(row.account, row.leased) for row in await world.store.windows(NOW)] == [(key, 9 * USD)]
+
+    asyncio.run(main())
+
+
+def test_a_lease_that_was_lent_is_no_larger_than_that_and_of_no_other_account() -> None:
+    async def main() -> None:
+        world = World()
+        await world.begin()
+        request = LeaseRequest(Epoch("evil", 1), 77, (Need(MINE.key, MINE, USD, USD),), PATH)
+        grant = await world.hub.lease(request)
+        assert isinstance(grant, LeaseGrant)
+        most = grant.leases[0].amount
+        await world.report(amount=most)
+        await world.refused("lease.amount", amount=most + 1)
+        await world.refused("lease.key", VICTIM, amount=most)
+
+    asyncio.run(main())
+
+
+def test_a_ledger_is_new_for_longer_than_leases_live() -> None:
+    assert epochs.BEGUN >= 30 * instants.MINUTE
