@@ -9,10 +9,10 @@ UV := $(BIN)/uv
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format generate lock bench bench-ledger simulate cluster cluster-down drill test-versions test-postgres
+.PHONY: help setup run test check format generate lock bench bench-ledger bench-operator simulate cluster cluster-down drill test-versions test-postgres
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "llm-governance needs Python 3.11 or newer, \
@@ -81,6 +81,10 @@ bench: .venv/.setup-dev ## Measure compiler, content filter and proxy (docs/benc
 
 bench-ledger: .venv/.setup-dev ## Measure the ledger on a PostgreSQL of its own (docs/benchmarks.md); ends within three minutes
 	@timeout 180 $(BIN)/python -m tests.bench.bench_ledger $(PARTS)
+
+bench-operator: .venv/.setup-dev ## Measure the operator on a control plane of its own (SIZE=0.1; needs Go, once); ends within 15 minutes
+	@$(BIN)/python -m tests.cluster.binary
+	@timeout 900 $(BIN)/python -m tests.bench.bench_operator $(SIZE)
 
 simulate: .venv/.setup-dev ## Run the ledger's simulator (docs/simulator.md): make simulate SEEDS=10000 FROM=2000 JOBS=4
 	@$(BIN)/python -m tests.simulator --seeds $(or $(SEEDS),2000) --from $(or $(FROM),0) --jobs $(or $(JOBS),2)
