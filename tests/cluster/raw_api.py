@@ -26,8 +26,8 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether the object would have been created."""
-        return self.code == 201
+        """Whether it did what it was asked for."""
+        return self.code in (200, 201)
 
     @property
     def message(self) -> str:
@@ -37,7 +37,7 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class RawApi:
-    """The API server behind `kubectl proxy`, asked without effect."""
+    """The API server behind `kubectl proxy`."""
 
     host: str
     namespace: str
@@ -45,18 +45,24 @@ class RawApi:
 
     def create(self, document: Mapping[str, Any], validation: str = "Strict") -> Answer:
         """Ask it to create an object of ours, in a dry run; `validation` is Strict, Warn or Ignore."""
-        naming = KINDS[document["kind"]].naming
         metadata = {name: value for name, value in document["metadata"].items() if name != "namespace"}
-        scope = f"namespaces/{self.namespace}/" if naming.scope is Scope.NAMESPACED else ""
-        return self._post(
-            f"/apis/{API_VERSION}/{scope}{naming.plural}?dryRun=All&fieldValidation={validation}",
-            {**document, "metadata": metadata},
-        )
+        path = f"{self._place(document)}?dryRun=All&fieldValidation={validation}"
+        return self._ask("POST", path, {**document, "metadata": metadata}, "application/json")
 
-    def _post(self, path: str, document: Mapping[str, Any]) -> Answer:
+    def apply_status(self, document: Mapping[str, Any], manager: str) -> Answer:
+        """Apply the status of an object of ours, as a field manager; not every kubectl that is supported can."""
+        path = f"{self._place(document)}/{document['metadata']['name']}/status?fieldManager={manager}"
+        return self._ask("PATCH", path, document, "application/apply-patch+yaml")
+
+    def _place(self, document: Mapping[str, Any]) -> str:
+        naming = KINDS[document["kind"]].naming
+        scope = f"namespaces/{self.namespace}/" if naming.scope is Scope.NAMESPACED else ""
+        return f"/apis/{API_VERSION}/{scope}{naming.plural}"
+
+    def _ask(self, method: str, path: str, document: Mapping[str, Any], content: str) -> Answer:
         connection = http.client.HTTPConnection(self.host, timeout=_SECONDS)
         try:
-            connection.request("POST", path, json.dumps(document), {"Content-Type": "application/json"})
+            connection.request(method, path, json.dumps(document), {"Content-Type": content})
             response = connection.getresponse()
             return Answer(response.status, json.load(response))
         finally:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
 from llmgov.resources import KINDS
 from llmgov.resources.base import API_VERSION, Scope
+from tests.cluster import raw_api
 from tests.cluster.cluster import Cluster, KubectlError
 
 pytestmark = pytest.mark.cluster_versions
@@ -83,10 +83,9 @@ def _report(cluster: Cluster, resource: Mapping[str, Any], status: Mapping[str, 
     reported = {name: resource[name] for name in ("apiVersion", "kind", "metadata")} | {
         "status": {**status, "observedGeneration": generation, "conditions": conditions}
     }
-    cluster.kubectl(
-        "apply", "--server-side", "--subresource=status", "--field-manager=llmgov-operator", "--filename=-",
-        stdin=yaml.safe_dump(reported),
-    )  # fmt: skip
+    with raw_api.proxied(cluster, resource["metadata"].get("namespace", "")) as api:
+        answer = api.apply_status(reported, "llmgov-operator")
+    assert answer.accepted, answer.message
 
 
 def _where(resource: Mapping[str, Any]) -> list[str]:

@@ -30,7 +30,7 @@ _SAID = re.compile(r"\S+:\d+: \S+ (?P<field>\S+): (?P<sentence>.+) \[(?P<code>\w
 
 IN_OTHER_WORDS = {
     # What the schema says without CEL is said in the API server's words.
-    "duplicate-entry": 'spec.thresholds[1]: Duplicate value: {"percent":90}',
+    "duplicate-entry": "spec.thresholds[1]: Duplicate value: ",
     "missing-field": "spec.rateLimit.per: Required value",
     "name-of-object": 'metadata.name: Invalid value: "Payments_Team": a lowercase RFC 1123 subdomain',
     "name-too-long": "spec.target.namespace: Too long",
@@ -53,12 +53,12 @@ IN_OTHER_WORDS = {
     "wrong-type-object": "spec.rateLimit in body must be of type object",
     "wrong-type-string": "spec.limit in body must be of type string",
     # A key of a map has no path of its own, and metadata has none in a CEL rule.
-    "label-key": "spec.appliesTo.pods.matchLabels: Invalid value: \"object\": a key must be a Kubernetes label key; "
+    "label-key": "a key must be a Kubernetes label key; "
     "write an optional domain and a name, such as app or example.com/app",
     "settings-name": "metadata.name must be default; name it default, since there is one GovernanceSettings for the "
     "whole installation",
     # CEL has no details of its own to add to a sentence.
-    "key-set-private": "spec.identity.issuers[0].jwks: Invalid value: \"string\": must be a JSON Web Key Set of public "
+    "key-set-private": "must be a JSON Web Key Set of public "
     'keys; copy the issuer\'s document, which begins with {"keys": [',
     "regex": "must be an RE2 pattern that does not match the empty text; see github.com/google/re2/wiki/Syntax",
     "regex-look-around": "must be an RE2 pattern that does not match the empty text; see github.com/google/re2/wiki",
