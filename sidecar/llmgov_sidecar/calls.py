@@ -1,4 +1,7 @@
-"""Calls to the hub: repeated until they are answered, each for a bounded time, with growing pauses."""
+"""Calls to the hub: repeated until they are answered, each for a bounded time, with growing pauses.
+
+What the ledger refuses as nothing that can be meant is no outage: sent again it is refused again.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from llmgov.ledger.errors import BadInputError
+from llmgov.ledger.errors import BadInputError, Fault
 
 T = TypeVar("T")
 
@@ -44,6 +47,29 @@ class Calls:
                 self._report("a call to the hub", error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, self.waits.retry_at_most)
+
+    async def until_decided(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The same, unless the ledger refuses the message for good; that is reported once.
+
+        An epoch that the ledger does not know is not for good: it asks what that boot holds, and knows it then.
+
+        Raises:
+            BadInputError: the ledger will not take this, however often it is sent.
+        """
+
+        async def once() -> T | BadInputError:
+            try:
+                return await call()
+            except BadInputError as error:
+                if error.fault is Fault.UNKNOWN and error.field == "epoch":
+                    raise
+                return error
+
+        answer = await self.until_answered(once)
+        if isinstance(answer, BadInputError):
+            self._report("a request that the ledger refused", answer)
+            raise answer
+        return answer
 
     async def until_taken(self, call: Callable[[], Awaitable[None]]) -> None:
         """The same for a message whose sender can do nothing about it when the ledger refuses what it says: that is

@@ -39,6 +39,9 @@ class Hold(msgspec.Struct, frozen=True):
 
 NOTHING = Hold(0)
 
+_OF_NO_ACCOUNT = (Why.USERS, Why.NOT_TAKEN)
+"""Why nothing is lent whatever the accounts could give."""
+
 
 def is_strict(decision: Decision, settings: Settings) -> bool:
     """Whether the intent has to be on record at the hub before the attempt is dispatched."""
@@ -70,8 +73,8 @@ async def set_aside(services: Services, passage: Passage, decision: Decision) ->
             return Hold(min(want, billing.MAX_COST))
         raise RefusedError(refusals.unavailable(str(error))) from error
     if isinstance(answer, LeaseRefusal):
-        if answer.why is Why.USERS and not enforced and decision.approval is None:
-            return Hold(want)  # nobody may be refused, and the ledger keeps no more users' accounts
+        if answer.why in _OF_NO_ACCOUNT and not enforced and decision.approval is None:
+            return Hold(want)  # nobody may be refused, though the ledger keeps no account of this
         raise _out_of_money(answer, decision)
     return Hold(answer.amount, answer.charged, True, answer.tightest, ticket, answer.over, strict)
 
@@ -131,6 +134,9 @@ def _out_of_money(refusal: LeaseRefusal, decision: Decision) -> RefusedError:
         case Why.USERS:
             told = telling.too_many_users(refusal)
             return RefusedError(told, (Violation(refusal.source, Action.DENY, "too_many_users", told.message),))
+        case Why.NOT_TAKEN:
+            why = "the ledger does not take this request for one of this workload's, perhaps since its policies changed"
+            return RefusedError(refusals.unavailable(why))
         case Why.RECOVERING:
             why = "the ledger may have lost something and waits for what every sidecar still holds"
             return RefusedError(refusals.unavailable(why))

@@ -14,6 +14,7 @@ from typing import assert_never
 
 from llmgov.instants import Instant
 from llmgov.ledger.commands import Command, Held, Leased, Refused, Returned, Send, Write
+from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import (
     Epoch,
     Holdings,
@@ -24,6 +25,7 @@ from llmgov.ledger.messages import (
     Recall,
     Recalled,
     Recount,
+    Why,
 )
 from llmgov.ledger.purse import Purse, Wish
 from llmgov.money import MicroUsd
@@ -217,12 +219,20 @@ class Leasing:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._waits.call):
                     await money.arrived.wait()
-        answer = await self._calls.until_answered(lambda: self._hub.lease(request))
+        answer = await self._answer_to(request)
         now = self._clock()
         if isinstance(answer, LeaseGrant):
             self._carry_out(self._purse.on_grant(answer, now))
         else:
             self._carry_out(self._purse.on_refusal(answer, now))
+
+    async def _answer_to(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
+        """The hub's answer; where the ledger does not take the request for one, that is a refusal of no account."""
+        try:
+            return await self._calls.until_decided(lambda: self._hub.lease(request))
+        except BadInputError:
+            now = self._clock()
+            return LeaseRefusal(request.request, Why.NOT_TAKEN, "", 0, 0, now, now)
 
     async def _send_post(self) -> None:
         while True:

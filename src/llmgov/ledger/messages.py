@@ -105,6 +105,8 @@ class Why(enum.Enum):
     """The database began another life: nobody is lent to before the ledger knows what is lent already."""
     USERS = "users"
     """A definition of each user has as many users in this window as the ledger keeps: `limit` of them."""
+    NOT_TAKEN = "not_taken"
+    """Said by a sidecar to itself: the ledger refused the request as one that cannot be meant (`errors`)."""
 
 
 class LeaseRefusal(Struct, frozen=True, tag=True):

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from llmgov.ledger.commands import Held
-from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Recall
+from llmgov.ledger.errors import BadInputError, Fault
+from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Recall, Why
 from llmgov.ledger.purse import Wish
 from llmgov.policy.decision import Charge
 from llmgov_sidecar.calls import Calls, Waits
@@ -92,6 +93,30 @@ def test_a_call_that_fails_is_tried_again(tmp_path: pathlib.Path, fault: BaseExc
         made = Setup(Lender([fault, fault]), tmp_path)
         assert isinstance(await made.leasing.hold(wish("1")), Held)
         assert made.failures == (["a call to the hub"] * 2 if isinstance(fault, RuntimeError) else [])
+        await made.stop()
+
+    harness.run(main())
+
+
+def test_a_request_that_the_ledger_does_not_take_is_refused_at_once_and_reported_once(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        made = Setup(Lender([BadInputError(Fault.FOREIGN, "needs[0].key", "not yours")]), tmp_path)
+        answer = await made.leasing.hold(wish("1"))
+        assert isinstance(answer, LeaseRefusal)
+        assert answer.why is Why.NOT_TAKEN
+        assert made.failures == ["a request that the ledger refused"]
+        assert isinstance(await made.leasing.hold(wish("2")), Held)
+        await made.stop()
+
+    harness.run(main())
+
+
+def test_a_boot_that_the_ledger_does_not_know_waits_until_it_does(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        unknown = BadInputError(Fault.UNKNOWN, "epoch", "register first")
+        made = Setup(Lender([unknown, unknown]), tmp_path)
+        assert isinstance(await made.leasing.hold(wish("1")), Held)
+        assert made.failures == ["a call to the hub"] * 2
         await made.stop()
 
     harness.run(main())
