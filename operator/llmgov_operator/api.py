@@ -90,6 +90,23 @@ class Api:
                 return Listing(page["metadata"]["resourceVersion"], objects)
             query["continue"] = page["metadata"]["continue"]
 
+    async def discovers(self, kind: Kind) -> bool:
+        """Whether the API server's discovery, by which watches are begun, has a kind.
+
+        Raises:
+            ApiError: it did not answer, or refused.
+        """
+        groups = {group["name"] for group in (await self._request("GET", "/apis"))["groups"]}
+        if kind.group and kind.group not in groups:
+            return False
+        try:
+            served = await self._request("GET", kind.path.rpartition("/")[0])
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        return any(resource["name"] == kind.plural for resource in served["resources"])
+
     async def read(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """One object, or `None` where it is gone. It is listed by its name, which takes no right beside those to watch.
 

@@ -37,6 +37,14 @@ class Reads(Protocol):
         """
         ...
 
+    async def discovers(self, kind: Kind) -> bool:
+        """Whether the API server says that it serves a kind, which may be some time after it does.
+
+        Raises:
+            ApiError: it did not answer, or refused.
+        """
+        ...
+
     async def read(self, kind: Kind, namespace: str, name: str) -> Body | None:
         """One object, or `None` where it is gone.
 
@@ -47,7 +55,11 @@ class Reads(Protocol):
 
 
 class Comparing:
-    """Holds the cluster against the API server; `compared` is called where that changed what is known."""
+    """Holds the cluster against the API server.
+
+    `compared` is called where that changed what is known; `distrusted`, where watches did not tell what they should
+    have, or a kind is served that was not.
+    """
 
     def __init__(
         self,
@@ -55,6 +67,7 @@ class Comparing:
         known: Cluster,
         heard: Heard,
         compared: Callable[[], None],
+        distrusted: Callable[[], None],
         clock: Callable[[], Instant],
         metrics: Metrics,
     ) -> None:
@@ -62,6 +75,7 @@ class Comparing:
         self._cluster = known
         self._heard = heard
         self._compared = compared
+        self._distrusted = distrusted
         self._clock = clock
         self._metrics = metrics
         self._unserved: set[str] = set()
@@ -92,21 +106,33 @@ class Comparing:
     async def _one(self, kind: Kind) -> bool:
         """Compare one kind; whether objects of it turned out to be gone."""
         try:
-            listing = await self._api.listing(kind)
+            listing = await self._listing(kind)
             if listing is None:
                 self._is_unserved(kind)
                 return False
-            self._unserved.discard(kind.name)
             found = self._cluster.compare(kind.name, listing, self._clock())
             if found.gone:
                 self._metrics.missed.labels(kind.name).inc(found.gone)
                 _LOG.warning("the watch of %s had missed %d deletions", kind.plural, found.gone)
             for missed in found.missed:
                 await self._read(kind, missed)
+            if found.gone or found.missed:
+                self._distrusted()
             return found.gone > 0
         except ApiError as error:
             _LOG.warning("%s could not be compared: %s", kind.plural, error)
             return False
+
+    async def _listing(self, kind: Kind) -> Listing | None:
+        """The list of a kind; of one that was not served, once the watches can find it."""
+        listing = await self._api.listing(kind)
+        if listing is not None and kind.name in self._unserved:
+            if not await self._api.discovers(kind):
+                return None
+            self._unserved.discard(kind.name)
+            _LOG.info("the API server serves %s.%s now", kind.plural, kind.group)
+            self._distrusted()
+        return listing
 
     def _is_unserved(self, kind: Kind) -> None:
         self._cluster.absent(kind.name)

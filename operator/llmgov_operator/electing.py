@@ -6,9 +6,8 @@ gives the Lease back, so that the next one need not wait for it to run out).
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import aiohttp
@@ -55,9 +54,8 @@ class _Lock(leaselock.LeaseLock):
 
     async def get(self, name: str, namespace: str) -> Any:
         try:
-            with _cancelled_by_itself_alone():
-                async with asyncio.timeout(_REQUEST_SECONDS):
-                    return await super().get(name, namespace)
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                return await super().get(name, namespace)
         except (aiohttp.ClientError, OSError) as error:
             return False, ApiException(status=0, reason=f"{type(error).__name__}: {error}")
 
@@ -82,32 +80,13 @@ class _Lock(leaselock.LeaseLock):
     async def _noted(self, writing: Coroutine[Any, Any, bool]) -> bool:
         began = asyncio.get_running_loop().time()
         try:
-            with _cancelled_by_itself_alone():
-                async with asyncio.timeout(_REQUEST_SECONDS):
-                    written = await writing
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                written = await writing
         except (aiohttp.ClientError, OSError):
             return False
         if written:
             self.renewed = began
         return written
-
-
-@contextlib.contextmanager
-def _cancelled_by_itself_alone() -> Iterator[None]:
-    """Make an error of the network of a cancellation that was not meant for this task.
-
-    When kopf ends it cancels every task that began after it, whoever began it: one that connects, for example.
-
-    Raises:
-        ConnectionError: something that this task waits for was cancelled.
-    """
-    try:
-        yield
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise ConnectionError("the request was cancelled") from None
 
 
 class Election:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from llmgov.instants import Instant
@@ -14,7 +14,7 @@ from llmgov_operator.configuring import Configurator, Configured
 from llmgov_operator.kinds import Kind
 from llmgov_operator.metrics import Metrics
 from llmgov_operator.reconciling import Publisher, Reconciler
-from llmgov_operator.watching import Login
+from llmgov_operator.watching import Login, Watches
 
 STUCK_SECONDS: Final = 60
 """A change that waits for longer, or a round that lasts longer, is no load but a fault: the process is to be restarted.
@@ -61,19 +61,18 @@ class Leader:
             return await asyncio.to_thread(configurator.configure, cluster.still())
 
         self._reconciler = Reconciler(cluster, configure, publisher, teller.told, clock, metrics)
-        self._comparing = Comparing(api, cluster, self._heard, self._compared, clock, metrics)
+        self._comparing = Comparing(api, cluster, self._heard, self._compared, self._distrusted, clock, metrics)
+        self._watches: Watches | None = None
         self._was_complete = False
 
     async def run(
         self, login: Login, started: Callable[[], None], silent_seconds: float = watching.SILENT_SECONDS
     ) -> None:
-        """Do it all, for ever; `started` and `silent_seconds` are for `watching.run`."""
-        handlers = watching.registry(self._cluster, self._heard, login)
+        """Do it all, for ever; `started` and `silent_seconds` are for `Watches`."""
+        self._watches = Watches(watching.registry(self._cluster, self._heard, login), started, silent_seconds)
         async with asyncio.TaskGroup() as group:
-            for each in (self._teller.run(), self._reconciler.run(), self._comparing.run()):
-                group.create_task(_for_ever(each))
-            # The last one, since it cancels what begins after it (see there).
-            group.create_task(_for_ever(watching.run(handlers, started, silent_seconds)))
+            for each in (self._teller, self._reconciler, self._comparing, self._watches):
+                group.create_task(each.run())
 
     def not_alive(self) -> str | None:
         """Why this process should be restarted."""
@@ -99,6 +98,10 @@ class Leader:
         self._reconciler.wake()
         self._note_completion()
 
+    def _distrusted(self) -> None:
+        if self._watches is not None:
+            self._watches.renew()
+
     def _note_completion(self) -> None:
         """The first configuration is due when everything is known; of what comes later, changes tell."""
         is_complete = self._cluster.is_complete
@@ -106,8 +109,3 @@ class Leader:
             _LOG.info("everything is known: %s", dict(self._cluster.counts()))
             self._reconciler.wake()
         self._was_complete = is_complete
-
-
-async def _for_ever(work: Awaitable[None]) -> None:
-    await work
-    raise RuntimeError("a part of the operator ended by itself")

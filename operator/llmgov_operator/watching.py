@@ -6,7 +6,8 @@ watches each kind once its definition is there, and again after every break.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import pathlib
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 import kopf
@@ -29,6 +30,8 @@ CONNECT_SECONDS: Final = 10.0
 
 _KEPT: Final = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "labels")
 
+_KOPF: Final = str(pathlib.Path(kopf.__file__).parent)
+
 _LOG = logging.getLogger(__name__)
 
 Heard = Callable[[Kind, Body, Change], None]
@@ -38,18 +41,59 @@ Login = Callable[..., Awaitable[kopf.ConnectionInfo]]
 """A login handler of kopf's."""
 
 
-async def run(handlers: kopf.OperatorRegistry, started: Callable[[], None], silent_seconds: float) -> None:
-    """Watch, for ever; ends with an exception where kopf cannot go on.
+class Watches:
+    """kopf, begun anew where it may have lost a watch.
 
-    kopf takes the process's signal handlers to itself: `started` is called right after that, to take them back. And
-    when it ends it cancels every task of the loop that was begun after it, so whatever has to outlive it comes before.
+    When a definition is made, kopf looks once which kinds are served, at a moment when the API server often does not
+    say so yet: then it never watches that kind. So whoever finds that something was not told calls `renew`.
     """
-    before = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(
-        registry=handlers, settings=settings(silent_seconds), standalone=True, clusterwide=True
-    )
-    started()
-    await kopf.run_tasks(tasks, ignored=before)
+
+    def __init__(self, handlers: kopf.OperatorRegistry, started: Callable[[], None], silent_seconds: float) -> None:
+        """kopf takes the process's signal handlers to itself: `started` is called right after that, each time."""
+        self._handlers = handlers
+        self._started = started
+        self._silent_seconds = silent_seconds
+        self._wanted = asyncio.Event()
+
+    def renew(self) -> None:
+        """Begin all watches anew, soon."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Watch, for ever.
+
+        Raises:
+            ExceptionGroup: kopf cannot go on.
+        """
+        while True:
+            self._wanted.clear()
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(self._watch())
+                await self._wanted.wait()
+                _LOG.warning("all watches begin anew, since something was not told")
+                watching.cancel()
+
+    async def _watch(self) -> None:
+        tasks = await kopf.spawn_tasks(
+            registry=self._handlers, settings=settings(self._silent_seconds), standalone=True, clusterwide=True
+        )
+        self._started()
+        await kopf.run_tasks(tasks, ignored=_Others())
+        raise RuntimeError("kopf ended by itself")
+
+
+class _Others(Collection[Any]):
+    """All tasks whose code is not kopf's: at its end it would cancel every task of the loop that it is not told of."""
+
+    def __contains__(self, task: object) -> bool:
+        code = getattr(task.get_coro(), "cr_code", None) if isinstance(task, asyncio.Task) else None
+        return code is None or not code.co_filename.startswith(_KOPF)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (task for task in asyncio.all_tasks() if task in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def registry(cluster: Cluster, heard: Heard, login: Login) -> kopf.OperatorRegistry:

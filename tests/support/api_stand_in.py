@@ -22,6 +22,9 @@ class ApiStandIn:
 
     def __init__(self) -> None:
         self.served: dict[str, Kind] = {**kinds.ALL, _CRDS.name: _CRDS}
+        self.undiscovered: set[str] = set()
+        """Kinds that are served before discovery says so."""
+
         self.objects: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in self.served}
         self.version = 100
         self.lists = 0
@@ -79,7 +82,9 @@ class ApiStandIn:
         found = [kind for kind in self.served.values() if kind.path.rpartition("/")[0] == request.path]
         if not found:
             return web.json_response({"kind": "Status", "code": 404, "message": "not found"}, status=404)
-        return web.json_response({"resources": [_resource(kind) for kind in found]})
+        return web.json_response(
+            {"resources": [_resource(kind) for kind in found if kind.name not in self.undiscovered]}
+        )
 
     async def _objects(self, kind: Kind, request: web.Request) -> web.StreamResponse:
         if request.query.get("watch") == "true":

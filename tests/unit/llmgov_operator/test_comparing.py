@@ -21,6 +21,7 @@ class Server:
         self.version = 1
         self.objects: dict[str, dict[str, Body]] = {kind: {} for kind in kinds.ALL}
         self.unserved: set[str] = set()
+        self.undiscovered: set[str] = set()
         self.fails = False
         self.listed: list[tuple[float, str]] = []
 
@@ -42,6 +43,9 @@ class Server:
             str(self.version), {each["uid"]: Reference("", each["name"], each["resourceVersion"]) for each in metadata}
         )
 
+    async def discovers(self, kind: Kind) -> bool:
+        return kind.name not in self.undiscovered
+
     async def read(self, kind: Kind, namespace: str, name: str) -> Body | None:
         return self.objects[kind.name].get(name)
 
@@ -52,9 +56,10 @@ class Rig:
         self.cluster = Cluster(kinds.ALL)
         self.heard_of: list[str] = []
         self.compared = 0
+        self.distrusted = 0
         self.metrics = metrics.metrics()
         self.comparing = Comparing(
-            self.server, self.cluster, self._heard, self._compared, self._now, self.metrics
+            self.server, self.cluster, self._heard, self._compared, self._distrusted, self._now, self.metrics
         )  # fmt: skip
 
     def _heard(self, _: Kind, body: Body, __: Change) -> None:
@@ -62,6 +67,9 @@ class Rig:
 
     def _compared(self) -> None:
         self.compared += 1
+
+    def _distrusted(self) -> None:
+        self.distrusted += 1
 
     @staticmethod
     def _now() -> int:
@@ -94,9 +102,14 @@ def test_only_what_is_missing_is_asked_for_and_said_once(caplog: pytest.LogCaptu
     asked = [kind for _, kind in rig.server.listed]
     assert (asked.count("Team"), asked.count("Budget")) == (11, 1)
     assert caplog.text.count("does not know teams.llmgov.dev") == 1
-    rig.server.unserved = set()
+    rig.server.unserved, rig.server.undiscovered = set(), {"Team"}
+    virtual.run(rig.run_for(3))
+    assert not rig.cluster.is_complete, "no watch would find it yet"
+    assert rig.distrusted == 0
+    rig.server.undiscovered = set()
     virtual.run(rig.run_for(3))
     assert rig.cluster.is_complete
+    assert rig.distrusted == 1, "the watches begin anew"
 
 
 def test_what_the_watch_misses_is_read_after_its_patience() -> None:
@@ -111,6 +124,7 @@ def test_what_the_watch_misses_is_read_after_its_patience() -> None:
     assert rig.heard_of == ["unheard"]
     assert rig.cluster.counts()["Budget"] == 1
     assert rig.missed("Budget") == 1
+    assert rig.distrusted == 1
 
 
 def test_what_is_gone_is_found_and_told() -> None:

@@ -77,10 +77,6 @@ async def fails() -> None:
     raise ApiException(status=500, reason="etcd has no leader")
 
 
-async def is_cancelled() -> None:
-    raise asyncio.CancelledError
-
-
 class Replica:
     """One that notes when it began and ended to lead."""
 
@@ -135,7 +131,7 @@ def test_one_of_two_leads_and_the_other_waits() -> None:
     play(story)
 
 
-@pytest.mark.parametrize("mood", [refuses, hangs, fails, is_cancelled])
+@pytest.mark.parametrize("mood", [refuses, hangs, fails])
 def test_a_blip_of_three_seconds_changes_nothing(mood: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async def story(leases: Leases, group: asyncio.TaskGroup) -> None:
         one = Replica(leases, "one", group)

@@ -182,6 +182,42 @@ def test_nothing_is_published_while_a_kind_is_not_known_and_everything_once_it_i
     run(test)
 
 
+def test_a_kind_that_kopf_looked_for_too_early_is_watched_all_the_same() -> None:
+    async def test(api: ApiStandIn) -> None:
+        teams = api.served.pop("Team")
+        async with leading(api) as rig:
+            await until(lambda: (rig.leader.not_ready() or "").endswith(": teams") and "Namespace" in api.watched())
+            api.served["Team"], api.undiscovered = teams, {"Team"}
+            api.put("CustomResourceDefinition", "teams.llmgov.dev", {"group": "llmgov.dev"})
+            await asyncio.sleep(0.5)  # kopf looks, and finds nothing
+            assert "Team" not in api.watched()
+            assert rig.leader.not_ready() is not None
+            api.undiscovered = set()
+            await until(lambda: "Team" in api.watched())
+            await until(lambda: bool(rig.recording.published))
+            api.put("Team", "payments", {"namespaces": {"names": ["x"]}})
+            await until(lambda: rig.in_force() == {"payments"})
+            assert rig.missed("Team") == 0
+            assert rig.signals == 2
+
+    run(test)
+
+
+def test_a_watch_that_was_lost_is_begun_anew_once_something_was_missed() -> None:
+    async def test(api: ApiStandIn) -> None:
+        async with leading(api) as rig:
+            await until(lambda: bool(rig.recording.published) and api.watched() == set(api.served))
+            (before,) = api._watches["Budget"]
+            api.put("LLMPolicy", "unheard", ACCESS, told=False)
+            await until(lambda: rig.signals == 2 and api.watched() == set(api.served))
+            assert before not in api._watches["Budget"]
+            api.put("LLMPolicy", "heard", ACCESS)
+            await until(lambda: rig.in_force() == {"unheard", "heard"})
+            assert rig.missed("LLMPolicy") == 1
+
+    run(test)
+
+
 def test_an_event_that_cannot_be_understood_costs_that_event_alone(caplog: pytest.LogCaptureFixture) -> None:
     async def test(api: ApiStandIn) -> None:
         async with leading(api) as rig:
