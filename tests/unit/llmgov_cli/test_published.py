@@ -6,6 +6,8 @@ import pytest
 
 from llmgov import resources
 from llmgov.ledger.rows import AccountRow, PartRow
+from llmgov.resources import limits
+from llmgov.snapshot import ThresholdAction
 from llmgov.statuses import facts
 from llmgov_cli import prices, published
 from llmgov_cli.local import folder
@@ -25,6 +27,9 @@ apiVersion: llmgov.dev/v1alpha1
 kind: Budget
 metadata: {name: applied, namespace: llm-governance}
 spec: """
+
+BLOCKS = (limits.Threshold(percent=100, actions=(ThresholdAction.BLOCK,)),)
+"""What a Budget means that lists no thresholds: no default is written into it, and so its account says it."""
 
 SPECS = {
     "the organization": '{target: {organization: {}}, limit: "5000", period: Month}',
@@ -50,7 +55,9 @@ def test_a_budget_comes_back_from_its_account(spec: str, tmp_path: pathlib.Path)
     found = resources.parse(written)
     assert isinstance(found, resources.Budget)
     assert isinstance(applied, resources.Budget)
-    assert found.spec.model_dump(exclude={"limit"}) == applied.spec.model_dump(exclude={"limit"})
+    without = {"limit", "thresholds"}
+    assert found.spec.model_dump(exclude=without) == applied.spec.model_dump(exclude=without)
+    assert found.spec.thresholds == (applied.spec.thresholds or BLOCKS)
     assert float(found.spec.limit) == float(applied.spec.limit)
     assert found.ref == applied.ref
 
