@@ -6,6 +6,8 @@ No message of this module repeats a URL, since that holds a password.
 """
 
 import contextlib
+import os
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -17,7 +19,7 @@ SCHEMA: Final = "llmgov"
 """The schema that holds all tables."""
 
 CONNECT_SECONDS: Final = 5.0
-"""How long opening a connection may take."""
+"""How long opening a connection may take: to each host of a URL that names several."""
 
 LOCK_SECONDS: Final = 6
 """How long one statement waits for locks of others."""
@@ -67,10 +69,64 @@ async def connect_with(given: Mapping[str, Any]) -> Connection:
     """
     try:
         with translated(CONNECTING):
-            connection: Connection = await asyncpg.connect(**given)
-            return connection
+            return await opened(**given)
     except ValueError as error:  # its text and its causes may have parts of the password in them
         raise StoreError(_unreadable(error)) from None
+
+
+async def opened(dsn: str, **given: Any) -> Connection:
+    """`asyncpg.connect` to the first host of a URL that will do, each tried for a time of its own: else one that
+    accepts and never answers would hide all behind it.
+
+    Raises:
+        OSError, asyncpg.PostgresError, asyncpg.InterfaceError: as the last host that was tried.
+    """
+    *others, last = _each_host(dsn)
+    connection: Connection
+    for url in others:
+        with contextlib.suppress(*_NEXT):
+            connection = await asyncpg.connect(url, **given)
+            break
+    else:
+        connection = await asyncpg.connect(last, **given)
+    return connection
+
+
+_NEXT: Final = (
+    OSError,  # TimeoutError is one, too
+    asyncpg.CannotConnectNowError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+"""What leads to the next host: nobody is there, it does not serve yet, or it is no server of the kind wanted."""
+
+
+def _each_host(url: str) -> list[str]:
+    """The URL once for each of its hosts; as it is where a standby is preferred, since that takes a look at all."""
+    scheme, rest = url.split("://", 1)
+    end = next((index for index, character in enumerate(rest) if character in "/?#"), len(rest))
+    user, at, hosts = rest[:end].rpartition("@")
+    if "," not in hosts or _attributes(url) == "prefer-standby":
+        return [url]
+    return [f"{scheme}://{user}{at}{host}{rest[end:]}" for host in hosts.split(",") if host]
+
+
+def _attributes(url: str) -> str:
+    """Which kind of server is wanted, as the library finds it; empty where any will do."""
+    given = urllib.parse.parse_qs(url.partition("?")[2]).get("target_session_attrs", ())
+    return given[-1] if given else os.environ.get("PGTARGETSESSIONATTRS", "")
+
+
+def read_only(url: str) -> dict[str, Any]:
+    """The same as `arguments`, for connections that write nothing.
+
+    No server is one for reading and writing by such a connection: where that is wanted, the primary is.
+
+    Raises:
+        StoreError: as for `arguments`.
+    """
+    given = arguments(url, default_transaction_read_only="on")
+    return {**given, "target_session_attrs": "primary"} if _attributes(url) == "read-write" else given
 
 
 def arguments(url: str, **settings: str) -> dict[str, Any]:

@@ -315,7 +315,7 @@ async def _pool(url: str) -> asyncpg.Pool:
     finally:
         await connection.close()
     return await asyncpg.create_pool(
-        **connecting.arguments(url, default_transaction_read_only="on"), min_size=0, max_size=_READERS
+        **connecting.read_only(url), connect=connecting.opened, min_size=0, max_size=_READERS
     )
 
 
