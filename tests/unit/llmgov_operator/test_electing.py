@@ -20,12 +20,19 @@ TAKE_OVER_SECONDS = LEASE_SECONDS + 5
 
 
 class Leases:
-    """The API server's Lease, with versions; `mood` is what it does instead of answering."""
+    """The API server's Lease, with versions; `mood` is what it does instead of answering, `writing` only to writes.
 
-    def __init__(self) -> None:
-        self.lease: client.V1Lease | None = None
+    `seen` is another way to the same Lease, with moods of its own.
+    """
+
+    def __init__(self, seen: "Leases | None" = None) -> None:
+        self._kept: dict[str, Any] = {"version": 0, "lease": None} if seen is None else seen._kept
         self.mood: Callable[[], Coroutine[Any, Any, None]] | None = None
-        self._version = 0
+        self.writing: Callable[[], Coroutine[Any, Any, None]] | None = None
+
+    @property
+    def lease(self) -> client.V1Lease | None:
+        return self._kept["lease"]
 
     async def read_namespaced_lease(self, name: str, namespace: str) -> client.V1Lease:
         await self._think()
@@ -43,6 +50,8 @@ class Leases:
 
     async def replace_namespaced_lease(self, name: str, namespace: str, body: client.V1Lease) -> None:
         await self._think()
+        if self.writing is not None:
+            await self.writing()
         if self.lease is None or body.metadata.resource_version != self.lease.metadata.resource_version:
             raise ApiException(status=409, reason="Conflict")
         self._keep(body)
@@ -51,13 +60,13 @@ class Leases:
         return "" if self.lease is None else self.lease.spec.holder_identity or ""
 
     def _keep(self, body: client.V1Lease) -> None:
-        self._version += 1
-        self.lease = copy.deepcopy(body)
-        self.lease.metadata.resource_version = str(self._version)
+        self._kept["version"] += 1
+        kept = self._kept["lease"] = copy.deepcopy(body)
+        kept.metadata.resource_version = str(self._kept["version"])
         for name in ("acquire_time", "renew_time"):
-            value = getattr(self.lease.spec, name)
+            value = getattr(kept.spec, name)
             if isinstance(value, str):
-                setattr(self.lease.spec, name, datetime.datetime.fromisoformat(value))
+                setattr(kept.spec, name, datetime.datetime.fromisoformat(value))
 
     async def _think(self) -> None:
         await asyncio.sleep(0.01)
@@ -75,6 +84,10 @@ async def hangs() -> None:
 
 async def fails() -> None:
     raise ApiException(status=500, reason="etcd has no leader")
+
+
+async def is_slow() -> None:
+    await asyncio.sleep(2.9)
 
 
 class Replica:
@@ -158,6 +171,33 @@ def test_a_leader_without_its_api_server_stops_before_anybody_else_may_begin(
         assert not one.leading
         assert one.was_lost
         assert not one.election.leads()
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("mood", "writing"),
+    [
+        pytest.param(refuses, None, id="nobody answers"),
+        pytest.param(hangs, None, id="answers never come"),
+        pytest.param(is_slow, hangs, id="reads are slow, and writes never end"),
+    ],
+)
+def test_two_never_lead_at_once_where_one_is_cut_off(
+    mood: Callable[[], Coroutine[Any, Any, None]], writing: Callable[[], Coroutine[Any, Any, None]] | None
+) -> None:
+    async def story(leases: Leases, group: asyncio.TaskGroup) -> None:
+        way = Leases(leases)
+        one = Replica(way, "one", group)
+        await asyncio.sleep(5)
+        other = Replica(leases, "other", group)
+        await asyncio.sleep(5)
+        way.mood, way.writing = mood, writing
+        for _ in range(300):
+            await asyncio.sleep(0.1)
+            assert not (one.leading and other.leading)
+        assert other.leading
+        other.task.cancel()
 
     play(story)
 
