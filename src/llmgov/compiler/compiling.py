@@ -90,10 +90,11 @@ def _without_duplicates(given: inputs.ResourceSet) -> tuple[inputs.ResourceSet, 
     single: dict[problems.ResourceRef, resources.Resource] = {}
     duplicates = []
     for resource in given.resources:
-        if resource.ref in single:
-            duplicates.append(codes.DUPLICATE.at(resource.ref, "", "is there twice; only the first is in force"))
+        ref = resource.ref
+        if ref in single:
+            duplicates.append(codes.DUPLICATE.at(ref, "", "is there twice; only the first is in force"))
         else:
-            single[resource.ref] = resource
+            single[ref] = resource
     return dataclasses.replace(given, resources=tuple(single.values())), duplicates
 
 
