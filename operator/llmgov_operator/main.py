@@ -18,7 +18,7 @@ from pythonjsonlogger import json as json_logs
 from llmgov import snapshot
 from llmgov.ledger.publishing import SupersededError
 from llmgov.ledger.store import StoreError
-from llmgov_operator import api, kinds, metrics, probes, watching
+from llmgov_operator import api, garbage, kinds, metrics, probes, watching
 from llmgov_operator.api import Api, ApiError
 from llmgov_operator.cluster import Cluster, RewoundError
 from llmgov_operator.configuring import Configurator
@@ -44,6 +44,7 @@ _LOG = logging.getLogger(__name__)
 def run(settings: Settings, prices: snapshot.PricePart) -> int:
     """Run until told to stop or something fails; the exit code."""
     _log_json(settings)
+    garbage.collect_seldom()
     try:
         asyncio.run(_Replica(settings, prices).run())
     except* _EXPECTED as group:
