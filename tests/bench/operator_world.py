@@ -1,7 +1,7 @@
 """The cluster that `bench_operator` measures: policies in namespaces of their own, Budgets, Teams and credentials.
 
-A quarter of the policies each limits rates, names models, filters content and limits cost. Every tenth one stands in
-the root namespace and governs the organization or a team; the others govern the namespace that they stand in.
+A quarter of the policies each limits rates, names models, filters content and limits cost. Of these, every tenth stands
+in the root namespace and governs a team, one in a hundred the organization; the others govern their own namespace.
 """
 
 import dataclasses
@@ -60,10 +60,12 @@ class World:
 
     def budget(self, number: int) -> Document:
         """A team's, as long as there are teams without; then a namespace's."""
-        target = {"team": f"team-{number}"} if number < self.teams else {"namespace": f"{PREFIX}-{self._place(number)}"}
+        target = (
+            {"team": f"team-{number}"} if number < self.teams else {"namespace": f"{PREFIX}-{number % self.namespaces}"}
+        )
         thresholds = [{"percent": 75, "actions": ["NotifyAdmins"]}, {"percent": 100, "actions": ["Block"]}]
-        spec = {"target": target, "limit": "5000", "period": "Month", "thresholds": thresholds}
-        return document("Budget", f"budget-{number}", spec)
+        budget = {"target": target, "limit": "5000", "period": "Month", "thresholds": thresholds}
+        return document("Budget", f"budget-{number}", budget)
 
     def policy(self, number: int) -> Document:
         """One of the many."""
@@ -71,21 +73,26 @@ class World:
             {"rateLimit": {"requestsPerMinute": 60 + number, "per": "Workload"}},
             models(f"*-{number}"),
             {"contentFilter": {"patterns": [{"name": "ticket", "regex": f"TICKET-{number}-[0-9]+"}]}},
-            {"costLimit": {"limits": [{"period": "Month", "amount": str(100 + number)}]}},
+            {"costLimit": {"limits": [{"period": "Week" if number % 8 == 3 else "Day", "amount": str(100 + number)}]}},
         )
-        spec = {"priority": 1 + number % 900, **bodies[number % 4]}
         if number % 10:
-            return document("LLMPolicy", f"policy-{number}", spec, f"{PREFIX}-{self._place(number)}")
-        of_team = {} if number % 100 else {"appliesTo": {"teams": [f"team-{number % self.teams}"]}}
-        return document("LLMPolicy", f"policy-{number}", {**spec, **of_team})
+            return document("LLMPolicy", f"policy-{number}", spec(number, bodies[number % 4]), self._place(number))
+        who = {} if number % 100 == 0 else {"appliesTo": {"teams": [f"team-{number % self.teams}"]}}
+        return document("LLMPolicy", f"policy-{number}", spec(number, bodies[number // 10 % 3]) | who)
 
     def changed(self, change: int) -> Document:
         """Another version of a policy that governs its own namespace alone, of another namespace for each change."""
-        number = (20 * change + 1) % self.policies // 20 * 20 + 1  # one of those that name models
-        return self.policy(number) | {"spec": {"priority": 1, **models(f"*-changed-{change}")}}
+        number = 20 * change % self.policies + 1
+        return self.policy(number) | {"spec": spec(number, models(f"*-changed-{change}"))}
 
-    def _place(self, number: int) -> int:
-        return number % self.namespaces
+    def _place(self, number: int) -> str:
+        """The namespace of a policy: one has a few that follow one another, so one of each kind."""
+        return f"{PREFIX}-{number * self.namespaces // self.policies}"
+
+
+def spec(number: int, body: Document) -> Document:
+    """A policy's."""
+    return {"priority": 1 + number % 900, **body}
 
 
 def organization_policy(change: int) -> Document:
@@ -95,8 +102,8 @@ def organization_policy(change: int) -> Document:
 
 def credential(number: int) -> Document:
     """A provider's."""
-    spec = {"provider": "openai", "secretRef": {"name": f"key-{number}", "key": "api-key"}}
-    return document("ProviderCredential", f"provider-{number}", spec)
+    secret = {"name": f"key-{number}", "key": "api-key"}
+    return document("ProviderCredential", f"provider-{number}", {"provider": "openai", "secretRef": secret})
 
 
 def models(denied: str) -> Document:
@@ -104,7 +111,7 @@ def models(denied: str) -> Document:
     return {"modelAccess": {"allow": ["openai/gpt-4o*", "anthropic/claude-*"], "deny": [denied]}}
 
 
-def document(kind: str, name: str, spec: Document, namespace: str = ROOT) -> Document:
+def document(kind: str, name: str, body: Document, namespace: str = ROOT) -> Document:
     """A resource; `namespace` is empty where its kind has none."""
     metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
-    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": body}
