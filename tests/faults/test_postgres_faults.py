@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -47,13 +48,18 @@ async def beside(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 async def kill_a_backend(server: Server, database: Database) -> None:
-    """One connection of a replica, whatever it is doing."""
-    await asyncio.sleep(random.uniform(0.01, 0.08))
+    """One connection of a replica, whatever it is doing; then a pause.
+
+    The pause is as long as a few connections take to open: on a busy machine kills at a fixed pace come before a
+    replica has connected again and committed anything.
+    """
+    began = time.monotonic()
     connection = await connecting.connect(server.url("postgres"))
     try:
         await connection.execute(_KILL_ONE, database.name)
     finally:
         await connection.close()
+    await asyncio.sleep((time.monotonic() - began) * random.uniform(0.5, 6))
 
 
 def fall_over(server: Server, sign: signal.Signals) -> None:

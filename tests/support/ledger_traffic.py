@@ -125,13 +125,22 @@ async def run(url: str, clients: range, rounds: int, replicas: int = 2, name: st
     async with contextlib.AsyncExitStack() as ended:
         stores: list[Store] = []
         for _ in range(replicas):
-            stores.append(await PostgresStore.open(url))
+            stores.append(await _open(url))
             ended.push_async_callback(stores[-1].close)
         hubs = [Hub(store, lambda: NOW, writer=f"{name}-{index}") for index, store in enumerate(stores)]
         whole = Tally()
         for tally in await asyncio.gather(*(Client(hubs, number, limit).run(rounds) for number in clients)):
             whole += tally
         return whole
+
+
+async def _open(url: str) -> Store:
+    """A replica begins while its connections are cut, too: then it begins again."""
+    while True:
+        try:
+            return await PostgresStore.open(url)
+        except StoreError:
+            await asyncio.sleep(0.02)
 
 
 def run_in_processes(url: str, processes: int, clients: int, rounds: int) -> Tally:
