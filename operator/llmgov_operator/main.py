@@ -25,7 +25,7 @@ from llmgov_operator.configuring import Configurator
 from llmgov_operator.electing import Election, LeaseLostError
 from llmgov_operator.looking import Looking
 from llmgov_operator.operator import Leader
-from llmgov_operator.settings import Settings
+from llmgov_operator.settings import Settings, SettingsError
 from llmgov_operator.telling import Telling
 from llmgov_store import opening
 from llmgov_store.opening import Opened
@@ -42,19 +42,26 @@ _LOG = logging.getLogger(__name__)
 
 
 def run(settings: Settings, prices: snapshot.PricePart) -> int:
-    """Run until told to stop or something fails; the exit code."""
+    """Run until told to stop (0), or something fails (1), or cannot be as it is set (2); the exit code."""
     _log_json(settings)
     garbage.collect_seldom()
+    code = 1
     try:
         asyncio.run(_Replica(settings, prices).run())
+        code = 0
+    except* SettingsError as group:
+        code = 2
+        _say(group)
     except* _EXPECTED as group:
-        for error in _leaves(group):
-            _LOG.error("the operator ends: %s", error)
+        _say(group)
     except* Exception:  # noqa: BLE001 (it is logged whole)
         _LOG.exception("the operator ends by a fault of its own")
-    else:
-        return 0
-    return 1
+    return code
+
+
+def _say(group: BaseExceptionGroup[BaseException]) -> None:
+    for error in _leaves(group):
+        _LOG.error("the operator ends: %s", error)
 
 
 class _Replica:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
+from llmgov_operator.settings import SettingsError
+
 Reason = Callable[[], str | None]
 """Why a probe fails, in a sentence; `None` where it does not."""
 
@@ -21,7 +23,7 @@ async def serving(
     """Serve them; the port, which was chosen by the system where `port` is 0.
 
     Raises:
-        OSError: the port is taken.
+        SettingsError: the address cannot be had.
     """
     application = web.Application()
     application.router.add_get("/livez", _probe(alive))
@@ -31,7 +33,10 @@ async def serving(
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise SettingsError(f"LLMGOV_ADMIN_HOST, LLMGOV_ADMIN_PORT: {host}:{port}: {error.strerror}") from error
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
