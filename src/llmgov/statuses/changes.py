@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from llmgov import instants, snapshot
-from llmgov.ledger import windows
+from llmgov.ledger import rows, windows
 from llmgov.problems import ResourceRef
 from llmgov.statuses import kinds
 from llmgov.statuses.observed import Observed
@@ -66,9 +66,19 @@ def _shown(account: snapshot.Account, source: str, before: Observed, after: Obse
         account != before.account_of[source]
         or old != new
         or [before.opened(window) for window in old] != [after.opened(window) for window in new]
-        or [kinds.is_refused(account, window, before) for window in old]
-        != [kinds.is_refused(account, window, after) for window in new]
+        or _refused(account, old, before, after)
         or _moved(account, [window.spent for window in new], before, after)
+    )
+
+
+def _refused(account: snapshot.Account, touched: Sequence[rows.Window], before: Observed, after: Observed) -> bool:
+    """Whether a window that did not change is refused in one of the two alone."""
+    source = account.source
+    same = before.violated_by(source) is after.violated_by(source)
+    if same and before.refused_since(source) == after.refused_since(source):
+        return False
+    return any(
+        kinds.is_refused(account, window, before) != kinds.is_refused(account, window, after) for window in touched
     )
 
 
