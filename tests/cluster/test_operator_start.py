@@ -1,12 +1,17 @@
-"""The operator where a definition is missing: it says so, publishes nothing, and goes on by itself."""
+"""How the operator starts: where a definition is missing it says so, publishes nothing, and goes on by itself; and
+under `make cluster`."""
 
 import asyncio
 import pathlib
+import subprocess
+import sys
 
 from llmgov.ledger.rows import PartVersion
 from llmgov_store.sqlite.store import SqliteReader
-from tests.cluster import contents, control_plane, operators
+from tests.cluster import contents, control_plane, keep, operators
 from tests.support.machine import requires
+
+_ROOT = pathlib.Path(__file__).parents[2]
 
 TEAM = {
     "apiVersion": "llmgov.dev/v1alpha1",
@@ -56,3 +61,34 @@ def test_a_definition_that_is_missing_at_the_start_holds_everything_back_until_i
             cluster.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "team/payments")
             assert operator.metric("llmgov_operator_missed_changes_total") == 0, "kopf watches what was late"
             assert operator.end() == 0
+
+
+@requires("kubernetes of its own")
+def test_a_kept_cluster_has_an_operator_and_the_quickstart_in_force(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "kept"
+    try:
+        subprocess.run([sys.executable, "-m", "tests.cluster.keep", "up", folder], cwd=_ROOT, check=True)
+        kubectl = [f"{folder}/kubectl", f"--kubeconfig={folder}/kubeconfig", f"--cache-dir={tmp_path}/cache"]
+        columns = "custom-columns=NAME:.metadata.name,STATE:.status.conditions[?(@.type=='Ready')].status"
+        shown = subprocess.run(
+            [*kubectl, "get", "budgets", "--all-namespaces", "--no-headers", f"--output={columns}"],
+            check=True, stdout=subprocess.PIPE, text=True,
+        ).stdout  # fmt: skip
+        assert [line.split() for line in shown.splitlines()] == [["organization", "True"], ["reports", "True"]]
+        assert len(_operators_of(folder)) == 1
+    finally:
+        keep.down(folder)
+    assert _operators_of(folder) == []
+
+
+def _operators_of(folder: pathlib.Path) -> list[str]:
+    """The processes whose environment names the folder's ledger."""
+    marker = f"LLMGOV_DATABASE_URL=sqlite:///{folder}/".encode()
+    return [path.parent.name for path in pathlib.Path("/proc").glob("[0-9]*/environ") if marker in _read(path)]
+
+
+def _read(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
