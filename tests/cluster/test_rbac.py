@@ -10,7 +10,7 @@ import yaml
 from llmgov_operator import kinds
 from tests.cluster import operators
 from tests.cluster.audit_log import AuditLog
-from tests.cluster.cluster import Cluster
+from tests.cluster.cluster import Cluster, KubectlError
 
 _RULES = operators.MANIFESTS / "rbac.yaml"
 
@@ -61,6 +61,19 @@ def test_it_writes_nothing_of_anybody_s_objects_but_their_status(used: set[tuple
 def test_no_right_is_granted_by_a_wildcard_or_on_secrets() -> None:
     words = {word for right in _granted() for word in right}
     assert not [word for word in words if "*" in word or word.startswith("secrets")]
+
+
+def test_its_pods_are_allowed_in_a_restricted_namespace(cluster: Cluster) -> None:
+    operators.install(cluster)
+    deployment = yaml.safe_load((operators.MANIFESTS / "deployment.yaml").read_text())
+    cluster.kubectl("apply", "--dry-run=server", "--filename=-", stdin=yaml.safe_dump(deployment))
+    template = deployment["spec"]["template"]
+    metadata = {"name": "operator", "namespace": operators.NAMESPACE, **template["metadata"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    cluster.kubectl("create", "--dry-run=server", "--filename=-", stdin=yaml.safe_dump(pod))
+    pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    with pytest.raises(KubectlError, match="violates PodSecurity"):
+        cluster.kubectl("create", "--dry-run=server", "--filename=-", stdin=yaml.safe_dump(pod))
 
 
 def _object(document: Mapping[str, Any]) -> dict[str, Any]:
