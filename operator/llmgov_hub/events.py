@@ -20,7 +20,7 @@ MAX_BATCH = 256
 """Events that share a transaction at most: it bounds how long others wait for their turn."""
 
 MAX_SHOWN = 800
-"""Characters of an event's id, or of what is wrong with it, that administrators are told."""
+"""Bytes of an event's id, or of what is wrong with it, that administrators are told: the id is looked up by."""
 
 _NOBODY = Subject("", "", None, (), (), "", "", "")
 
@@ -79,13 +79,15 @@ class Events:
         money = "its money came back already" if back else "its money stays held"
         message = f"llmgov: {facts.kind(event)} {id_} could not be put on record ({why}); {money}"
         violation = Violation("", Action.FLAG, "event_refused", message, notify=(Audience.ADMINS,))
-        told = Violated(f"{id_}/refused", self._clock(), "", id_, _subject(event), (violation,))
-        try:
-            await self._put([told])
-        except OSError:
-            raise
-        except Exception:  # noqa: BLE001 - the first error says more
-            raise error from None
+        for subject in dict.fromkeys((_subject(event), _NOBODY)):
+            told = Violated(f"{id_}/refused", self._clock(), "", id_, subject, (violation,))
+            try:
+                return await self._put([told])
+            except OSError:
+                raise
+            except Exception:  # noqa: BLE001, S112 - the first error says more
+                continue
+        raise error
 
     async def _put(self, events: Sequence[Event]) -> None:
         now, definitions = self._clock(), self._definitions()
@@ -111,6 +113,7 @@ class Events:
 def _shown(text: str) -> str:
     """A text of which anything may be wrong, as one that can be told: a long one by its beginning and a digest."""
     shown = "".join(character if character.isprintable() else "?" for character in text[:MAX_SHOWN])
+    shown = shown.encode()[:MAX_SHOWN].decode(errors="ignore")
     if shown == text and shown.strip():
         return shown
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

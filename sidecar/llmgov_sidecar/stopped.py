@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable
 
+from llmgov.snapshot import short_name
+
 
 class Stopped:
-    """What this sidecar saw, and what the hub's directory lists (other sidecars' overruns, and earlier ones)."""
+    """What this sidecar saw, and what the hub's directory lists (other sidecars' overruns, and earlier ones).
+
+    Models go by their `short_name`, as the directory names them.
+    """
 
     def __init__(self) -> None:
         self._here: set[str] = set()
@@ -13,7 +18,7 @@ class Stopped:
 
     def add(self, model: str) -> None:
         """A model (`provider/model`) cost more than was held."""
-        self._here.add(model)
+        self._here.add(short_name(model))
         self.names = self._listed | self._here
 
     def list(self, models: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from llmgov.instants import Duration, Instant
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Refused, Settlement
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, OutboxEntry
-from llmgov.snapshot import Approval, Audience, Denial, approval_id, asking
+from llmgov.snapshot import Approval, Audience, Denial, approval_id, asking, short_name
 
 PENDING_LIFE: Duration = 7 * instants.DAY
 """How long a request's approval may wait for a decision; then it can be asked for again."""
@@ -92,7 +92,7 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
 
 def workload(event: Refused) -> str:
     """Whose request it was: those of one workload wait together."""
-    return f"{event.subject.namespace}/{event.subject.service_account}"
+    return short_name(f"{event.subject.namespace}/{event.subject.service_account}")
 
 
 def _waits(row: ApprovalRow, by: str, now: Instant) -> bool:
@@ -125,7 +125,7 @@ def next_askings(rows: list[ApprovalRow], now: Instant) -> dict[str, int]:
     latest = _latest(rows, ApprovalKind.REQUEST).values()
     numbers = [(row, _asking(row) + _is_over(row, now)) for row in latest]
     told = sorted((pair for pair in numbers if pair[1] > 1), key=lambda pair: (-pair[0].created, pair[0].id))
-    models = {row.digest: _next_stop(row) for row in _latest(rows, ApprovalKind.OVERRUN).values()}
+    models = {model: _next_stop(row) for model, row in _latest(rows, ApprovalKind.OVERRUN).items()}
     digests = {row.digest: number for row, number in told[:MAX_DENIALS]}
     return digests | {model: number for model, number in models.items() if number > 1}
 
@@ -144,9 +144,9 @@ def _is_over(row: ApprovalRow, now: Instant) -> bool:
 
 
 def _latest(rows: Iterable[ApprovalRow], kind: ApprovalKind) -> dict[str, ApprovalRow]:
-    """The latest asking of each digest."""
+    """The latest asking of each digest. That of a model was once its name, however long."""
     ordered = sorted((row for row in rows if row.kind is kind), key=_asking)
-    return {row.digest: row for row in ordered}
+    return {short_name(row.digest): row for row in ordered}
 
 
 def stop_model(book: Book, model: str, settlement: Settlement, now: Instant) -> None:
@@ -156,13 +156,14 @@ def stop_model(book: Book, model: str, settlement: Settlement, now: Instant) -> 
     What was decided covers what was known then: this is asked for under another id. All of the kind must be in the
     book.
     """
-    known = _latest(book.approvals.values(), ApprovalKind.OVERRUN).get(model)
+    digest = short_name(model)
+    known = _latest(book.approvals.values(), ApprovalKind.OVERRUN).get(digest)
     if known is not None and known.state is ApprovalState.PENDING:
         return
     id_ = approval_id(model, 1 if known is None else _asking(known) + 1)
     why = settlement.stop or "has cost more than its known price allows"
     summary = f"{model} {why} (attempt {settlement.id}); approve to use it again"
-    row = ApprovalRow(id_, ApprovalKind.OVERRUN, model, summary, now, FOR_EVER, digest=model)
+    row = ApprovalRow(id_, ApprovalKind.OVERRUN, model, summary, now, FOR_EVER, digest=digest)
     ask(book, row)
 
 
@@ -202,7 +203,7 @@ def decide(book: Book, id_: str, actor: str, now: Instant, *, approve: bool, rea
 def _stays_stopped(book: Book, row: ApprovalRow) -> bool:
     """Whether it is the denial that keeps a model stopped: not one before a later overrun."""
     stops = row.kind is ApprovalKind.OVERRUN and row.state is ApprovalState.DENIED
-    return stops and _latest(book.approvals.values(), ApprovalKind.OVERRUN)[row.digest] == row
+    return stops and _latest(book.approvals.values(), ApprovalKind.OVERRUN)[short_name(row.digest)] == row
 
 
 def usable(row: ApprovalRow, now: Instant) -> bool:
@@ -232,6 +233,6 @@ def shown_reason(row: ApprovalRow) -> str:
 
 
 def stopped_models(rows: list[ApprovalRow]) -> frozenset[str]:
-    """Models (`provider/model`) that overran and were not acknowledged since."""
+    """Models (`short_name` of `provider/model`) that overran and were not acknowledged since."""
     latest = _latest(rows, ApprovalKind.OVERRUN)
     return frozenset(model for model, row in latest.items() if row.state is not ApprovalState.APPROVED)

@@ -20,6 +20,12 @@ MAX_NUMBER = 2**53
 MAX_HOLDER = 500
 """Characters of a holder's name: a namespace, a pod and its id have some 350 at most."""
 
+MAX_KUBERNETES_NAME = 253
+"""Characters of a namespace or a service account."""
+
+MAX_POLICY = 512
+"""Characters of a policy: its kind, its namespace and its name have some 400 at most."""
+
 MAX_NAME = 1024
 """Characters of an id, a key or a name: a user's, the longest that a client chooses, has 256."""
 

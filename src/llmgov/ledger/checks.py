@@ -8,6 +8,8 @@ from llmgov.ledger import billing, epochs, paths, pruning
 from llmgov.ledger.book import Book
 from llmgov.ledger.bounds import (
     CLOCK_AHEAD,
+    MAX_KUBERNETES_NAME,
+    MAX_POLICY,
     MAX_TEXT,
     require_count,
     require_few,
@@ -103,7 +105,7 @@ def _check_words_of_refusal(event: Refused) -> None:
     require_name(event.request_id, "request_id", empty=True)
     check_subject(event.subject)
     require_name(event.reason, "reason")
-    require_text(event.policy, "policy")
+    require_name(event.policy or "", "policy", MAX_POLICY, empty=True)
     require_text(event.message, "message")
     require_name(event.approval_digest or "", "approval_digest", empty=True)
     require_text(event.approval_summary, "approval_summary")
@@ -217,8 +219,8 @@ def check_subject(subject: Subject) -> None:
     Raises:
         BadInputError: `EMPTY`, `RANGE` or, where its path is nobody's, `FOREIGN`.
     """
-    require_name(subject.namespace, "subject.namespace", empty=True)
-    require_name(subject.service_account, "subject.service_account", empty=True)
+    require_name(subject.namespace, "subject.namespace", MAX_KUBERNETES_NAME, empty=True)
+    require_name(subject.service_account, "subject.service_account", MAX_KUBERNETES_NAME, empty=True)
     require_name(subject.user or "", "subject.user", empty=True)
     require_names(subject.teams, "subject.teams")
     require_names(subject.path, "subject.path")
@@ -233,7 +235,7 @@ def _check_violations(violations: Sequence[Violation]) -> None:
     require_few(violations, "violations")
     for index, violation in enumerate(violations):
         field = f"violations[{index}]"
-        require_text(violation.policy, f"{field}.policy")
+        require_name(violation.policy, f"{field}.policy", MAX_POLICY, empty=True)
         require_name(violation.reason, f"{field}.reason")
         require_text(violation.message, f"{field}.message")
         require_text(violation.path, f"{field}.path")

@@ -10,7 +10,7 @@ from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Event, Intent, Refused, Settlement, Violated
 from llmgov.ledger.rows import ApprovalKind, OutboxEntry, ViolationRow
 from llmgov.policy.decision import Violation
-from llmgov.snapshot import Audience, approval_id
+from llmgov.snapshot import Audience, approval_id, short_name
 
 NOTICE_PERIOD: Duration = instants.HOUR
 """Of one policy's violations of one kind in one namespace, an audience hears once in this time."""
@@ -125,7 +125,7 @@ def _row(event: Refused | Violated, index: int, violation: Violation, count: int
 
 def _notify(book: Book, event: Refused | Violated, violation: Violation, audience: Audience, now: Instant) -> None:
     """A notice, whose id makes it the only one of its kind in its period."""
-    about = f"{violation.policy}/{violation.reason}/{event.subject.namespace}"
+    about = short_name(f"{violation.policy}/{violation.reason}/{event.subject.namespace}")
     entry = OutboxEntry(
         id=f"violation/{about}/{audience.value}/{now // NOTICE_PERIOD}",
         at=now,

@@ -263,7 +263,7 @@ class ApprovalKind(enum.Enum):
     REQUEST = "request"
     """One attempt of one request, known by its digest."""
     OVERRUN = "overrun"
-    """A model that cost more than was held for it (then the digest is its name)."""
+    """A model that cost more than was held for it (then the digest is the `short_name` of `provider/model`)."""
 
 
 class ApprovalState(enum.Enum):

@@ -17,7 +17,7 @@ from llmgov.policy.plan import Plan
 from llmgov.policy.rules import Rule
 from llmgov.policy.verdict import Verdict
 from llmgov.prices import bound, multiplier
-from llmgov.snapshot import CostLimit, ModelPrice
+from llmgov.snapshot import CostLimit, ModelPrice, short_name
 from llmgov.wire.events import CostFacts, Edit, Format, Refusal, Request, SetNumber
 
 _WITHIN = "within its limits"
@@ -147,9 +147,13 @@ def _unpriced(plan: Plan, verdict: Verdict) -> Outcome:
 
 
 def _stopped(plan: Plan, stopped: frozenset[str], askings: Mapping[str, int], verdict: Verdict) -> bool:
-    if not stopped or plan.terms.concerned is None or (name := f"{plan.kind}/{plan.model}") not in stopped:
+    if not stopped or plan.terms.concerned is None:
         return False
-    refusal = refusals.model_stopped(plan.terms.concerned, name, askings.get(name, 1))
+    name = f"{plan.kind}/{plan.model}"
+    short = short_name(name)
+    if short not in stopped:
+        return False
+    refusal = refusals.model_stopped(plan.terms.concerned, name, askings.get(short, 1))
     return _refuse(plan, verdict, "model_stopped", refusal)
 
 

@@ -37,6 +37,7 @@ from llmgov.snapshot.document import (
     asking,
     decode,
     encode,
+    short_name,
     version,
 )
 from llmgov.snapshot.matching import (
@@ -130,6 +131,7 @@ __all__ = [
     "asking",
     "decode",
     "encode",
+    "short_name",
     "user_account_key",
     "version",
 ]

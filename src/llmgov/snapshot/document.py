@@ -72,6 +72,10 @@ class Denial(Struct, frozen=True):
     reason: str = ""
 
 
+MAX_SHORT = 512
+"""Bytes of what `short_name` leaves as it is: more than any name has that is meant for people."""
+
+
 def approval_id(covers: str, asking: int = 1) -> str:
     """The name by which people decide an approval, the same for the same digest (or threshold, or model).
 
@@ -80,6 +84,15 @@ def approval_id(covers: str, asking: int = 1) -> str:
     """
     first = f"apr-{hashlib.sha256(covers.encode()).hexdigest()[:12]}"
     return first if asking == 1 else f"{first}-{asking}"
+
+
+def short_name(text: str) -> str:
+    """A text of any length as what rows are found by: itself, or `sha256:` and its digest where it is long.
+
+    An index of PostgreSQL takes 2,704 bytes at most, and a client chooses the name of its model.
+    """
+    encoded = text.encode("utf-8", "surrogatepass")
+    return text if len(encoded) <= MAX_SHORT else f"sha256:{hashlib.sha256(encoded).hexdigest()}"
 
 
 def asking(approval: str) -> int:
@@ -92,9 +105,9 @@ class Directory(Struct, frozen=True):
     """The document beside the snapshot: users' roles, hashes of platform keys, open approvals and the latest denials.
 
     `keys` maps the SHA-256 (hex) of a platform key to the user it names; `roles` maps users to role names. `stopped`
-    are models (`provider/model`) that cost more than was held for them and wait for an acknowledgement. `askings` says
-    of digests whose approval was used up or expired, and of models that were stopped before, as which asking
-    (`approval_id`) they are asked for now.
+    are models (`short_name` of `provider/model`) that cost more than was held for them and wait for an acknowledgement.
+    `askings` says of digests whose approval was used up or expired, and of models that were stopped before, as which
+    asking (`approval_id`) they are asked for now.
     """
 
     roles: dict[str, tuple[str, ...]] = {}
