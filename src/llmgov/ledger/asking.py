@@ -14,7 +14,7 @@ from llmgov.ledger.bounds import (
     require_name,
     require_names,
 )
-from llmgov.ledger.definitions import Definitions, covering, user_of
+from llmgov.ledger.definitions import Definitions, covering, decisive, user_of
 from llmgov.ledger.errors import BadInputError, Fault, require_amount
 from llmgov.ledger.messages import LeaseRequest, Need
 from llmgov.money import MAX_AMOUNT
@@ -85,22 +85,18 @@ def check_key(account: Account, key: str, field: str) -> None:
 def check_accounts(book: Book, request: LeaseRequest, definitions: Definitions) -> None:
     """Refuse a request for money of an account that does not count its path, or that nobody defined.
 
-    A sidecar may be of a configuration before the one in force: each account that was ever in force has a row. Before
-    any was, accounts exist from their first use on.
+    What the ledger itself knows of the account decides (`decisive`), whatever the request says of it.
 
     Raises:
         BadInputError: `FOREIGN` or `UNKNOWN`.
     """
     for index, need in enumerate(request.needs):
         field = f"needs[{index}].key"
-        paths.require_covered(definitions.get(need.account.key, need.account), need.key, request.path, field)
-        if not was_in_force(book, need.key, need.account.key, definitions):
-            raise BadInputError(Fault.UNKNOWN, field, f"{need.account.key} is not and never was in force")
-
-
-def was_in_force(book: Book, key: str, base: str, definitions: Definitions) -> bool:
-    """Whether an account, whose definition's key is `base`, may be or have been in force."""
-    return not book.edition or base in definitions or not book.accounts.keys().isdisjoint((key, base))
+        account = decisive(book, need.key, need.account, definitions)
+        if account is None:
+            raise BadInputError(Fault.UNKNOWN, field, f"{need.key} is not and never was in force as it is described")
+        check_key(account, need.key, field)
+        paths.require_covered(account, need.key, request.path, field)
 
 
 def bases(request: LeaseRequest, definitions: Definitions) -> list[Need]:

@@ -9,7 +9,7 @@ from llmgov.instants import Instant
 from llmgov.ledger import approvals, ceilings, windows
 from llmgov.ledger.book import Book, WindowLock
 from llmgov.ledger.ceilings import Ceiling
-from llmgov.ledger.definitions import Definitions, user_of
+from llmgov.ledger.definitions import Definitions, decisive, user_of
 from llmgov.ledger.messages import LeaseRequest, Need
 from llmgov.ledger.rows import AccountRow, ApprovalKind, ApprovalRow, ApprovalState, Window, scope
 from llmgov.ledger.windows import Span
@@ -68,7 +68,7 @@ class Candidate:
 
 
 def lock(need: Need, definitions: Definitions, now: Instant) -> WindowLock:
-    """What `look_up` needs of the store."""
+    """What `look_up` needs of the store; where what it finds there says otherwise, nothing is lent (`decisive`)."""
     account = definitions.get(need.account.key, need.account)
     span = windows.current(account.period, account.time_zone, now)
     return WindowLock(need.key, scope(account, need.key), span, _base(account, need.key))
@@ -89,7 +89,8 @@ def look_up(book: Book, need: Need, definitions: Definitions, now: Instant, whol
 
     A window's rate is fixed when it opens; a limit that is written in another currency from now on fixes that one's.
     """
-    account = definitions.get(need.account.key, need.account)
+    account = decisive(book, need.key, need.account, definitions)
+    assert account is not None, "what nobody defines is not looked up"
     span = windows.current(account.period, account.time_zone, now)
     window = window_of(book, need, account, span, now)
     ceiling = ceilings.ceiling(account, window, book.opened(window))

@@ -7,11 +7,12 @@ from typing import TypeAlias
 
 import msgspec
 
+from llmgov.ledger.book import Book
+from llmgov.ledger.rows import scope
 from llmgov.snapshot import Account, Match, Target, TargetKind, user_account_key
 
 Definitions: TypeAlias = Mapping[str, Account]
-"""The accounts that the ledger itself knows to be in force, by the key without a user: these decide, and what a sidecar
-with an older snapshot believes only where there is none."""
+"""The accounts that the ledger itself knows to be in force, by the key without a user: these decide (`decisive`)."""
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _USER = f"{TargetKind.USER.value}/"
@@ -37,6 +38,29 @@ class InForce(dict[str, Account]):
             if account.match == Match() and not account.dry_run and account.target.kind is not TargetKind.POLICY:
                 found.setdefault(str(account.target), []).append(account)
         return found
+
+
+def decisive(book: Book, key: str, said: Account, definitions: Definitions) -> Account | None:
+    """The definition by which the ledger decides about the account `key`, which its sender defines as `said`.
+
+    That is the one in force, else, since a sidecar may be of a configuration before, the one that the ledger stored
+    when it was. Never what the sender says: it would choose its own limit. Only before any configuration was in force
+    is there nothing else. `None` where the account is not and never was in force, or is counted otherwise than `said`:
+    by that one its window was looked up.
+    """
+    found = definitions.get(said.key)
+    if found is not None:
+        return found
+    if not book.edition:
+        return said
+    row = book.accounts.get(key) or book.accounts.get(said.key)
+    return row.account if row is not None and _counts_alike(row.account, said, key) else None
+
+
+def _counts_alike(one: Account, other: Account, key: str) -> bool:
+    """Whether both have the same windows and sums: what a key says, and whether all of its target's requests count."""
+    named = (one.key, one.target, one.period, one.time_zone)
+    return named == (other.key, other.target, other.period, other.time_zone) and scope(one, key) == scope(other, key)
 
 
 def covering(definitions: Definitions, path: Sequence[str]) -> Iterator[tuple[str, Account]]:

@@ -14,7 +14,7 @@ from llmgov.instants import Instant
 from llmgov.ledger import asking, candidates, epochs, moves, paths, returns
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.bounds import MAX_LIST
-from llmgov.ledger.definitions import Definitions
+from llmgov.ledger.definitions import Definitions, decisive
 from llmgov.ledger.errors import BadInputError, Fault, require_amount
 from llmgov.ledger.messages import Holding, Holdings, Lease, Need
 from llmgov.ledger.rows import LeaseRow, LeaseState, scope
@@ -67,7 +67,7 @@ def report(book: Book, message: Holdings, definitions: Definitions, now: Instant
             _require_lent(row, holding, field, may_be_lost=may_be_lost)
             _raise(book, row, holding, now)
         elif _is_to_be_taken_up(book, holding, definitions):
-            _require_lost(holding, definitions, field, may_be_lost=may_be_lost)
+            _require_lost(book, holding, definitions, field, may_be_lost=may_be_lost)
             _take_up(book, message, holding, definitions, now)
     known = book.ledger_epoch
     if known is None or known.open or message.ledger != known.name:
@@ -113,16 +113,22 @@ def _windows(known: Iterable[tuple[Lease, Account]], definitions: Definitions) -
 def _is_to_be_taken_up(book: Book, holding: Holding, definitions: Definitions) -> bool:
     """Not what nobody defines, or ever did, since it limits nothing; nor where the report is older than the last
     return."""
-    lease, account = holding.lease, _account(holding, definitions)
-    if account is None or lease.amount == 0 or returns.ended_unknown(lease.id) in book.events:
+    lease = holding.lease
+    if lease.amount == 0 or returns.ended_unknown(lease.id) in book.events:
         return False
-    return asking.was_in_force(book, lease.key, account.key, definitions)
+    return _decisive(book, holding, definitions) is not None
 
 
-def _require_lost(holding: Holding, definitions: Definitions, field: str, *, may_be_lost: bool) -> None:
+def _decisive(book: Book, holding: Holding, definitions: Definitions) -> Account | None:
+    """By which the ledger takes it up: the report's own word decides no more than a request's does."""
+    said = _account(holding, definitions)
+    return None if said is None else decisive(book, holding.lease.key, said, definitions)
+
+
+def _require_lost(book: Book, holding: Holding, definitions: Definitions, field: str, *, may_be_lost: bool) -> None:
     """Refuse a lease that the ledger does not know though it has lost none, or one of an account that does not count
     the path."""
-    lease, account = holding.lease, _account(holding, definitions)
+    lease, account = holding.lease, _decisive(book, holding, definitions)
     if not may_be_lost:
         raise BadInputError(Fault.FOREIGN, f"{field}.lease.id", f"{lease.id} was never lent")
     if account is not None:
@@ -142,7 +148,7 @@ def _require_lent(row: LeaseRow, holding: Holding, field: str, *, may_be_lost: b
 
 def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Definitions, now: Instant) -> None:
     """A lease that the ledger does not know: as its holder has it, but for what it spent, which settlements say."""
-    lease, account = holding.lease, _account(holding, definitions)
+    lease, account = holding.lease, _decisive(book, holding, definitions)
     assert account is not None, "what nobody defines is not taken up"
     need = Need(lease.key, account, 0, 0)
     window = candidates.window_of(book, need, account, Span(lease.window_start, lease.window_end), now)

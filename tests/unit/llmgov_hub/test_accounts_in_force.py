@@ -108,6 +108,25 @@ async def test_what_need_not_cover_the_request_does_not_refuse_it(store: Store) 
 
 
 @on_every_store
+async def test_a_withdrawn_account_lends_by_what_it_was_when_it_was_in_force(store: Store) -> None:
+    """Whatever limit the sender says: a sidecar of the configuration before would say the same as the ledger has."""
+    services = hub(store)
+    await publish(services, TEAM, EACH, ORGANIZATION)
+    await publish(services, ORGANIZATION)
+    key = user_account_key(EACH.key, "jane")
+    for number, (name, account) in enumerate(((TEAM.key, TEAM), (key, EACH)), 1):
+        rich = msgspec.structs.replace(account, limit=10**15, thresholds=())
+        for least, granted in ((30 * USD, False), (10 * CENT, True)):
+            need = Need(name, rich, least, 10**6 * USD)
+            asked = LeaseRequest(ledgers.epoch(), 10 * number + granted, (need,), JANE, accounts=(), least=least)
+            assert isinstance(await lend(services, asked), LeaseGrant) is granted
+    leased = {row.account: row.leased for row in await store.windows(NOW)}
+    assert leased == {TEAM.key: TEAM.limit // 2, key: EACH.limit // 2}, "half of what is left, not what is wanted"
+    await publish(services, TEAM, EACH)
+    assert {row.account: row.scope for row in await store.windows(NOW)} == {TEAM.key: "team/payments", key: "user/jane"}
+
+
+@on_every_store
 async def test_where_nothing_is_enforced_nothing_is_looked_for(store: Store) -> None:
     services = hub(store)
     await publish(services, TEAM, ORGANIZATION)

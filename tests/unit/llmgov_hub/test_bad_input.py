@@ -35,7 +35,7 @@ from llmgov.ledger.messages import (
 from llmgov.ledger.rows import EpochRow, OutboxEntry, ViolationRow
 from llmgov.ledger.store import Store
 from llmgov.policy.decision import Action, Violation
-from llmgov.snapshot import Audience, Match, Target, TargetKind, ThresholdAction
+from llmgov.snapshot import Audience, Match, OrganizationPart, Period, Target, TargetKind, ThresholdAction
 from llmgov_hub.hub import Hub
 from tests.support import ledgers
 from tests.support.ledgers import CENT, NOW, USD, on_every_store
@@ -288,6 +288,33 @@ REQUESTS = {
     ),
 }
 
+OWN = ACCOUNT.target
+RICH = 10**15
+FORGED = {
+    "a withdrawn account of others as its sender's own": need(
+        Fault.UNKNOWN, "key", key=VICTIM.key, account=msgspec.structs.replace(VICTIM, target=OWN, limit=RICH)
+    ),
+    "a withdrawn account of others, as it was": need(Fault.FOREIGN, "key", key=VICTIM.key, account=VICTIM),
+    "a withdrawn account of another period": need(
+        Fault.UNKNOWN, "key", account=msgspec.structs.replace(ACCOUNT, period=Period.HOUR)
+    ),
+    "a withdrawn account that counts only some requests": need(
+        Fault.UNKNOWN, "key", account=msgspec.structs.replace(ACCOUNT, match=Match(models=("x",)))
+    ),
+    "a user's own part of an account that is nobody's own": need(
+        Fault.UNKNOWN,
+        "key",
+        key=f"{ORGANIZATION.key}|jane",
+        account=msgspec.structs.replace(EACH, key=ORGANIZATION.key, limit=RICH),
+    ),
+    "a user's own part of a withdrawn one": need(
+        Fault.UNKNOWN,
+        "key",
+        key=f"{ACCOUNT.key}|jane",
+        account=msgspec.structs.replace(EACH, key=ACCOUNT.key, limit=RICH),
+    ),
+}
+
 RETURNS = {
     **named(RETURN, "epoch.holder", "lease"),
     "below nothing": bad(RETURN, Fault.NEGATIVE, "amount", amount=-1),
@@ -385,6 +412,19 @@ async def test_events(store: Store) -> None:
 @on_every_store
 async def test_lease_requests(store: Store) -> None:
     await check(store, REQUESTS.items(), (await ready(store)).lease)
+
+
+@on_every_store
+async def test_requests_that_define_accounts_otherwise_than_the_ledger(store: Store) -> None:
+    hub = await ready(store)
+    for accounts in ((ACCOUNT, VICTIM, ORGANIZATION), (ORGANIZATION,)):
+        await hub.configuration.publish({"organization": OrganizationPart("test", accounts=accounts)})
+    cases = ((name, _along(case, (*ledgers.PATH, "user/jane"))) for name, case in FORGED.items())
+    await check(store, cases, hub.lease)
+
+
+def _along(case: Bad, path: tuple[str, ...]) -> Bad:
+    return dataclasses.replace(case, message=msgspec.structs.replace(case.message, path=path))
 
 
 @on_every_store

@@ -7,6 +7,7 @@ import pytest
 
 from llmgov import instants
 from llmgov.ledger import epochs, windows
+from llmgov.ledger.book import Lock
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Epoch, Holding, Holdings, Lease, LeaseGrant, LeaseRequest, Need
 from llmgov.snapshot import Account, OrganizationPart, Target, TargetKind, user_account_key
@@ -114,6 +115,23 @@ def test_a_users_account_whose_definition_was_in_force_comes_back() -> None:
         key = user_account_key(EACH.key, "jane")
         await world.report(EACH, path=(*PATH, "user/jane"), key=key)
         assert [(row.account, row.leased) for row in await world.store.windows(NOW)] == [(key, 9 * USD)]
+
+    asyncio.run(main())
+
+
+def test_a_report_defines_no_account_that_was_in_force() -> None:
+    """Neither its limit nor whom it counts: the next request would be decided by what the report said."""
+
+    async def main() -> None:
+        world = World()
+        await world.begin()
+        await world.hub.configuration.publish({"organization": OrganizationPart("test", accounts=(EACH,))})
+        await world.hub.recovery.begin("root", "restored")
+        await world.report(msgspec.structs.replace(VICTIM, target=MINE.target, limit=10**15))
+        await world.report(msgspec.structs.replace(MINE, limit=10**15))
+        assert [(row.account, row.scope) for row in await world.store.windows(NOW)] == [(MINE.key, "team/payments")]
+        book = await world.store.transact(Lock(leases=("evil:1/77/0",)), lambda book: book)
+        assert [row.account for row in book.accounts.values()] == [MINE]
 
     asyncio.run(main())
 
