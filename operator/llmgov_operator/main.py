@@ -16,7 +16,7 @@ from kubernetes.aio import client
 from pythonjsonlogger import json as json_logs
 
 from llmgov import snapshot
-from llmgov.ledger.publishing import SupersededError
+from llmgov.ledger.publishing import OtherClusterError, SupersededError
 from llmgov.ledger.store import StoreError
 from llmgov_operator import api, garbage, kinds, metrics, probes, watching
 from llmgov_operator.api import Api, ApiError
@@ -35,7 +35,7 @@ from llmgov_store.recorder import Recorder
 RETRY_SECONDS: Final = 2.0
 """Between two tries to open the ledger, and to begin a term in it."""
 
-_EXPECTED: Final = (ApiError, LeaseLostError, RewoundError, StoreError, SupersededError)
+_EXPECTED: Final = (ApiError, LeaseLostError, OtherClusterError, RewoundError, StoreError, SupersededError)
 """What a sentence says all about; of anything else the log has the traceback."""
 
 _LOG = logging.getLogger(__name__)

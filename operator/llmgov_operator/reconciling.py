@@ -89,6 +89,7 @@ class Reconciler:
 
         Raises:
             SupersededError: another process publishes.
+            OtherClusterError: another cluster publishes into this ledger.
         """
         while True:
             await self._woken.wait()

@@ -51,6 +51,7 @@ class Publisher:
 
         Raises:
             StoreError: no term was begun, or it was and nobody will use it: claim again.
+            OtherClusterError: another cluster's configuration is in force: no term was begun.
         """
         now = self._clock()
         number = await self._store.transact(
@@ -70,6 +71,7 @@ class Publisher:
         Raises:
             StoreError: the configuration before is still in force.
             SupersededError: another process has claimed a later term; the same, and for ever.
+            OtherClusterError: another cluster's configuration is in force, and stays so.
             ValueError: the configuration is of another cluster than the term.
         """
         cluster, term = publishing.cluster_of(parts), self._term

@@ -87,6 +87,9 @@ class WorkingSet:
         if lock.configuration is not None:
             book.in_force = dict(self.in_force.get(lock.configuration, {}))
             book.cluster = self.clusters.get(lock.configuration)
+            book.others = frozenset(
+                name for name, parts in self.in_force.items() if parts and name != lock.configuration
+            )
         if lock.ended is not None:
             self._load_ended(book, lock.ended)
             book.notices.update(self.notices)

@@ -216,8 +216,7 @@ async def _load_ended(connection: Connection, ended: Ended, working: WorkingSet)
 
 
 async def _load_configurations(connection: Connection, clusters: Iterable[str], working: WorkingSet) -> None:
-    wanted = escaping.escaped(clusters)
-    for row in await part_versions(connection, "WHERE until IS NULL AND cluster = ANY($1::text[])", wanted):
+    for row in await part_versions(connection, "WHERE until IS NULL"):
         working.in_force[row.cluster][row.part] = row
     working.clusters.update((row.cluster, row) for row in await CLUSTERS.among(connection, "cluster", clusters))
 

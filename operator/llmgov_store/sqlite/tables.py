@@ -168,8 +168,9 @@ def _known_events(connection: sqlite3.Connection, lock: Lock) -> set[str]:
 
 
 def _load_configuration(connection: sqlite3.Connection, book: Book, cluster: str) -> None:
-    in_force = part_versions(connection, "WHERE cluster = ? AND until IS NULL", cluster)
-    book.in_force = {row.part: row for row in in_force}
+    in_force = part_versions(connection, "WHERE until IS NULL")
+    book.in_force = {row.part: row for row in in_force if row.cluster == cluster}
+    book.others = frozenset(row.cluster for row in in_force if row.cluster != cluster)
     found = CLUSTERS.select(connection, "WHERE cluster = ?", cluster)
     book.cluster = found[0] if found else None
 

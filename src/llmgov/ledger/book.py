@@ -73,7 +73,8 @@ class Lock:
 
     With a window come its account and its approvals; with a lease its window; with an attempt whose intent is stored,
     or among `intents`, the leases it was charged to and every window of the scopes on its path at that time.
-    `configuration` names the cluster whose row and versions in force are wanted, `approval_kinds` all approvals of a
+    `configuration` names the cluster whose row and versions in force are wanted, with the names of others that have
+    any, `approval_kinds` all approvals of a
     kind. Either of `configuration` and `edition` brings the number of the configuration in force, of all clusters; with
     the latter no other comes into force before the transaction has ended, and any number of transactions may be sure of
     that at a time. `ledger_epoch` brings the
@@ -150,7 +151,8 @@ class Book:
 
     `users` says of a window that was wanted with a `base` and does not exist how many users of it have one, by the
     base and the window's start. `in_force` are the versions in force of the cluster that was wanted, by part, and
-    `cluster` is its row. `database` is the database's name for its life (`LedgerEpoch`).
+    `cluster` is its row; `others` are other clusters that have parts in force. `database` is the database's name for
+    its life (`LedgerEpoch`).
     """
 
     accounts: dict[str, AccountRow] = dataclasses.field(default_factory=dict)
@@ -165,6 +167,7 @@ class Book:
     events: set[str] = dataclasses.field(default_factory=set)
     in_force: dict[str, PartVersion] = dataclasses.field(default_factory=dict)
     cluster: ClusterRow | None = None
+    others: frozenset[str] = frozenset()
     edition: int = 0
     head: AuditRow | None = None
     corrections: dict[str, Correction] = dataclasses.field(default_factory=dict)

@@ -1,7 +1,9 @@
 """A whole configuration comes into force: every version that ever was is kept, with its time, for audit and replay.
 
-A ledger may hold the configurations of several clusters; nothing that one of them publishes touches another's. Within a
-cluster one process publishes at a time. It claims a term when it begins and names it with whatever it publishes: one
+A ledger's rows can hold the configurations of several clusters, and what one of them publishes touches no part of
+another's. But teams, users and the organization have no cluster in the sums and paths by which money is lent and
+charged: until they do, only one cluster may have a configuration in force (docs/decisions/0009). Within a cluster one
+process publishes at a time. It claims a term when it begins and names it with whatever it publishes: one
 that was paused while another took over, and does not know yet, is refused.
 """
 
@@ -33,6 +35,10 @@ class SupersededError(Exception):
     """Another process has claimed a later term: nothing was written, and nothing that this one publishes will be."""
 
 
+class OtherClusterError(Exception):
+    """Another cluster has its configuration in force in this ledger: nothing was written."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Publication:
     """What one cluster's configuration is to be.
@@ -62,7 +68,12 @@ def cluster_of(parts: Mapping[str, Part]) -> str:
 
 
 def claim(book: Book, cluster: str, holder: str, now: Instant) -> int:
-    """Begin a term of `holder`, which ends all terms before; its number."""
+    """Begin a term of `holder`, which ends all terms before; its number.
+
+    Raises:
+        OtherClusterError: another cluster's configuration is in force.
+    """
+    _require_alone(book, cluster)
     before = book.cluster or ClusterRow(cluster)
     book.put_cluster(msgspec.structs.replace(before, term=before.term + 1, holder=holder, claimed=now))
     return before.term + 1
@@ -77,7 +88,9 @@ def publish(book: Book, wanted: Publication, now: Instant) -> list[Change]:
 
     Raises:
         SupersededError: another process has claimed a later term.
+        OtherClusterError: another cluster's configuration is in force.
     """
+    _require_alone(book, wanted.cluster)
     before = _current(book, wanted)
     changes = list(_changes(book.in_force, wanted))
     if changes:
@@ -87,6 +100,17 @@ def publish(book: Book, wanted: Publication, now: Instant) -> list[Change]:
         for change in changes:
             _put(book, wanted, change, at)
     return changes
+
+
+def _require_alone(book: Book, cluster: str) -> None:
+    """Two clusters' Budgets of one team would each refuse, and be charged, what the other's team asks."""
+    if book.others:
+        others = ", ".join(repr(name) for name in sorted(book.others))
+        raise OtherClusterError(
+            f"cluster {cluster!r} cannot share this ledger with cluster {others}, whose configuration is in force in"
+            " it: give each cluster a database of its own; where this one is the same cluster, built anew, set"
+            f" LLMGOV_CLUSTER_ID={min(book.others)}"
+        )
 
 
 def _current(book: Book, wanted: Publication) -> ClusterRow:

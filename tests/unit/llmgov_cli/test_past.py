@@ -190,9 +190,14 @@ def test_a_time_or_a_namespace_without_a_configuration_is_a_sentence(
 @over_each
 def test_of_several_clusters_one_has_to_be_named(where: sources.Where, folder: pathlib.Path) -> None:
     async def another() -> None:
+        """As ledgers may be from when clusters could publish into one."""
+        parts = {"organization": OrganizationPart("west"), "namespace/shop": snapshot.NamespacePart("shop")}
+        rows = [
+            PartRow(name, snapshot.version(part), snapshot.encode(part), at(NINE), None, "west", "root")
+            for name, part in parts.items()
+        ]
         async with opened(where) as store:
-            parts = {"organization": OrganizationPart("west"), "namespace/shop": snapshot.NamespacePart("shop")}
-            await publish(store, NINE, parts, "root")
+            await store.transact(Lock(configuration="west"), lambda book: book.put.parts.extend(rows))
 
     asyncio.run(another())
     assert "Decision:  allow\n" in explained(where, folder, EIGHT), "before the other one there was one"

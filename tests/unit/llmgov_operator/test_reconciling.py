@@ -8,7 +8,7 @@ import pytest
 
 from llmgov import snapshot
 from llmgov.instants import SECOND
-from llmgov.ledger.publishing import Change, SupersededError
+from llmgov.ledger.publishing import Change, OtherClusterError, SupersededError
 from llmgov.ledger.store import StoreError
 from llmgov_operator import kinds, metrics
 from llmgov_operator.cluster import Cluster, Listing
@@ -146,14 +146,17 @@ def test_a_round_that_does_not_end_is_stuck() -> None:
     play(story)
 
 
-def test_another_publisher_ends_it() -> None:
+@pytest.mark.parametrize(
+    "failure", [SupersededError("term 1 is over"), OtherClusterError("it is west's")], ids=["a successor", "a cluster"]
+)
+def test_another_publisher_ends_it(failure: SupersededError | OtherClusterError) -> None:
     async def story() -> None:
         rig = Rig()
-        rig.failure = SupersededError("term 1 is over")
+        rig.failure = failure
         rig.reconciler.wake()
         await rig.reconciler.run()
 
-    with pytest.raises(SupersededError):
+    with pytest.raises(type(failure)):
         virtual.run(story())
 
 

@@ -89,6 +89,9 @@ async def test_a_transaction_sees_what_is_in_force_in_the_cluster_that_it_names(
     assert (await look(store, Lock(configuration="west"))).in_force == west
     assert (await look(store, Lock(configuration="north"))).in_force == {}
     assert (await look(store, Lock())).in_force == {}
+    others = [(await look(store, Lock(configuration=name))).others for name in ("east", "west", "north")]
+    assert others == [{"west"}, {"east"}, {"east", "west"}]
+    assert (await look(store, Lock())).others == frozenset()
 
 
 @on_every_store

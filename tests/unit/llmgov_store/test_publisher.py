@@ -9,7 +9,7 @@ import pytest
 from llmgov import snapshot
 from llmgov.audit import record
 from llmgov.instants import Instant
-from llmgov.ledger.publishing import Change, SupersededError
+from llmgov.ledger.publishing import Change, OtherClusterError, SupersededError
 from llmgov.ledger.store import Store, StoreError
 from llmgov.snapshot import Account, NamespacePart, OrganizationPart, Part, PricePart, Settings, Target, TargetKind
 from llmgov_store.memory import MemoryStore
@@ -166,22 +166,45 @@ async def test_a_term_that_was_claimed_is_over_for_who_changes_nothing_too(store
 
 
 @on_every_store
-async def test_two_clusters_publish_into_one_ledger_and_neither_touches_the_others(store: Store) -> None:
+async def test_a_second_cluster_is_told_what_to_do_and_changes_nothing(store: Store) -> None:
+    """Whoever comes first: the claim of an operator, or a publication without one. A restarted operator of the first
+    goes on."""
     east, west = operator(store, "east-1"), operator(store, "west-1")
+    assert await west.publisher.claim("west", "west-1") == 1, "a cluster that publishes nothing is in nobody's way"
     await east.publisher.claim("east", "east-1")
     easts, wests = account("east", "shop"), account("west", "shop", USD)
-    await east.publisher.publish(parts("east", shop=namespace("shop", easts), pay=namespace("pay")))
-    assert await west.publisher.claim("west", "west-1") == 1
-    await west.publisher.publish(parts("west", shop=namespace("shop", wests)))
-    assert await limits(store) == {easts.key: 5 * USD, wests.key: USD}
-    assert sorted(await in_force(store)) == [PAY, SHOP, "organization", "prices"]
-    assert sorted(await in_force(store, "west")) == [SHOP, "organization", "prices"]
-    await west.publisher.publish(parts("west"))
+    await east.publisher.publish(parts("east", shop=namespace("shop", easts)))
+    what = (
+        "cluster 'west' cannot share this ledger with cluster 'east', whose configuration is in force in it: give each"
+        " cluster a database of its own; where this one is the same cluster, built anew, set LLMGOV_CLUSTER_ID=east"
+    )
+    before = (await store.part_versions(), await store.records("west-1"), await store.edition())
+    for attempt in (
+        west.publisher.publish(parts("west", shop=namespace("shop", wests))),
+        operator(store, "west-2").publisher.publish(parts("west")),
+        operator(store, "west-2").publisher.claim("west", "west-2"),
+    ):
+        with pytest.raises(OtherClusterError) as raised:
+            await attempt
+        assert str(raised.value) == what
+    assert (await store.part_versions(), await store.records("west-1"), await store.edition()) == before
     assert await limits(store) == {easts.key: 5 * USD}
-    assert sorted(await in_force(store)) == [PAY, SHOP, "organization", "prices"]
-    assert [row.cluster for row in await store.parts(NOW + 5) if row.part == "prices"] == ["east", "west"]
-    await east.publisher.publish(parts("east"))
-    assert await limits(store) == {}
+    assert west.announced == 0
+    assert await operator(store, "east-2").publisher.claim("east", "east-2") == 2
+
+
+@on_every_store
+async def test_of_two_clusters_that_both_claimed_the_first_to_publish_has_the_ledger(store: Store) -> None:
+    both = {name: operator(store, name) for name in ("east", "west")}
+    for name, each in both.items():
+        await each.publisher.claim(name, name)
+
+    async def publish(name: str) -> list[Change]:
+        return await both[name].publisher.publish(parts(name))
+
+    done = await asyncio.gather(*map(publish, both), return_exceptions=True)
+    assert sorted(type(each) for each in done if isinstance(each, BaseException)) == [OtherClusterError]
+    assert len({row.cluster for row in await store.part_versions()}) == 1
 
 
 @on_every_store
