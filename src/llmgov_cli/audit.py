@@ -114,7 +114,9 @@ def run_show(
     if output in ("json", "yaml"):
         out.write(tables.dump(shown, output))
     else:
-        out.write(tables.render(audit_text.HEADINGS, [audit_text.row(one) for one in shown]))
+        headings = (*audit_text.HEADINGS, *audit_text.WIDE) if output else audit_text.HEADINGS
+        rows = [audit_text.row(one)[: len(headings)] for one in shown]
+        out.write(tables.render(headings, rows))
     return 0
 
 

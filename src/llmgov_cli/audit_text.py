@@ -13,6 +13,9 @@ from llmgov_cli import printable
 
 HEADINGS = ("TIME", "RECORD", "KIND", "REQUEST", "WHO", "MODEL", "WHAT")
 
+WIDE = ("ID",)
+"""What `-o wide` adds: the attempt that an intent or a settlement is of, or what was corrected, to correct it by."""
+
 
 class Wanted(msgspec.Struct, frozen=True):
     """Which records to show; `None` matches all. `attempts` are those of the request, whose ends do not name it."""
@@ -55,13 +58,30 @@ def shown(one: record.AuditRecord, keys: Mapping[str, sealing.SubjectKey]) -> di
 
 
 def row(document: dict[str, Any]) -> tuple[str, ...]:
-    """A shown record as a line of the table."""
-    subject = document.get("subject", {})
+    """A shown record as a line of the table, the columns of `-o wide` last."""
+    subject = _workload(document)
     workload = f"{subject.get('namespace', '')}/{subject.get('serviceAccount', '')}" if subject else ""
     who = _text(subject.get("user") or document.get("actor") or workload)
     model = "/".join(filter(None, (subject.get("provider"), subject.get("model") or document.get("model"))))
     request = _text(document.get("request", ""))
-    return (document["recorded"], document["record"], document["kind"], request, who, model, _what(document))
+    record_, kind = document["record"], document["kind"]
+    return (document["recorded"], record_, kind, request, who, model, _what(document), _id(document))
+
+
+def _workload(document: dict[str, Any]) -> dict[str, Any]:
+    """Who asked whom; of a correction `subject` is the id of what was corrected."""
+    subject = document.get("subject")
+    return subject if isinstance(subject, dict) else {}
+
+
+def _id(document: dict[str, Any]) -> str:
+    match document["kind"]:
+        case "intent" | "settlement":
+            return str(document["id"])
+        case "corrected":
+            return str(document["subject"])
+        case _:
+            return ""
 
 
 def _report(result: Report) -> Iterator[str]:
