@@ -84,7 +84,7 @@ bench-ledger: .venv/.setup-dev ## Measure the ledger on a PostgreSQL of its own 
 
 bench-operator: .venv/.setup-dev ## Measure the operator on a control plane of its own (SIZE=0.1; needs Go, once); ends within 15 minutes
 	@$(BIN)/python -m tests.cluster.binary
-	@timeout 900 $(BIN)/python -m tests.bench.bench_operator $(SIZE)
+	@timeout --foreground 900 $(BIN)/python -m tests.bench.bench_operator $(SIZE)
 
 simulate: .venv/.setup-dev ## Run the ledger's simulator (docs/simulator.md): make simulate SEEDS=10000 FROM=2000 JOBS=4
 	@$(BIN)/python -m tests.simulator --seeds $(or $(SEEDS),2000) --from $(or $(FROM),0) --jobs $(or $(JOBS),2)
