@@ -14,7 +14,7 @@ from typing import Any, TextIO, TypeVar
 
 import msgspec
 
-from llmgov.audit import checkpoint, export, record, sealing, streams, tally, verify
+from llmgov.audit import checkpoint, export, record, sealing, signing, streams, tally, verify
 from llmgov.audit.findings import Outcome, Report
 from llmgov.instants import Instant
 from llmgov_cli import audit_keys, audit_sources, audit_text, errors, observe, sources, tables
@@ -45,13 +45,19 @@ def run_verify(
     the anchor. Returns the exit code.
 
     Raises:
-        CommandError: something cannot be read, or an export or a database is to be verified without a pinned key.
+        CommandError: something cannot be read, an export or a database is to be verified without a pinned key, or no
+            pinned key is one that signed it.
     """
     tables.check_format(output)
     if source is not None:
-        report = _verify_export(source, _required(pins, "an export"), anchor, key)
+        pinned = audit_keys.pins(_required(pins, "an export"))
+        report = _verify_export(source, pinned, anchor, key)
     else:
-        report = _verify_ledger(sources.find(state), pins, anchor, clock)
+        where = sources.find(state)
+        pinned = _pinned(where, pins)
+        report = _verify_ledger(where, pinned, anchor, clock)
+    if report.foreign:
+        raise errors.CommandError(_foreign(report.foreign, pinned))
     out.write(audit_text.report(report) if output in ("", "wide") else tables.dump(msgspec.to_builtins(report), output))
     return EXIT[report.outcome]
 
@@ -121,12 +127,12 @@ def run_show(
 
 
 def _verify_export(
-    source: pathlib.Path, pins: list[pathlib.Path], anchor: pathlib.Path | None, key: pathlib.Path | None
+    source: pathlib.Path, pinned: signing.Pins, anchor: pathlib.Path | None, key: pathlib.Path | None
 ) -> Report:
     try:
         return export.verify(
             audit_sources.chunks(source),
-            audit_keys.pins(pins),
+            pinned,
             export_key=None if key is None else audit_keys.secret(key),
             anchor=None if anchor is None else audit_sources.anchor(anchor),
         )
@@ -148,11 +154,8 @@ def _lines(source: audit_sources.Record) -> Iterator[bytes]:
 
 
 def _verify_ledger(
-    where: sources.Source, pins: list[pathlib.Path] | None, anchor: pathlib.Path | None, clock: Callable[[], Instant]
+    where: sources.Source, pinned: signing.Pins, anchor: pathlib.Path | None, clock: Callable[[], Instant]
 ) -> Report:
-    if not pins and isinstance(where, sources.Folder):
-        pins = [where.path / audit_keys.PUBLIC_KEY]
-    pinned = audit_keys.pins(_required(pins, "a database"))
     outside = None if anchor is None else audit_sources.anchor(anchor)
     with audit_sources.opened(where) as source:
         for left in reversed(range(_TRIES)):
@@ -168,6 +171,22 @@ def _verify_ledger(
                 if is_quiet or not left:
                     return verifier.report(before, unbalanced, kept if is_quiet else None)
     return verifier.report()  # a busy ledger: its sums at the moment of one record cannot be had without stopping it
+
+
+def _pinned(where: sources.Source, pins: list[pathlib.Path] | None) -> signing.Pins:
+    if not pins and isinstance(where, sources.Folder):
+        pins = [where.path / audit_keys.PUBLIC_KEY]
+    return audit_keys.pins(_required(pins, "a database"))
+
+
+def _foreign(checkpoints: int, pinned: signing.Pins) -> str:
+    """Of a record that names no pinned key: another ledger's, most likely, and at worst all signed anew."""
+    keys = " or ".join(pinned.keys)
+    number = "the only checkpoint was not" if checkpoints == 1 else f"none of the {checkpoints} checkpoints was"
+    return (
+        f"{number} signed by the pinned key {keys}: is it the key of this ledger?"
+        " If it is, then somebody else signed the record"
+    )
 
 
 def _feed(verifier: verify.Verifier, source: audit_sources.Record) -> None:

@@ -45,7 +45,9 @@ class Report(msgspec.Struct, frozen=True):
     `anchor_knows` that it knows in all, 0 where there is none. `erased` counts records whose personal fields can be
     read by nobody any more, `removed` those that tombstones stand for; `unsettled` are attempts without settlement,
     `unmatched` settlements without intent, `gaps` numbers that no sidecar reported: none of the last three proves
-    tampering. `reconciled` says whether the sums are the ledger's, `None` where these were not at hand.
+    tampering. `reconciled` says whether the sums are the ledger's, `None` where these were not at hand. `foreign` is
+    how many checkpoints there are where no signature at all, of the anchor neither, is said to be by a pinned key (the
+    key is probably of another record then, and the findings say nothing); else 0.
     """
 
     outcome: Outcome
@@ -66,6 +68,7 @@ class Report(msgspec.Struct, frozen=True):
     reconciled: bool | None = None
     anchor_knows: int = 0
     kinds: dict[str, int] = {}
+    foreign: int = 0
 
 
 EXAMPLES = 5

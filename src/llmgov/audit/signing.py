@@ -51,6 +51,10 @@ class Pins(msgspec.Struct, frozen=True):
 
     keys: Mapping[str, bytes]
 
+    def names(self, signer: str) -> bool:
+        """Whether a key of this id is pinned; that it signed anything, only `verify` says."""
+        return signer in self.keys
+
     def verify(self, signer: str, domain: str, document: canonical.Json, signature: str) -> str | None:
         """`None` where the signature is right, else what is wrong with it."""
         public = self.keys.get(signer)

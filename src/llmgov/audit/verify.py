@@ -58,6 +58,8 @@ class Verifier:
         self._violations = violations.Violations(self._findings)
         self._removed_until = 0
         self._records = 0
+        self._checkpoints = 0
+        self._fits = False
         self._removed: dict[str, dict[int, str]] = {}
         self._anchored = self._accept_anchor(anchor)
         for tombstone in tombstones:
@@ -79,6 +81,8 @@ class Verifier:
 
     def add_checkpoint(self, one: checkpoint.Checkpoint) -> None:
         """The next checkpoint of the export."""
+        self._checkpoints += 1
+        self._fits |= self._pins.names(one.signer)
         self._at(one.writer).add_checkpoint(one)
 
     def unreadable(self, where: str, why: str) -> None:
@@ -105,9 +109,7 @@ class Verifier:
         followers = self._followers.values()
         unsigned = sum(follower.unsigned for follower in followers)
         if self._records and not any(follower.checkpoints for follower in followers):
-            self._findings.truncated(
-                "NothingSigned", "", 0, "no checkpoint of a pinned key is there: nothing is proved"
-            )
+            self._findings.truncated("NothingSigned", "", 0, f"{self._without()}: nothing is proved")
         sums = self._tally.sums()
         self._approvals.finish(self._removed_until)
         if kept is not None:
@@ -136,12 +138,20 @@ class Verifier:
             reconciled=reconciled,
             anchor_knows=sum(one.last for one in self._anchored.values()),
             kinds=dict(self._findings.kinds),
+            foreign=0 if self._fits else self._checkpoints,
         )
+
+    def _without(self) -> str:
+        """How there can be records without a checkpoint that counts."""
+        if self._checkpoints or self._anchored:
+            return "no checkpoint of a pinned key is there"
+        return "nothing was signed yet, or every checkpoint was removed"
 
     def _accept_anchor(self, anchor: checkpoint.Anchor | None) -> dict[str, checkpoint.Checkpoint]:
         accepted = {}
         for one in anchor.checkpoints if anchor is not None else ():
             wrong = self._pins.verify(one.signer, "checkpoint", checkpoint.signed(one), one.signature)
+            self._fits |= self._pins.names(one.signer)
             if wrong is None:
                 accepted[one.writer] = one
             else:
@@ -150,6 +160,7 @@ class Verifier:
 
     def _accept_tombstone(self, one: events.Tombstone) -> None:
         wrong = self._pins.verify(one.signer, "tombstone", retention.signed(one), one.signature)
+        self._fits |= self._pins.names(one.signer)
         if wrong is not None:
             text = f"the tombstone of {one.writer} from record {one.first} {wrong}"
             self._findings.tampered("TombstoneForged", one.writer, one.first, text)

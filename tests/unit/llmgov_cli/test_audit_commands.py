@@ -270,6 +270,70 @@ def test_a_key_that_does_not_fit_is_no_tampering(folder: pathlib.Path) -> None:
         _verify(source=target, pins=[folder / "signing.pub"], key=other)
 
 
+def _pin(folder: pathlib.Path, signer: signing.Signer) -> list[pathlib.Path]:
+    (folder / "other.pub").write_text(f"{signer.public.hex()}\n")
+    return [folder / "other.pub"]
+
+
+def test_a_pin_that_signed_no_checkpoint_is_the_wrong_pin(folder: pathlib.Path) -> None:
+    pins = _pin(folder, h.OTHER_SIGNER)
+    for options in (
+        {"state": folder},
+        {"state": folder, "output": "json"},
+        {"source": _export(folder), "anchor": folder / "anchors.jsonl"},
+    ):
+        with pytest.raises(errors.CommandError) as raised:
+            _verify(pins=pins, **options)
+        said = f"none of the 3 checkpoints was signed by the pinned key {h.OTHER_SIGNER.id}: is it the key of this"
+        assert str(raised.value).startswith(said)
+
+
+def test_among_several_pins_one_that_fits_is_enough(folder: pathlib.Path) -> None:
+    pins = [*_pin(folder, h.OTHER_SIGNER), folder / "signing.pub"]
+    assert _verify(state=folder, pins=pins)[0] == 0
+
+
+def _resign(folder: pathlib.Path, writers: set[str]) -> None:
+    """Whoever can write the database signs chains of these writers with a key of their own."""
+    forged = h.make()
+    kept = [one for one in forged.checkpoints if one.writer not in writers]
+    forged.checkpoints = kept
+    for writer in sorted(writers):
+        forged.sign(writer, h.OTHER_SIGNER)
+    _sql(folder, "DELETE FROM checkpoints")
+    store = SqliteStore.open(folder / "ledger.db")
+
+    async def put() -> None:
+        for one in forged.checkpoints:
+            await store.put_checkpoint(checkpoint.encode(one))
+        await store.close()
+
+    asyncio.run(put())
+
+
+def test_one_forged_checkpoint_among_others_is_tampering(folder: pathlib.Path) -> None:
+    (folder / "anchors.jsonl").unlink()
+    _resign(folder, {"hub-1"})
+    code, text = _verify(state=folder)
+    assert (code, "CheckpointForged: checkpoint 1 of hub-1" in text) == (3, True)
+
+
+def test_where_the_anchor_is_by_the_pinned_key_it_fits_and_the_rest_is_forged(folder: pathlib.Path) -> None:
+    _resign(folder, {"hub-0", "hub-1"})
+    assert _verify(state=folder)[0] == 3
+    (folder / "anchors.jsonl").unlink()
+    with pytest.raises(errors.CommandError, match=r"none of the 2 checkpoints .* then somebody else signed the record"):
+        _verify(state=folder)
+
+
+def test_of_a_record_without_a_checkpoint_it_is_said_that_nothing_was_signed(folder: pathlib.Path) -> None:
+    (folder / "anchors.jsonl").unlink()
+    _sql(folder, "DELETE FROM checkpoints")
+    code, text = _verify(state=folder)
+    assert code == 4
+    assert "NothingSigned: nothing was signed yet, or every checkpoint was removed: nothing is proved" in text
+
+
 def test_findings_of_one_kind_are_shown_by_a_few_and_their_number(folder: pathlib.Path) -> None:
     _sql(folder, "UPDATE sums SET cost = cost + 1")
     _sql(folder, "UPDATE windows SET spent = 0")
@@ -319,6 +383,12 @@ def test_show_prints_the_newest_records_in_the_clear(folder: pathlib.Path) -> No
         ["hub-0#6", "inForce"],
     ]
     assert lines[1].split()[3:] == ["r3", "joe", "openai/gpt-4o", "400", "content", "shop/pii"]
+
+
+def test_the_wide_table_has_the_id_to_correct_an_attempt_by(folder: pathlib.Path) -> None:
+    assert "ID" not in _show(state=folder)[0].split()
+    lines = _show(state=folder, request="r1", output="wide")
+    assert [line.split()[-1] for line in lines] == ["ID", "pod:1/1", "pod:1/1"]
 
 
 def test_an_export_and_an_erased_subject_show_only_what_nobody_sealed(folder: pathlib.Path) -> None:
