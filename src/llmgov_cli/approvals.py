@@ -4,6 +4,7 @@ A serving process sees a decision within half a second; nothing has to run for o
 """
 
 import getpass
+from collections.abc import Sequence
 from typing import TextIO
 
 from llmgov.ledger import approvals, rows
@@ -29,26 +30,36 @@ def show(where: sources.Where, output: str, out: TextIO) -> int:
     return 0
 
 
-def decide(approval: str, where: sources.Where, reason: str, out: TextIO, *, grant: bool) -> int:
-    """Approve or deny, as the user who runs the command; the decision is on record with its reason.
+def decide(ids: Sequence[str], where: sources.Where, reason: str, out: TextIO, *, grant: bool) -> int:
+    """Approve or deny, as the user who runs the command; each decision is on record with its reason.
 
     Raises:
-        CommandError: no such approval, or it cannot be decided any more.
+        CommandError: there is no such approval, or it cannot be decided any more; the others of `ids` are decided.
     """
-    try:
-        row = sources.change(sources.find(where), lambda ledger: _decide(ledger, approval, reason, grant=grant))
-    except approvals.ApprovalError as error:
-        raise errors.CommandError(str(error)) from error
-    out.write(f"{row.id} {row.state.value}: {printable.line(row.summary)}\n")
+    decided = sources.change(sources.find(where), lambda ledger: _decide(ledger, ids, reason, grant=grant))
+    for row in decided:
+        if isinstance(row, rows.ApprovalRow):
+            out.write(f"{row.id} {row.state.value}: {printable.line(row.summary)}\n")
+    wrong = [str(row) for row in decided if isinstance(row, approvals.ApprovalError)]
+    if wrong:
+        raise errors.CommandError("\n".join(wrong))
     return 0
 
 
-async def _decide(ledger: sources.Ledger[Store], approval: str, reason: str, *, grant: bool) -> rows.ApprovalRow:
+async def _decide(
+    ledger: sources.Ledger[Store], ids: Sequence[str], reason: str, *, grant: bool
+) -> list[rows.ApprovalRow | approvals.ApprovalError]:
     from llmgov_hub import hub
 
     services = hub.Hub(ledger.rows, ledger.clock, writer=sources.WRITER).approvals
     take = services.approve if grant else services.deny
-    return await take(approval, getpass.getuser(), reason)
+    decided: list[rows.ApprovalRow | approvals.ApprovalError] = []
+    for id_ in dict.fromkeys(ids):
+        try:
+            decided.append(await take(id_, getpass.getuser(), reason))
+        except approvals.ApprovalError as error:
+            decided.append(error)
+    return decided
 
 
 def _row(row: rows.ApprovalRow) -> list[str]:

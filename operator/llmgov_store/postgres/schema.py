@@ -5,7 +5,7 @@ from typing import Final
 from llmgov.ledger.store import StoreError
 from llmgov_store.postgres.connecting import SCHEMA, Connection, translated
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """The newest revision in `migrations/versions`."""
 
 

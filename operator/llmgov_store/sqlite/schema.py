@@ -296,7 +296,25 @@ CREATE INDEX outbox_at ON outbox (at);
 CREATE INDEX outbox_undelivered ON outbox (at, id) WHERE delivered IS NULL;
 """
 
-MIGRATIONS = (_LEDGER, _WHERE_VIOLATED, _EDITION, _CORRECTIONS, _GIVEN_EPOCHS, _SUMS, _STRICT_LEASES, _CLUSTERS, _ASKED)
+_ASKED_BY = """
+ALTER TABLE approvals ADD COLUMN "user" TEXT NOT NULL DEFAULT '';
+CREATE INDEX approvals_kind ON approvals (kind);
+CREATE INDEX approvals_created ON approvals (created DESC, id) WHERE kind = 'request';
+CREATE INDEX approvals_decided ON approvals (expires) WHERE kind = 'request' AND state <> 'pending';
+"""
+
+MIGRATIONS = (
+    _LEDGER,
+    _WHERE_VIOLATED,
+    _EDITION,
+    _CORRECTIONS,
+    _GIVEN_EPOCHS,
+    _SUMS,
+    _STRICT_LEASES,
+    _CLUSTERS,
+    _ASKED,
+    _ASKED_BY,
+)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ from llmgov.instants import Duration, Instant
 from llmgov.ledger.book import Book
 from llmgov.ledger.messages import Refused, Settlement
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, OutboxEntry
-from llmgov.snapshot import Approval, Audience, Denial, approval_id, asking, short_name
+from llmgov.snapshot import Approval, Audience, Denial, TargetKind, approval_id, asking, short_name
 
 PENDING_LIFE: Duration = 7 * instants.DAY
 """How long a request's approval may wait for a decision; then it can be asked for again."""
@@ -29,12 +29,17 @@ MAX_PENDING = 100
 """Of one workload's requests so many wait for a decision at a time: nobody decides more, and who sends others all the
 time must not fill the ledger. What is asked for beyond stays refused, and can be asked for again."""
 
+MAX_PENDING_OF_USER = 10
+"""The same of one verified user of a workload: so one of its users does not keep the others from asking."""
+
 MAX_DENIALS = 1000
 """So many of the latest denials are told to sidecars; who asks for an older one is told to wait for an approval."""
 
 MAX_REASON = 200
 """Characters of a denial's reason that an application is shown."""
 
+
+_USER = f"{TargetKind.USER.value}/"
 
 _WHERE = "; `llmgov approvals list` shows what waits"
 
@@ -60,10 +65,10 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
     asked for anew under another id. Who decides is told where an earlier approval was used up: most often its attempt
     failed at the provider, and this is the application's retry.
 
-    All that waits of its workload must be in the book, too: beyond `MAX_PENDING` it is not asked for, and the
-    administrators are told that once a day.
+    All that waits of its workload must be in the book, too: beyond `MAX_PENDING` of it, or `MAX_PENDING_OF_USER` of a
+    verified user of it, nothing is asked for, and the administrators are told that once a day.
     """
-    if event.approval_digest is None:
+    if not event.approval_digest:
         return
     asked = [row for row in book.approvals.values() if _is_of(row, event.approval_digest)]
     known = max(asked, key=_asking, default=None)
@@ -83,11 +88,21 @@ def ask_for_request(book: Book, event: Refused, now: Instant) -> None:
         digest=event.approval_digest,
         requested_by=event.subject.user or by,
         workload=by,
+        user=_verified_user(event),
     )
-    if sum(_waits(each, by, now) for each in book.approvals.values()) < MAX_PENDING:
-        ask(book, row)
+    waiting = [each for each in book.approvals.values() if _waits(each, by, now)]
+    if row.user and sum(each.user == row.user for each in waiting) >= MAX_PENDING_OF_USER:
+        _tell_of_more(book, row, f"{by}/{row.user}", f"{row.user} in {by}", MAX_PENDING_OF_USER)
+    elif len(waiting) >= MAX_PENDING:
+        _tell_of_more(book, row, by, by, MAX_PENDING)
     else:
-        _tell_of_more(book, row)
+        ask(book, row)
+
+
+def _verified_user(event: Refused) -> str:
+    """Who sent it, as the charging path says: anybody may claim a name, and only a verified one is in it."""
+    users = (scope.removeprefix(_USER) for scope in event.subject.path if scope.startswith(_USER))
+    return next(users, "")
 
 
 def workload(event: Refused) -> str:
@@ -100,10 +115,10 @@ def _waits(row: ApprovalRow, by: str, now: Instant) -> bool:
     return pending and row.workload == by and now < row.expires
 
 
-def _tell_of_more(book: Book, row: ApprovalRow) -> None:
-    more = f"{row.workload} asks for more approvals than the {MAX_PENDING} that may wait at a time"
+def _tell_of_more(book: Book, row: ApprovalRow, asker: str, name: str, most: int) -> None:
+    more = f"{name} asks for more approvals than the {most} that may wait at a time"
     message = f"{more}: {row.policy} refused this and others without asking: {row.summary}{_WHERE}"
-    id_ = f"approvals/{row.workload}/{row.created // instants.DAY}"
+    id_ = f"approvals/{short_name(asker)}/{row.created // instants.DAY}"
     entry = OutboxEntry(id_, row.created, Audience.ADMINS.value, row.policy, "approvals", message)
     book.put.outbox.setdefault(entry.id, entry)
 

@@ -280,7 +280,8 @@ class ApprovalRow(Row, frozen=True):
 
     A threshold's names `account`, `window_start` and `threshold`; a request's the `digest`. `covers` is what the audit
     says it is for. `expires` ends a pending request or an approved one; `used_by` is `<epoch>/<request>` of the one
-    lease request that consumed it. `workload` (`<namespace>/<service account>`) is whose request it is of.
+    lease request that consumed it. `workload` (`<namespace>/<service account>`) is whose request it is of, `user` the
+    verified user who sent it, empty where none did.
     """
 
     id: str
@@ -300,6 +301,7 @@ class ApprovalRow(Row, frozen=True):
     reason: str = ""
     used_by: str = ""
     workload: str = ""
+    user: str = ""
 
     @property
     def covers(self) -> str:

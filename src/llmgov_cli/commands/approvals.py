@@ -31,19 +31,19 @@ def approve(
     from llmgov_cli import sources
 
     where = sources.chosen(state, database)
-    raise typer.Exit(implementation.decide(approval, where, reason, sys.stdout, grant=True))
+    raise typer.Exit(implementation.decide([approval], where, reason, sys.stdout, grant=True))
 
 
 @approvals.command("deny")
 def deny(
-    approval: Annotated[str, typer.Argument(help="Its id, as `approvals list` shows it.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Their ids, as `approvals list` shows them.")],
     reason: options.Reason = "",
     state: options.State = None,
     database: options.Database = None,
 ) -> None:
-    """Refuse a pending approval."""
+    """Refuse pending approvals, all for the same reason."""
     from llmgov_cli import approvals as implementation
     from llmgov_cli import sources
 
     where = sources.chosen(state, database)
-    raise typer.Exit(implementation.decide(approval, where, reason, sys.stdout, grant=False))
+    raise typer.Exit(implementation.decide(ids, where, reason, sys.stdout, grant=False))

@@ -11,7 +11,7 @@ from llmgov import snapshot
 from llmgov.ledger import approvals as rules
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Refused
-from llmgov_cli import approvals
+from llmgov_cli import approvals, errors
 from llmgov_hub import hub
 from llmgov_store.sqlite.store import SqliteStore
 from tests.support import ledgers
@@ -49,7 +49,7 @@ def test_what_never_expires_has_no_time_to_expire(folder: pathlib.Path) -> None:
 def test_a_decision_is_told_without_the_model_s_escape_sequence(folder: pathlib.Path) -> None:
     (row,) = json.loads(_list(folder, "json"))
     out = io.StringIO()
-    assert approvals.decide(row["id"], folder, "", out, grant=True) == 0
+    assert approvals.decide([row["id"]], folder, "", out, grant=True) == 0
     assert out.getvalue().startswith(f"{row['id']} approved: openai/gpt-4o\\x1b[31m has cost more")
 
 
@@ -69,7 +69,7 @@ def test_a_list_tells_two_requests_apart_and_why_one_was_denied(folder: pathlib.
         await store.close()
 
     asyncio.run(fill())
-    approvals.decide(snapshot.approval_id("digest1"), folder, "too dear\nfor May", io.StringIO(), grant=False)
+    approvals.decide([snapshot.approval_id("digest1")], folder, "too dear\nfor May", io.StringIO(), grant=False)
     rows = {row["id"]: row for row in json.loads(_list(folder, "json"))}
     first, second = (rows[snapshot.approval_id(f"digest{number}")] for number in (1, 2))
     assert first["summary"] == "jane wants openai/o3 (up to $1); request req-1"
@@ -79,3 +79,25 @@ def test_a_list_tells_two_requests_apart_and_why_one_was_denied(folder: pathlib.
     for output in ("", "wide"):
         (line,) = [line for line in _list(folder, output).splitlines() if "req-1" in line]
         assert "too dear" in line
+
+
+def test_several_are_denied_at_once_and_who_is_none_is_told(folder: pathlib.Path) -> None:
+    asked = [
+        Refused(
+            f"pod-1:1/{number}", ledgers.NOW, "r", ledgers.subject(), "approval_required", "ns/risk", "no", (), 403,
+            approval_digest=f"digest{number}", approval_summary="o3",
+        )
+        for number in (1, 2)
+    ]  # fmt: skip
+
+    async def fill() -> None:
+        store = SqliteStore.open(folder / "ledger.db")
+        await hub.Hub(store, lambda: ledgers.NOW, writer="hub").deliver(asked)
+        await store.close()
+
+    asyncio.run(fill())
+    out = io.StringIO()
+    first, second = (snapshot.approval_id(f"digest{number}") for number in (1, 2))
+    with pytest.raises(errors.CommandError, match=r"^there is no approval apr-none$"):
+        approvals.decide([first, "apr-none", second, first], folder, "too many", out, grant=False)
+    assert [line.split(":")[0] for line in out.getvalue().splitlines()] == [f"{first} denied", f"{second} denied"]

@@ -7,7 +7,7 @@ import pytest
 
 from llmgov import instants
 from llmgov.ledger import approvals, pruning
-from llmgov.ledger.approvals import MAX_PENDING, PENDING_LIFE, ApprovalError
+from llmgov.ledger.approvals import MAX_PENDING, MAX_PENDING_OF_USER, PENDING_LIFE, ApprovalError
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import LeaseGrant, LeaseRequest, Refused, Subject
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, OutboxEntry
@@ -67,6 +67,23 @@ async def test_others_ask_while_one_workload_asks_too_much(store: Store) -> None
     assert [row.workload for row in await store.approvals_of(["mine"])] == ["payments/other"]
     await world.ask("0")
     assert len(await store.approvals_of(["0"])) == 1, "what waits is found, and not asked for twice"
+
+
+@on_every_store
+async def test_one_user_keeps_no_other_of_its_workload_from_asking(store: Store) -> None:
+    world = World(store)
+    mallory, alice = (ledgers.subject(user=name, path=(f"user/{name}", *ledgers.PATH)) for name in ("mallory", "alice"))
+    claimed = msgspec.structs.replace(JANE, user="alice")
+    await world.ask(*(f"claimed-{number}" for number in range(MAX_PENDING_OF_USER)), who=claimed)
+    await world.ask(*map(str, range(MAX_PENDING)), who=mallory)
+    await world.ask("mine", who=alice)
+    assert [row.user for row in await store.approvals_of(["mine"])] == ["alice"]
+    assert sum(row.user == "mallory" for row in await store.approvals()) == MAX_PENDING_OF_USER
+    (notice,) = await world.told()
+    assert notice.startswith("mallory in payments/app asks for more approvals than the 10 that may wait at a time: ns/")
+    await world.hub.approvals.deny(approval_id("3"), "root")
+    await world.ask("99", "98", who=mallory)
+    assert len(await store.approvals_of(["99", "98"])) == 1, "a decision makes room"
 
 
 @on_every_store
