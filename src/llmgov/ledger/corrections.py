@@ -132,7 +132,7 @@ def _correct_lease(book: Book, order: Order, now: Instant) -> Correction:
     if lease.state is LeaseState.OPEN:
         raise BadInputError(Fault.STATE, "subject", f"lease {order.subject} may still be spent from")
     before = lease.outstanding + lease.billed
-    if lease.state is not LeaseState.LOST and not before:
+    if not before and (lease.state is not LeaseState.LOST or (lease.strict and not lease.claimed)):
         raise BadInputError(Fault.STATE, "subject", f"all of lease {order.subject} is accounted for: nothing was lost")
     _bill([lease], book, order.amount, now)
     return _row(order, before, now, lease=lease)
@@ -158,8 +158,11 @@ def _is_lost(row: LeaseRow, order: Order) -> bool:
 
 
 def _bill(leases: Sequence[LeaseRow], book: Book, amount: MicroUsd, now: Instant) -> None:
-    """End the leases: nothing of them is outstanding any more, and in all they cost `amount` beyond what is settled."""
-    require_amount(amount, "amount", most=max(billing.MAX_COST, sum(lease.amount for lease in leases)))
+    """End the leases: nothing of them is outstanding any more, and in all they cost `amount` beyond what is settled.
+
+    No more than was lent, or than attempts on record hold, where that is more: whatever is above is a slip.
+    """
+    require_amount(amount, "amount", most=sum(max(lease.amount, lease.claimed) for lease in leases))
     for index, lease in enumerate(leases, 1):
         part = amount if index == len(leases) else min(amount, lease.outstanding + lease.billed)
         amount -= part

@@ -229,6 +229,49 @@ async def test_a_holder_that_was_corrected_is_said_to_be_and_its_leases_can_be_a
     assert (row.before, (await sums(store))[TEAM.key]) == (5, (7, 0, 0))
 
 
+@on_every_store
+async def test_a_lost_strict_lease_without_an_open_attempt_is_accounted_for(store: Store) -> None:
+    services = hub(store)
+    epoch = await services.register("pod-1")
+    need = Need(TEAM.key, TEAM, USD, USD)
+    grant = await services.lease(LeaseRequest(epoch, 1, (need,), ledgers.PATH, strict=True))
+    assert isinstance(grant, LeaseGrant)
+    (lease,) = grant.leases
+    open_, _ = attempt(grant.leases, CENT, CENT)
+    await services.deliver([open_])
+    await services.leases.lose("pod-1")
+    await services.corrections.correct(order(0, lease.id, CorrectionKind.LEASE))
+    row = await services.corrections.correct(order(2 * CENT, lease.id, CorrectionKind.LEASE, id="cor-2"))
+    assert (row.after, (await sums(store))[TEAM.key]) == (2 * CENT, (2 * CENT, 0, 0)), "its attempt is still open"
+    await services.deliver(attempt(grant.leases, CENT, 3 * CENT))
+    for amount in (900_000 * USD, CENT, 0):
+        with pytest.raises(BadInputError, match="is accounted for: nothing was lost") as raised:
+            await services.corrections.correct(order(amount, lease.id, CorrectionKind.LEASE, id="cor-3"))
+        assert (raised.value.fault, raised.value.field) == (Fault.STATE, "subject")
+    assert (await sums(store))[TEAM.key] == (3 * CENT, 0, 0)
+    await check(store)
+
+
+@on_every_store
+async def test_no_bill_for_lost_leases_is_above_what_was_lent(store: Store) -> None:
+    services = hub(store)
+    leases = (*await lend(services, USD, 1, TEAM), *await lend(services, 10 * CENT, 2, TEAM))
+    await services.leases.lose("pod-1")
+    before = await store.balances()
+    whole = {"account": TEAM.key, "window_start": leases[0].window_start}
+    wrong = [
+        order(leases[0].amount + 1, leases[0].id, CorrectionKind.LEASE),
+        order(sum(lease.amount for lease in leases) + 1, "pod-1", CorrectionKind.HOLDER, **whole),
+    ]
+    for each in wrong:
+        with pytest.raises(BadInputError) as raised:
+            await services.corrections.correct(each)
+        assert (raised.value.fault, raised.value.field) == (Fault.RANGE, "amount")
+    assert await store.balances() == before
+    await services.corrections.correct(msgspec.structs.replace(wrong[1], amount=wrong[1].amount - 1))
+    await check(store)
+
+
 BAD = {
     "an attempt that the ledger does not have": ({"subject": "pod-1:1/9"}, Fault.UNKNOWN, "subject"),
     "an attempt that has not ended": ({"subject": "pod-1:1/2"}, Fault.STATE, "subject"),
