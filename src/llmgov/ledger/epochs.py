@@ -15,8 +15,9 @@ BOOTS = 1_000_000
 """Boots of one holder in one life of the database: the numbers of each life begin above those of the one before, which
 the ledger may have lost."""
 
-MAX_REFUSED = 1000
-"""Refused requests of one boot that are remembered each. A sidecar that works closes them as it goes on."""
+MAX_REFUSED = 100
+"""Refused requests of one boot that are remembered each, in a row that every further one writes. A sidecar that works
+closes them as it goes on."""
 
 
 BEGUN: Duration = instants.HOUR
