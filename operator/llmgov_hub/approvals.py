@@ -64,7 +64,8 @@ class Approvals:
 
     async def directory(self) -> Directory:
         """What sidecars have to know: approvals that may be used, late denials, stopped models."""
-        rows, now = await self._store.approvals(), self._clock()
+        now = self._clock()
+        rows = await self._store.approvals_told(now, approvals.MAX_DENIALS)
         return Directory(
             approvals=approvals.for_directory(rows, now),
             denials=approvals.denials(rows, now),

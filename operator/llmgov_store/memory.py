@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import violated
+from llmgov.ledger import approvals, violated
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Book, Ended, Lock, PartId, Put
 from llmgov.ledger.messages import Epoch
@@ -215,6 +215,9 @@ class MemoryStore:
         opened = (ApprovalKind.THRESHOLD, ApprovalState.APPROVED)
         found = (row for row in self._rows.approvals.values() if (row.kind, row.state) == opened and row.expires > at)
         return sorted(found, key=lambda row: row.id)
+
+    async def approvals_told(self, at: Instant, most: int) -> list[ApprovalRow]:
+        return approvals.told(await self.approvals(), at, most)
 
     async def approvals_of(self, digests: Sequence[str]) -> list[ApprovalRow]:
         wanted = frozenset(digests)

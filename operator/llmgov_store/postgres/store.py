@@ -173,6 +173,9 @@ class PostgresReader:
     async def opened(self, at: Instant) -> list[ApprovalRow]:
         return await self._read(lambda connection: tables.APPROVALS.select(connection, summing.OPENED, at))
 
+    async def approvals_told(self, at: Instant, most: int) -> list[ApprovalRow]:
+        return await self._read(lambda connection: tables.APPROVALS.select(connection, summing.TOLD, at, most))
+
     async def approvals_of(self, digests: Sequence[str]) -> list[ApprovalRow]:
         found = await self._read(lambda connection: tables.APPROVALS.among(connection, "digest", digests))
         return sorted(found, key=lambda row: (-row.created, row.id))

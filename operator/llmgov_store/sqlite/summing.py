@@ -23,6 +23,30 @@ NEAREST: Final = """
 OPENED: Final = "WHERE kind = 'threshold' AND state = 'approved' AND expires > ? ORDER BY id"
 """Of `approvals`: a threshold's expires with its window."""
 
+_LATER: Final = (
+    "NOT EXISTS (SELECT 1 FROM approvals AS later WHERE later.digest = one.digest AND later.digest <> ''"
+    " AND later.kind = one.kind AND (length(later.id), later.id) > (length(one.id), one.id))"
+)
+"""Ids of one digest's approvals are counted up: `apr-x`, `apr-x-2`, `apr-x-10`."""
+
+TOLD: Final = f"""
+    WHERE id IN (
+        SELECT id FROM approvals WHERE kind = 'request' AND state <> 'pending' AND state = 'approved' AND expires > ?1
+        UNION SELECT id FROM (
+            SELECT id FROM approvals
+            WHERE kind = 'request' AND state <> 'pending' AND state = 'denied' AND expires > ?1
+            ORDER BY coalesce(decided, 0) DESC, id LIMIT ?2
+        ) AS denied
+        UNION SELECT id FROM (
+            SELECT id FROM approvals AS one
+            WHERE kind = 'request' AND (state = 'used' OR expires <= ?1 OR id LIKE 'apr-%-%') AND {_LATER}
+            ORDER BY created DESC, id LIMIT ?2
+        ) AS asked
+        UNION SELECT id FROM approvals AS one WHERE kind = 'overrun' AND {_LATER}
+    ) ORDER BY created DESC, id
+"""  # noqa: S608 - from code
+"""Of `approvals`: what sidecars are told of; expired requests are asked for anew."""
+
 _WITHIN: Final = "FROM violations WHERE at >= ? AND at < ?"
 _COUNTS: Final = f"SELECT policy, action, sum(count) {_WITHIN} GROUP BY policy, action"
 _REFUSED: Final = (

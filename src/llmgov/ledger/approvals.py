@@ -132,6 +132,17 @@ def askings(rows: Iterable[ApprovalRow]) -> dict[str, int]:
     return found
 
 
+def told(rows: list[ApprovalRow], now: Instant, most: int) -> list[ApprovalRow]:
+    """Those of `rows` that a directory is made of, in their order: what may be used, the `most` latest denials, the
+    `most` latest askings that are not named as the first, and the latest of each stopped model."""
+    asked = [row for row in _latest(rows, ApprovalKind.REQUEST).values() if _asking(row) + _is_over(row, now) > 1]
+    kept = {row.id for row in rows if usable(row, now)}
+    kept.update(row.id for row in _denied(rows, now)[:most])
+    kept.update(row.id for row in sorted(asked, key=lambda row: (-row.created, row.id))[:most])
+    kept.update(row.id for row in _latest(rows, ApprovalKind.OVERRUN).values())
+    return [row for row in rows if row.id in kept]
+
+
 def next_askings(rows: list[ApprovalRow], now: Instant) -> dict[str, int]:
     """As which asking sidecars name the approval of a digest or a model now, where that is not the first.
 
@@ -233,13 +244,14 @@ def for_directory(rows: list[ApprovalRow], now: Instant) -> tuple[Approval, ...]
 
 def denials(rows: list[ApprovalRow], now: Instant) -> tuple[Denial, ...]:
     """What was denied and is not asked for again yet, the latest decisions first."""
-    denied = [
-        row
-        for row in rows
-        if row.kind is ApprovalKind.REQUEST and row.state is ApprovalState.DENIED and now < row.expires
-    ]
-    latest = sorted(denied, key=lambda row: (-(row.decided or 0), row.id))[:MAX_DENIALS]
+    latest = _denied(rows, now)[:MAX_DENIALS]
     return tuple(Denial(row.id, row.digest, row.expires, shown_reason(row)) for row in latest)
+
+
+def _denied(rows: Iterable[ApprovalRow], now: Instant) -> list[ApprovalRow]:
+    requests = (row for row in rows if row.kind is ApprovalKind.REQUEST and now < row.expires)
+    denied = (row for row in requests if row.state is ApprovalState.DENIED)
+    return sorted(denied, key=lambda row: (-(row.decided or 0), row.id))
 
 
 def shown_reason(row: ApprovalRow) -> str:

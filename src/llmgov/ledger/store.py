@@ -122,6 +122,12 @@ class Reader(Protocol):
         """Thresholds that somebody approved of windows that end after `at`, by id."""
         ...
 
+    async def approvals_told(self, at: Instant, most: int) -> list[ApprovalRow]:
+        """What sidecars' directories are made of (`approvals.told`), newest first: requests' approvals that may be used
+        at `at`, the `most` latest denials in force, of `most` digests the latest asking that is over or not the first,
+        and the latest of each stopped model."""
+        ...
+
     async def approvals_of(self, digests: Sequence[str]) -> list[ApprovalRow]:
         """Those that cover one of `digests`: of requests, or of models by their names; newest first."""
         ...
