@@ -8,10 +8,12 @@ import getpass
 import re
 import secrets
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, assert_never
 
 from llmgov import instants, money
 from llmgov.instants import Instant
+from llmgov.ledger import corrections, reports
+from llmgov.ledger.book import Book
 from llmgov.ledger.corrections import Order
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.rows import Correction, CorrectionKind, LeaseRow, Window
@@ -54,6 +56,8 @@ def run(
     `subject` is the id of one, as `spend unknown` shows it; `cost` is in USD. A holder's leases are corrected in one
     window of one `account`; both may be left out where it has lost money in one only.
 
+    Where it costs that already, and nothing of it is unknown, that is said, and nothing goes on record.
+
     Raises:
         CommandError: nothing was changed; or the ledger failed, and the sentence says how to repeat the order.
     """
@@ -66,13 +70,14 @@ def run(
         raise errors.CommandError(_sentence(error)) from error
     except errors.CommandError as error:
         if isinstance(error.__cause__, OSError):
+            if "permission denied" in str(error.__cause__):
+                raise errors.CommandError(f"{error}; nothing was changed") from error
             again = (
                 f"nothing was changed unless the connection broke at the end; to repeat it safely add --id {order.id}"
             )
             raise errors.CommandError(f"{error}; {again}") from error
         raise
-    changes = [_change(before, after) for before, after in made.windows]
-    out.write(_told(made, changes) if output in ("", "wide") else tables.dump(_document(made.row, changes), output))
+    out.write(_told(order, made) if output in ("", "wide") else tables.dump(_document(made), output))
     return 0
 
 
@@ -107,14 +112,35 @@ def _amount(cost: str) -> int:
         raise errors.CommandError(f"--cost {cost}: {error}") from error
 
 
-async def _correct(ledger: sources.Ledger[Store], order: Order, account: str | None, window: str | None) -> "Made":
+async def _correct(
+    ledger: sources.Ledger[Store], order: Order, account: str | None, window: str | None
+) -> "Made | None":
     from llmgov_hub import hub
 
     if order.kind is CorrectionKind.HOLDER:
         order = await _placed(ledger.rows, order, account, window)
     elif account is not None or window is not None:
         raise errors.CommandError("--account and --window are for a holder's leases; an attempt or lease has its own")
+    if await ledger.rows.transact(corrections.lock(order), lambda book: _stands(book, order)):
+        return None
     return await hub.Hub(ledger.rows, ledger.clock, writer=sources.WRITER).corrections.make(order)
+
+
+def _stands(book: Book, order: Order) -> bool:
+    """Whether what an order asks for is in force, by a settlement or a correction, not by an assumption."""
+    if corrections.known(book, order) is not None:
+        return False  # the order itself was made before, which is another thing to say
+    attempt, lease = book.attempts.get(order.subject), book.leases.get(order.subject)
+    match order.kind:
+        case CorrectionKind.ATTEMPT:
+            is_known = attempt is not None and attempt.settlement is not None and not reports.is_unknown(attempt)
+            return attempt is not None and is_known and attempt.cost == order.amount
+        case CorrectionKind.LEASE:
+            is_known = lease is not None and lease.state is LeaseState.LOST and not lease.outstanding
+            return lease is not None and is_known and lease.billed == order.amount
+        case CorrectionKind.HOLDER:
+            return False  # only leases that nobody has corrected yet are found by it
+    assert_never(order.kind)
 
 
 async def _placed(rows: Reader, order: Order, account: str | None, window: str | None) -> Order:
@@ -135,7 +161,7 @@ async def _placed(rows: Reader, order: Order, account: str | None, window: str |
         return _replaced(order, key, begin)
     if account is not None and start is not None:  # corrected before, perhaps by this order
         return _replaced(order, account, start)
-    raise errors.CommandError(f"{order.subject}: {_several(lost)}")
+    raise errors.CommandError(f"{order.subject}: {_several(lost)}" if lost else _nobody(order.subject))
 
 
 def _replaced(order: Order, account: str, start: Instant) -> Order:
@@ -153,10 +179,15 @@ def _replaced(order: Order, account: str, start: Instant) -> Order:
 
 def _several(lost: Sequence[LeaseRow]) -> str:
     places = sorted({(row.account, row.window_start) for row in lost})
-    if not places:
-        return f"no holder of this name has lost money there; {_REMEDIES[Fault.UNKNOWN]}"
     shown = ", ".join(f"--account '{account}' --window {instants.to_rfc3339(start)}" for account, start in places)
     return f"has lost money in {len(places)} windows; correct one at a time: {shown}"
+
+
+def _nobody(subject: str) -> str:
+    return (
+        f"{subject} is no attempt's id (such as POD:1/42) and no lease's (POD:1/7/0), and no holder of this name has lost"
+        f" money; {_REMEDIES[Fault.UNKNOWN]}"
+    )
 
 
 def _sentence(error: BadInputError) -> str:
@@ -165,13 +196,20 @@ def _sentence(error: BadInputError) -> str:
     return f"{said}; {remedy}" if remedy else said
 
 
+def _changes(made: "Made") -> list[list[tables.Cell]]:
+    return [_change(before, after) for before, after in made.windows]
+
+
 def _change(before: Window, after: Window) -> list[tables.Cell]:
     amounts = (before.spent, after.spent, before.leased + before.unknown, after.leased + after.unknown)
     return [after.account, instants.to_rfc3339(after.start), *map(money.format_amount, amounts)]
 
 
-def _told(made: "Made", changes: Sequence[Sequence[tables.Cell]]) -> str:
-    row = made.row
+def _told(order: Order, made: "Made | None") -> str:
+    if made is None:
+        what = f"{order.kind.value} {printable.line(order.subject)} costs ${money.format_amount(order.amount)}"
+        return f"{what} already: nothing is to change, and nothing was recorded\n"
+    row, changes = made.row, _changes(made)
     before, after = money.format_amount(row.before), money.format_amount(row.after)
     said = f"{row.kind.value} {printable.line(row.subject)}: ${before} became ${after} (correction {row.id})\n"
     if not changes:
@@ -179,12 +217,12 @@ def _told(made: "Made", changes: Sequence[Sequence[tables.Cell]]) -> str:
     return f"{said}\n{tables.render(_CHANGES, changes)}\nAmounts are in USD.\n"
 
 
-def _document(row: Correction, changes: Sequence[Sequence[tables.Cell]]) -> dict[str, Any]:
-    headings = (*_LIST, *_WIDE)
+def _document(made: "Made | None") -> dict[str, Any]:
+    """A correction as a document; `None` where nothing was to change."""
     return {
         "currency": "USD",
-        "correction": tables.record(headings, _row(row)),
-        "accounts": [tables.record(_CHANGES, change) for change in changes],
+        "correction": None if made is None else tables.record((*_LIST, *_WIDE), _row(made.row)),
+        "accounts": [] if made is None else [tables.record(_CHANGES, change) for change in _changes(made)],
     }
 
 
