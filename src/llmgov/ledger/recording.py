@@ -32,7 +32,7 @@ def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | Non
     stops = any(isinstance(event, Settlement) and _stops(event) for event in events)
     return Lock(
         attempts=_distinct(event.id for event in events if isinstance(event, Intent | Settlement)),
-        intents=timing.not_ahead((event for event in events if isinstance(event, Intent)), now),
+        intents=timing.believed((event for event in events if isinstance(event, Intent)), now),
         events=_distinct(event.id for event in events if isinstance(event, Refused | Violated)),
         approvals=_distinct(approval_id(digest, numbers[digest] + more) for digest in digests for more in (0, 1)),
         approval_kinds=(ApprovalKind.OVERRUN,) if stops else (),

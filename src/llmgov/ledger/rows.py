@@ -155,9 +155,10 @@ class Attempt(Row, frozen=True):
     """The two halves of one dispatch, by `id`; whichever comes first waits, and when both are there money moves.
 
     `counted` is the time that it counts at, set with the intent: the intent's own, unless that lies ahead of the
-    ledger's clock or outside the windows it was lent from. `corrected` is the cost that an administrator put in the
-    place of the settlement's, which stays as it was. `beside` are the scopes that it counts for beside its path: those
-    of accounts that count only some of their targets' requests, as they were defined when it was charged.
+    ledger's clock, before what the ledger keeps (`pruning.KEEP`) or outside the windows it was lent from. `corrected`
+    is the cost that an administrator put in the place of the settlement's, which stays as it was. `beside` are the
+    scopes that it counts for beside its path: those of accounts that count only some of their targets' requests, as
+    they were defined when it was charged.
     """
 
     id: str

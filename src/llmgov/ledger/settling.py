@@ -24,7 +24,7 @@ def record(book: Book, half: Intent | Settlement, now: Instant) -> bool:
         case Intent():
             if attempt.intent is not None:
                 return False
-            (bounded,) = timing.not_ahead([half], now)
+            (bounded,) = timing.believed([half], now)
             _bring_back(book, bounded, now)
             attempt = msgspec.structs.replace(attempt, intent=half, counted=timing.counted(bounded, book.leases))
             _claim(book, half, now)

@@ -2,7 +2,8 @@
 
 A sidecar's clock may be wrong by minutes. The money was lent for certain windows by the ledger's clock, so where an
 attempt held from leases its time lies in their windows, whatever the sidecar's clock says; and no attempt lies ahead
-of the ledger's clock, in a window that has not begun.
+of the ledger's clock, in a window that has not begun, nor before what the ledger keeps, where it would count for
+nobody: either counts now.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,13 +11,17 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from llmgov.instants import Instant
+from llmgov.ledger import pruning
 from llmgov.ledger.messages import Intent
 from llmgov.ledger.rows import Attempt, LeaseRow
 
 
-def not_ahead(intents: Iterable[Intent], now: Instant) -> tuple[Intent, ...]:
-    """The intents, none of them later than `now`: what a `Lock` is to name."""
-    return tuple(intent if intent.at <= now else msgspec.structs.replace(intent, at=now) for intent in intents)
+def believed(intents: Iterable[Intent], now: Instant) -> tuple[Intent, ...]:
+    """The intents, those at `now` that are later or older than windows are kept: what a `Lock` is to name."""
+    return tuple(
+        intent if now - pruning.KEEP <= intent.at <= now else msgspec.structs.replace(intent, at=now)
+        for intent in intents
+    )
 
 
 def counted(intent: Intent, leases: Mapping[str, LeaseRow]) -> Instant:

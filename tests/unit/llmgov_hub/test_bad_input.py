@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from llmgov import instants, snapshot
-from llmgov.ledger import accounting, asking, billing, bounds, checks, errors, recording
+from llmgov.ledger import accounting, asking, billing, bounds, checks, errors, pruning, recording
 from llmgov.ledger.balances import Balances
 from llmgov.ledger.book import Lock
 from llmgov.ledger.errors import BadInputError, Fault
@@ -484,6 +484,23 @@ async def test_an_intent_that_holds_from_windows_without_a_common_moment_is_put_
     found = await store.balances()
     assert [(window.spent, window.leased) for window in found.windows] == [(0, lease.amount) for lease in found.leases]
     assert [attempt.intent for attempt in found.attempts] == [None]
+
+
+@on_every_store
+async def test_an_attempt_that_says_that_it_was_in_1970_counts_now(store: Store) -> None:
+    """Else it would count in no window: its intent stays as it was told."""
+    hub = await ready(store)
+    for number, time in enumerate((0, NOW - pruning.KEEP - 1, NOW - pruning.KEEP), 7):
+        id_ = f"pod-1:1/{number}"
+        await hub.deliver([ledgers.intent(id_, CENT, at=time), ledgers.settlement(id_, number)])
+    (window,) = await store.windows(NOW)
+    assert window.spent == 7 + 8, "the third one was last month"
+    told = {each.id: (each.intent.at, each.time) for each in await store.attempts(0, 2 * NOW) if each.intent}
+    assert told == {
+        "pod-1:1/7": (0, NOW),
+        "pod-1:1/8": (NOW - pruning.KEEP - 1, NOW),
+        "pod-1:1/9": (NOW - pruning.KEEP,) * 2,
+    }
 
 
 @on_every_store

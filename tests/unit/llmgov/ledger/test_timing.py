@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmgov.ledger import timing
+from llmgov.ledger import pruning, timing
 from llmgov.ledger.messages import Charged
 from llmgov.ledger.rows import Attempt, LeaseRow
 from tests.support import ledgers
+from tests.support.ledgers import NOW
 
 
 def lease(id_: str, start: int, end: int) -> LeaseRow:
@@ -67,4 +68,10 @@ def test_once_stored_it_does_not_change() -> None:
 
 def test_none_is_later_than_the_ledgers_clock() -> None:
     early, late = ledgers.intent("a/1", 5, at=9), ledgers.intent("a/2", 5, at=11)
-    assert [intent.at for intent in timing.not_ahead((early, late), 10)] == [9, 10]
+    assert [intent.at for intent in timing.believed((early, late), 10)] == [9, 10]
+
+
+def test_none_is_older_than_windows_are_kept() -> None:
+    oldest = NOW - pruning.KEEP
+    intents = [ledgers.intent(f"a/{at}", 5, at=at) for at in (0, oldest - 1, oldest)]
+    assert [intent.at for intent in timing.believed(intents, NOW)] == [NOW, NOW, oldest]
