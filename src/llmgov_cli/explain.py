@@ -68,7 +68,7 @@ def run_at(request: pathlib.Path, where: sources.Where, at: Instant, out: TextIO
 
 
 def _served() -> pathlib.Path:
-    """The folder that `llmgov local` serves, as its newest state folder here says.
+    """The folder that `llmgov local` serves, as the state folder found here says.
 
     Raises:
         errors.CommandError: none is served.

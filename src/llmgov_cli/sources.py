@@ -164,7 +164,7 @@ class Database:
 
 
 Where: TypeAlias = Source | pathlib.Path | None
-"""A source, a state folder that somebody named, or the newest one."""
+"""A source, a state folder that somebody named, or the one that `state.find` finds."""
 
 _Postgres = TypeVar("_Postgres", bound="PostgresReader")
 
@@ -180,7 +180,7 @@ async def _closing(rows: _Postgres) -> AsyncIterator[_Postgres]:
 def chosen(
     folder: pathlib.Path | None, database: str | None, environment: Mapping[str, str] = os.environ
 ) -> Database | pathlib.Path | None:
-    """What `--state` and `--database` name; without either what the environment does, else the newest state folder.
+    """What `--state` and `--database` name; without either what the environment does, if anything.
 
     Raises:
         CommandError: both are given, or the database's URL holds a password, which belongs into the environment.

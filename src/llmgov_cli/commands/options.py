@@ -7,7 +7,11 @@ import typer
 
 State = Annotated[
     Optional[pathlib.Path],  # noqa: UP045 (typer reads the annotation at run time)
-    typer.Option("--state", help="Local mode's state folder; default: the newest one in .llmgov/.", show_default=False),
+    typer.Option(
+        "--state",
+        help="Local mode's state folder; default: the newest in .llmgov/ that is served, else the newest.",
+        show_default=False,
+    ),
 ]
 Database = Annotated[
     Optional[str],  # noqa: UP045

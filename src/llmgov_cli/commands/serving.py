@@ -69,7 +69,7 @@ def hub(
         ),
     ] = False,
 ) -> None:
-    """Serve sidecars: what they are to enforce, and money."""
+    """With --migrate update the ledger's database; serving sidecars in a cluster is to come."""
     from llmgov_cli import hub as implementation
     from llmgov_cli import later
 

@@ -8,9 +8,9 @@
     log.jsonl        logs, a JSON object a line
     lock             locked while a process serves; two never do (`lock`)
 
-Without `--state` every start gets a new folder below `.llmgov/`, named by its time; commands read the newest, and a
-start removes all but the ten newest and those being served. With `--state` the folder is the user's, kept and used
-again.
+Without `--state` every start gets a new folder below `.llmgov/`, named by its time; commands read the newest that is
+being served, else the newest, and a start removes all but the ten newest and those being served. With `--state` the
+folder is the user's, kept and used again.
 """
 
 import datetime
@@ -65,7 +65,9 @@ def fresh(moment: datetime.datetime, base: pathlib.Path = BASE) -> pathlib.Path:
 
 
 def find(explicit: pathlib.Path | None, base: pathlib.Path = BASE) -> pathlib.Path:
-    """The folder that a reading command looks at.
+    """The folder that a command looks at: of those below `base` the newest that is served, else the newest.
+
+    A `--once` run beside a serving process makes a newer one, and is over when somebody looks.
 
     Raises:
         CommandError: there is none.
@@ -79,7 +81,7 @@ def find(explicit: pathlib.Path | None, base: pathlib.Path = BASE) -> pathlib.Pa
         raise errors.CommandError(
             f"no state folder in {base}/; start one with `llmgov local DIR`, or name one with --state"
         )
-    return runs[-1]
+    return next(filter(lock.served, reversed(runs)), runs[-1])
 
 
 def write_run(folder: pathlib.Path, run: Run) -> None:

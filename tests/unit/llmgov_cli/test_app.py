@@ -17,6 +17,16 @@ def test_the_version_is_said() -> None:
     assert (done.exit_code, done.stdout) == (0, f"llmgov {llmgov.__version__}\n")
 
 
+def test_every_command_that_does_something_is_in_the_help_and_in_the_documentation() -> None:
+    described = pathlib.Path("docs/cli.md").read_text()
+    help_ = CliRunner().invoke(app.app, ["--help"]).stdout
+    for command in ("hub", "operator", "sidecar", "local"):
+        assert f"\n  {command} " in help_
+        assert f"| `llmgov {command}" in described
+    (line,) = [line for line in help_.splitlines() if line.startswith("  hub ")]
+    assert "--migrate" in line
+
+
 @pytest.mark.parametrize("command", [["local"], ["audit", "export"], ["crds"]], ids=" ".join)
 def test_flags_take_no_value_in_the_help(command: list[str]) -> None:
     help_ = CliRunner().invoke(app.app, [*command, "--help"]).stdout

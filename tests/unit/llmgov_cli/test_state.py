@@ -27,6 +27,17 @@ def test_the_newest_folder_is_found(tmp_path: pathlib.Path) -> None:
     assert state.find(None, tmp_path) == newest
 
 
+def test_the_newest_that_is_served_is_found_before_newer_ones_that_ended(tmp_path: pathlib.Path) -> None:
+    async def serve_and_find() -> tuple[list[pathlib.Path], pathlib.Path, pathlib.Path]:
+        started = [_start(tmp_path, minute) for minute in range(4)]
+        async with lock.held(started[0]), lock.held(started[1]):
+            while_served = state.find(None, tmp_path)
+        return started, while_served, state.find(None, tmp_path)
+
+    started, while_served, after = asyncio.run(serve_and_find())
+    assert (while_served, after) == (started[1], started[3])
+
+
 def test_a_start_forgets_all_but_the_newest(tmp_path: pathlib.Path) -> None:
     started = [_start(tmp_path, minute) for minute in range(state.KEPT + 2)]
     assert sorted(tmp_path.iterdir()) == started[2:]
