@@ -15,14 +15,20 @@ _SHOWN = 5
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """What the ledger waits for: its epoch, and the holders of open leases that have not reported to it, in order."""
+    """What the ledger waits for: its epoch, and the holders of open leases that have not reported to it, in order.
+
+    Until the database's new life is `noticed` the epoch is the former one, which says nothing of this.
+    """
 
     epoch: LedgerEpoch
     holders: Sequence[str]
+    noticed: bool = True
 
     @property
     def sentence(self) -> str:
         """Since when, and for whom."""
+        if not self.noticed:
+            return "the ledger lends nothing: its database began another life, not noticed by any replica yet"
         return f"the ledger lends nothing since {tables.moment(self.epoch.since)}: it waits for {self._whom}"
 
     @property
@@ -35,13 +41,17 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 async def wait(rows: Reader) -> Wait | None:
-    """What the ledger waits for; `None` where it lends.
+    """What the ledger waits for; `None` where it lends. Looking notices nothing: that is a replica's to do.
 
     Raises:
         StoreError: it cannot be read.
     """
     known = await rows.ledger_epoch()
-    if known is None or (known.open and known.id == await rows.database()):
+    if known is None:
+        return None
+    if known.id != await rows.database():
+        return Wait(known, (), noticed=False)
+    if known.open:
         return None
     return Wait(known, await rows.unreported(known.name))
 
@@ -52,4 +62,5 @@ async def tell(rows: Reader) -> None:
         found = await wait(rows)
         if found is None:
             return
-        print(f"llmgov: {found.sentence}; `llmgov spend accept-loss` lends without them", file=sys.stderr)
+        remedy = "; `llmgov spend accept-loss` lends without them" if found.noticed else ": does one run?"
+        print(f"llmgov: {found.sentence}{remedy}", file=sys.stderr)

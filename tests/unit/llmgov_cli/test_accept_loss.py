@@ -156,6 +156,21 @@ def test_who_looks_at_budgets_is_told_that_nothing_is_lent(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("what", ["budgets", "accounts"])
+def test_of_a_life_that_no_replica_has_noticed_no_time_is_told(
+    tmp_path: pathlib.Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with _folder(tmp_path) as source:
+        _run(source, answer=True)
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+            connection.execute("UPDATE database SET name = 'another'")
+        get.run(what, source, "", io.StringIO())
+    assert capsys.readouterr().err == (
+        "llmgov: the ledger lends nothing: its database began another life, not noticed by any replica yet: does one"
+        " run?\n"
+    )
+
+
 def test_a_life_that_no_replica_has_noticed_yet_is_noticed(tmp_path: pathlib.Path) -> None:
     with _folder(tmp_path) as source:
         _run(source, answer=True)
