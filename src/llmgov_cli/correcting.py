@@ -16,7 +16,7 @@ from llmgov.ledger import corrections, reports
 from llmgov.ledger.book import Book
 from llmgov.ledger.corrections import Order
 from llmgov.ledger.errors import BadInputError, Fault
-from llmgov.ledger.rows import Correction, CorrectionKind, LeaseRow, Window
+from llmgov.ledger.rows import Correction, CorrectionKind, LeaseRow, LeaseState, Window
 from llmgov.ledger.store import Reader, Store
 from llmgov_cli import errors, moments, observe, printable, sources, tables, unknown
 
@@ -185,8 +185,8 @@ def _several(lost: Sequence[LeaseRow]) -> str:
 
 def _nobody(subject: str) -> str:
     return (
-        f"{subject} is no attempt's id (such as POD:1/42) and no lease's (POD:1/7/0), and no holder of this name has lost"
-        f" money; {_REMEDIES[Fault.UNKNOWN]}"
+        f"{subject} is no attempt's id (such as POD:1/42) and no lease's (POD:1/7/0), and no holder of this name has"
+        f" lost money; {_REMEDIES[Fault.UNKNOWN]}"
     )
 
 

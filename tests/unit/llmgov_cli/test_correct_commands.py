@@ -158,6 +158,22 @@ def test_an_order_that_is_repeated_with_its_id_changes_nothing(source: sources.S
         _correct(source, ATTEMPT, "0.02", id_="c-1")
 
 
+@pytest.mark.parametrize(("subject", "what"), [(ATTEMPT, "attempt"), (LEASE, "lease")])
+def test_what_costs_that_already_is_not_corrected_again(source: sources.Source, subject: str, what: str) -> None:
+    _correct(source, subject, "0.05")
+    told = _read(correcting.run, subject, "0.05", "the bill", source)
+    assert told == f"{what} {subject} costs $0.05 already: nothing is to change, and nothing was recorded\n"
+    made = _correct(source, subject, "0.05")
+    assert (made["correction"], made["accounts"]) == (None, [])
+    assert len(_json(correcting.show, source)) == 1
+    assert _correct(source, subject, "0.06")["correction"]["before"] == "0.05"
+
+
+def test_an_assumed_cost_that_the_bill_confirms_is_recorded(source: sources.Source) -> None:
+    assert _correct(source, ATTEMPT, "0.20")["correction"]["after"] == "0.20"
+    assert _json(unknown.run, source)["attempts"] == []
+
+
 @pytest.mark.parametrize(
     ("subject", "cost", "options", "said"),
     [
@@ -173,7 +189,12 @@ def test_an_order_that_is_repeated_with_its_id_changes_nothing(source: sources.S
             {},
             "the ledger has no lease pod-9:1/7/0; `llmgov spend unknown` lists what can be corrected",
         ),
-        ("pod-9", "1", {}, "pod-9: no holder of this name has lost money there"),
+        (
+            "pod-9",
+            "1",
+            {},
+            "pod-9 is no attempt's id (such as POD:1/42) and no lease's (POD:1/7/0), and no holder of this name has",
+        ),
         (ATTEMPT, "-1", {}, "--cost -1: must be a decimal string"),
         (ATTEMPT, "1e3", {}, "--cost 1e3: must be a decimal string"),
         (ATTEMPT, "2000000", {}, "is more than 1000000000000; write what the provider billed, in USD"),
