@@ -174,6 +174,6 @@ def _print_list(what: str, source: sources.Source, output: str, wanted: lists.Fi
     rows = sources.read(source, lambda ledger: _listed(what, lists.Look(ledger, source, wanted, bool(output))))
     if output in ("", "wide"):
         shown = len(headings if output else listing.headings)
-        out.write(tables.render(headings[:shown], [row[:shown] for row in rows]) if rows else f"No {what}\n")
+        out.write(tables.render(headings[:shown], [row[:shown] for row in rows]) if rows else f"{listing.none}\n")
     else:
         out.write(tables.dump([tables.record(headings, row) for row in rows], output))

@@ -82,6 +82,8 @@ class Listing:
     headings: Sequence[str]
     wide: Sequence[str]
     gather: Callable[[Look], Awaitable[Rows]]
+    none: str
+    """What is said where there is no row."""
 
 
 async def _accounts(look: Look) -> Rows:
@@ -157,12 +159,16 @@ LISTS = {
         ("Limited-By", "Target", "Limit", "Spent", "Held", "Used", "Resets", "State", "Currency"),
         ("Period", "Forecast", "Enforced"),
         _accounts,
+        "No accounts",
     ),
     "violations": Listing(
         ("Time", "Policy", "Action", "Reason", "Workload", "User", "Model", "Count"),
         ("Request", "Path", "Message"),
         _violations,
+        "No violations",
     ),
-    "outbox": Listing(("Time", "Audience", "About", "Fact", "Message", "Delivered"), (), _outbox),
-    "snapshots": Listing(("From", "Until", "Part", "Version", "Bytes", "By"), ("Cluster",), _snapshots),
+    "outbox": Listing(
+        ("Time", "Audience", "About", "Fact", "Message", "Delivered"), (), _outbox, "No notices are waiting"
+    ),
+    "snapshots": Listing(("From", "Until", "Part", "Version", "Bytes", "By"), ("Cluster",), _snapshots, "No snapshots"),
 }

@@ -22,6 +22,13 @@ POLICY = (
 )
 
 
+def test_an_empty_outbox_is_said_in_words(tmp_path: pathlib.Path) -> None:
+    asyncio.run(SqliteStore.open(tmp_path / "ledger.db").close())
+    out = io.StringIO()
+    get.run("outbox", tmp_path, "", out)
+    assert out.getvalue() == "No notices are waiting\n"
+
+
 @pytest.fixture
 def kept(tmp_path: pathlib.Path) -> pathlib.Path:
     """A state folder as a process leaves it that served one policy to one sidecar."""
