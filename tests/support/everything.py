@@ -136,6 +136,7 @@ async def look(reader: Reader) -> list[Any]:
         await reader.balances(),
         await reader.approvals(),
         await reader.approvals_of(["digest"]),
+        await reader.approvals_told(NOW, 1),
         await reader.outbox(),
         await reader.undelivered(),
         await reader.violations(0, NOW + 1),

@@ -314,9 +314,9 @@ class History:
             case CorrectionKind.ATTEMPT:
                 self.books.attempts[order.subject].corrected = step.amount
             case CorrectionKind.LEASE:
-                self.books.bill([order.subject], step.amount)
+                self.books.bill([order.subject], order.amount)
             case CorrectionKind.HOLDER:
-                self.books.bill(self.lost_with(order.subject, order.account, order.window_start), step.amount)
+                self.books.bill(self.lost_with(order.subject, order.account, order.window_start), order.amount)
 
     def lost_with(self, holder: str, account: str, start: int) -> list[str]:
         """The leases of one holder in one window that are lost with money outstanding."""
@@ -335,11 +335,14 @@ class History:
         if not possible:
             return None
         subject = possible[step.which % len(possible)]
-        order = Order(f"c-{self.corrections}", step.kind, subject, step.amount, "root", "the bill of November")
-        if step.kind is not CorrectionKind.HOLDER:
-            return order
+        name, reason = f"c-{self.corrections}", "the bill of November"
+        if step.kind is CorrectionKind.ATTEMPT:
+            return Order(name, step.kind, subject, step.amount, "root", reason)
         loan = self.books.loans[subject]
-        return Order(order.id, step.kind, loan.holder, step.amount, "root", order.reason, loan.account, loan.start)
+        if step.kind is CorrectionKind.LEASE:
+            return Order(name, step.kind, subject, min(step.amount, loan.amount), "root", reason)
+        lent = sum(self.books.loans[each].amount for each in self.lost_with(loan.holder, loan.account, loan.start))
+        return Order(name, step.kind, loan.holder, min(step.amount, lent), "root", reason, loan.account, loan.start)
 
 
 def _path(namespace: str, team: str, user: str) -> Iterator[str]:
