@@ -131,7 +131,10 @@ async def measure(server: Server, names: Sequence[str], scale: Scale) -> None:
 
 
 def main() -> None:
-    """Say on what machine, and measure."""
+    """Say on what machine, and measure; a name that is no part's ends it before anything starts."""
+    names = sys.argv[1:]
+    if unknown := [name for name in names if name not in PARTS]:
+        sys.exit(f"no part of this benchmark: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     if postgres.lacking_own() is not None:
         sys.exit(f"the ledger is not measured: {postgres.lacking_own()}")
     print(
@@ -140,7 +143,7 @@ def main() -> None:
     )
     server = Server.new()
     try:
-        asyncio.run(measure(server, sys.argv[1:], Scale()))
+        asyncio.run(measure(server, names, Scale()))
     finally:
         server.close()
 

@@ -29,10 +29,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--seed", type=int, help="run this one alone, and print its whole trace")
-    parser.add_argument("--bug", default="", choices=["", *planted.BUGS], help="with this bug planted")
+    parser.add_argument("--bug", default="", metavar="NAME", help="with this bug planted (listed in docs/simulator.md)")
     parser.add_argument("--bugs", action="store_true", help="look for each of them: the docs' table")
     parser.add_argument("--digests", action="store_true", help="print what identifies each seed's trace")
     given = parser.parse_args(arguments)
+    if given.bug and given.bug not in planted.BUGS:
+        parser.error(f"there is no bug {given.bug!r}; docs/simulator.md names those that there are")
     if given.bugs:
         return _bugs()
     if given.seed is not None:
