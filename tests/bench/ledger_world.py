@@ -38,6 +38,9 @@ ABOVE = (("group", 4), ("division", 20), ("department", 100))
 REPLICA_TEAMS = 100
 """Teams of one department: sidecars of one replica are of one, so that what replicas share is the organization."""
 
+REPLICAS = 8
+"""How many replicas may have a team of their own in the organization's place."""
+
 THRESHOLDS = (
     Threshold(50, (ThresholdAction.NOTIFY_USERS,)),
     Threshold(75, (ThresholdAction.NOTIFY_ADMINS,)),
@@ -77,6 +80,10 @@ def parts(workloads: int = WORKLOADS) -> dict[str, Part]:
         mine, namespace, *teams = map(account, levels(workload))
         of_namespaces.setdefault(workload % NAMESPACES, [namespace]).append(mine)
         of_teams.update((each.key, each) for each in teams)
+    aside = [
+        account(Target(TargetKind.TEAM, name)) for name in (*(f"apart-{each}" for each in range(REPLICAS)), "late")
+    ]
+    of_teams.update((each.key, each) for each in aside)
     whole = OrganizationPart("bench", accounts=(account(ORGANIZATION), EACH_USER, *of_teams.values()))
     found: dict[str, Part] = {"organization": whole}
     for number, accounts in of_namespaces.items():

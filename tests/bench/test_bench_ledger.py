@@ -9,7 +9,7 @@ from tests.bench.bench_ledger import Scale
 from tests.support import machine
 from tests.support.postgres_server import Server
 
-TINY = Scale(clients=(2,), replicas=(2,), seconds=0.2, workloads=8, each=4, all=8)
+TINY = Scale(clients=(2,), replicas=(2,), seconds=0.2, workloads=128, each=4, all=8)
 
 
 @machine.requires("postgres of its own")

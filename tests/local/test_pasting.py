@@ -26,7 +26,7 @@ def _pasted(said: str, *further: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("example", sorted(path.name for path in localmode.EXAMPLES.iterdir()))
+@pytest.mark.parametrize("example", sorted(path.parent.name for path in localmode.EXAMPLES.glob("*/traffic.yaml")))
 def test_the_curl_line_is_answered_by_the_model(example: str, tmp_path: pathlib.Path) -> None:
     with documented.Shell(tmp_path) as shell:
         said = shell.run(f"llmgov local examples/{example} --as payments/checkout=0")

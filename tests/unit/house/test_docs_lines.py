@@ -13,7 +13,7 @@ REWRITTEN = {"docs/decisions/0007-data-path-costs.md"}
 """Pages that are rewritten as measurements come in; whoever touches one next breaks its lines."""
 
 _LINK = re.compile(r"\]\([^)\s]*\)")
-_FENCE = re.compile(r"```(\w*)")
+_FENCE = re.compile(r"```([\w-]*)")
 
 
 def _pages() -> list[pathlib.Path]:
@@ -21,13 +21,15 @@ def _pages() -> list[pathlib.Path]:
 
 
 def _too_long(text: str) -> Iterator[int]:
-    """Numbers of lines too long, where each could be broken: a table's row and what a command prints (`text`) cannot,
-    and a link's address is not counted."""
+    """Numbers of lines too long, where each could be broken: a table's row and what a command prints (`text` and
+    `shell-session`) cannot, and a link's address is not counted."""
     fence: str | None = None
     for number, line in enumerate(text.splitlines(), start=1):
         if opened := _FENCE.match(line):
             fence = opened[1] if fence is None else None
-        elif fence != "text" and not line.startswith("|") and len(_LINK.sub("]", line)) > LONGEST:
+        elif (
+            fence not in ("text", "shell-session") and not line.startswith("|") and len(_LINK.sub("]", line)) > LONGEST
+        ):
             yield number
 
 

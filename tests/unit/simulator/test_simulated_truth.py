@@ -17,7 +17,8 @@ WINDOW = ("k", START)
 
 def truth(*leases: tuple[str, int]) -> Truth:
     made = Truth()
-    made.told(LeaseGrant(1, tuple(Lease(id_, "k", START, END, amount, END) for id_, amount in leases), START))
+    grant = LeaseGrant(1, tuple(Lease(id_, "k", START, END, amount, END) for id_, amount in leases), START)
+    made.lent(grant, [id_ for id_, _ in leases], START)
     return made
 
 
