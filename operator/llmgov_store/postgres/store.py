@@ -171,10 +171,10 @@ class PostgresReader:
         return await self._read(lambda connection: tables.APPROVALS.select(connection, "ORDER BY created DESC, id"))
 
     async def opened(self, at: Instant) -> list[ApprovalRow]:
-        return await self._read(lambda connection: tables.APPROVALS.select(connection, summing.OPENED, at))
+        return await self._read(lambda connection: tables.APPROVALS.select(connection, summing.QUERIES.opened, at))
 
     async def approvals_told(self, at: Instant, most: int) -> list[ApprovalRow]:
-        return await self._read(lambda connection: tables.APPROVALS.select(connection, summing.TOLD, at, most))
+        return await self._read(lambda connection: tables.APPROVALS.select(connection, summing.QUERIES.told, at, most))
 
     async def approvals_of(self, digests: Sequence[str]) -> list[ApprovalRow]:
         found = await self._read(lambda connection: tables.APPROVALS.among(connection, "digest", digests))
