@@ -45,9 +45,14 @@ class Write:
 
 
 class Agenda:
-    """The statuses that objects should have, and when each may be written next, by UID."""
+    """The statuses that objects should have, and when each may be written next, by UID.
 
-    def __init__(self) -> None:
+    `began` is when this leader did. A status that it finds may have been written right before, by the leader before it,
+    so such an object is left alone for `APART`; one without a status is written at once.
+    """
+
+    def __init__(self, began: Instant) -> None:
+        self._began = began
         self._wanted: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._not_before: dict[str, Instant] = {}
         self._failures: dict[str, int] = {}
@@ -89,8 +94,15 @@ class Agenda:
             kind, wanted = self._wanted[uid]
             if body is None or is_said(body.get("status") or {}, wanted):
                 del self._open[uid]
-            else:
+            elif not self._is_left_alone(uid, body, now):
                 yield Write(kind, body, merged(body.get("status") or {}, wanted, now), wanted)
+
+    def _is_left_alone(self, uid: str, body: Body, now: Instant) -> bool:
+        """Whether the leader before may have written it within `APART`."""
+        is_left_alone = "status" in body and uid not in self._not_before and now < self._began + APART
+        if is_left_alone:
+            self._not_before[uid] = self._began + APART
+        return is_left_alone
 
     def next(self, now: Instant) -> Instant | None:
         """When something may be due next; `None` where nothing is waiting."""

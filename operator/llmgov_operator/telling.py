@@ -81,7 +81,7 @@ class Telling:
         self._metrics = metrics
         self._instance = instance
         self._observe_seconds = observe_seconds
-        self._agenda = Agenda()
+        self._agenda = Agenda(clock())
         self._quota = news.Quota()
         self._bodies: dict[str, Body] = {}
         self._told = asyncio.Event()

@@ -1,6 +1,7 @@
 """What the API server has written down: who asked for what, and what it answered."""
 
 import dataclasses
+import datetime
 import json
 import pathlib
 import time
@@ -32,6 +33,9 @@ class Request:
     stage: str
     agent: str
     """The client's `User-Agent`."""
+
+    at: datetime.datetime
+    """When the API server received it."""
 
 
 class AuditLog:
@@ -97,4 +101,5 @@ def _request(event: dict[str, Any]) -> Request:
         code=event.get("responseStatus", {}).get("code", 0),
         stage=event["stage"],
         agent=event.get("userAgent", ""),
+        at=datetime.datetime.fromisoformat(event["requestReceivedTimestamp"]),
     )

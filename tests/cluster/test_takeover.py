@@ -5,6 +5,7 @@ who put a version in force, in the API server's audit log by the user agent. LLM
 """
 
 import asyncio
+import collections
 import dataclasses
 import itertools
 import os
@@ -21,7 +22,7 @@ from llmgov.ledger.rows import PartVersion
 from llmgov_store.postgres import connecting
 from llmgov_store.postgres.store import PostgresReader
 from tests.cluster import operators
-from tests.cluster.audit_log import AuditLog
+from tests.cluster.audit_log import AuditLog, Request
 from tests.cluster.cluster import Cluster
 from tests.cluster.operators import Operator
 from tests.support import postgres
@@ -150,12 +151,21 @@ def test_another_takes_over_in_time_alone_and_nothing_is_lost(
     names = [f"replica-{number}" for number in range(ROUNDS + 1)]
     assert _one_after_the_other([each.actor for each in versions]) == names
     assert asyncio.run(_terms(database)) == ROUNDS + 1
-    agents = [
-        _AGENT.match(each.agent) for each in audit.requests(operators.ACCOUNT, since=since) if each.verb == "patch"
-    ]
+    patches = [each for each in audit.requests(operators.ACCOUNT, since=since) if each.verb == "patch"]
+    agents = [_AGENT.match(each.agent) for each in patches]
     writers = _one_after_the_other([found["replica"] for found in agents if found is not None])
     assert writers == sorted(writers, key=names.index), "nobody wrote a status after another one had begun to"
     assert len(writers) == len(set(writers))
+    assert [each for each in _apart(patches) if each < 5] == [], "whoever writes, no status is written twice in 5 s"
+
+
+def _apart(patches: Sequence[Request]) -> list[float]:
+    """Seconds between two writes of one object."""
+    at = collections.defaultdict(list)
+    for each in patches:
+        at[each.resource, each.namespace, each.name].append(each.at)
+    pairs = itertools.chain.from_iterable(itertools.pairwise(times) for times in at.values())
+    return [(later - earlier).total_seconds() for earlier, later in pairs]
 
 
 def _one_after_the_other(names: Sequence[str]) -> list[str]:

@@ -47,7 +47,7 @@ class _Objects:
 def test_no_object_is_written_twice_within_five_seconds_and_the_last_word_is_written(
     steps: list[tuple[int, int]],
 ) -> None:
-    objects, asked, now = _Objects(), Agenda(), NOW
+    objects, asked, now = _Objects(), Agenda(NOW), NOW
     for wait, spent in steps:
         now += wait
         asked.want("Budget", "u1", _status(spent=str(spent)))
@@ -64,7 +64,7 @@ def test_no_object_is_written_twice_within_five_seconds_and_the_last_word_is_wri
 
 
 def test_what_changes_while_it_is_written_is_written_later() -> None:
-    objects, asked = _Objects(), Agenda()
+    objects, asked = _Objects(), Agenda(NOW)
     asked.want("Budget", "u1", _status(spent="1"))
     (write,) = asked.due(objects.bodies, NOW)
     asked.want("Budget", "u1", _status(spent="2"))
@@ -76,7 +76,7 @@ def test_what_changes_while_it_is_written_is_written_later() -> None:
 
 
 def test_a_second_start_finds_everything_written() -> None:
-    objects, first, second = _Objects(), Agenda(), Agenda()
+    objects, first, second = _Objects(), Agenda(NOW), Agenda(NOW)
     first.want("Budget", "u1", _status(spent="1"))
     objects.take(first, NOW)
     second.want("Budget", "u1", _status(spent="1"))
@@ -85,8 +85,34 @@ def test_a_second_start_finds_everything_written() -> None:
     assert second.next(NOW) is None
 
 
+@given(st.integers(0, 7 * SECOND), st.integers(0, 7 * SECOND), st.integers(0, 7 * SECOND))
+def test_the_next_leader_keeps_the_distance_to_what_the_last_one_wrote(wrote: int, began: int, asked: int) -> None:
+    objects, first = _Objects(), Agenda(NOW)
+    first.want("Budget", "u1", _status(spent="1"))
+    objects.take(first, NOW + wrote)
+    now = NOW + wrote + began
+    second = Agenda(now)
+    now += asked
+    second.want("Budget", "u1", _status(spent="2"))
+    objects.take(second, now)
+    while (at := second.next(now)) is not None:
+        now = at
+        objects.take(second, now)
+    before, after = objects.written
+    assert after - before >= 5 * SECOND
+    assert after <= NOW + wrote + began + max(asked, 5 * SECOND), "no longer than it has to"
+    assert objects.bodies["u1"]["status"]["spent"] == "2"
+
+
+def test_what_nobody_has_told_of_yet_does_not_wait_for_a_leader_s_begin() -> None:
+    objects, asked = _Objects(), Agenda(NOW)
+    asked.want("Budget", "u1", _status())
+    objects.take(asked, NOW)
+    assert objects.written == [NOW]
+
+
 def test_what_somebody_else_wrote_is_put_right() -> None:
-    objects, asked = _Objects(), Agenda()
+    objects, asked = _Objects(), Agenda(NOW)
     asked.want("Budget", "u1", _status(spent="1"))
     objects.take(asked, NOW)
     objects.bodies["u1"]["status"]["spent"] = "0"
@@ -103,7 +129,7 @@ def _due(asked: Agenda, bodies: dict[str, Any], now: int) -> list[Write]:
 
 
 def test_a_write_that_fails_is_tried_later_and_ever_later() -> None:
-    asked, bodies, now = Agenda(), {"u1": _body()}, NOW
+    asked, bodies, now = Agenda(NOW), {"u1": _body()}, NOW
     asked.want("Budget", "u1", _status())
     waits = []
     for _ in range(8):
@@ -124,7 +150,7 @@ def test_a_write_that_fails_is_tried_later_and_ever_later() -> None:
 
 
 def test_objects_that_are_gone_are_forgotten() -> None:
-    asked, bodies = Agenda(), {"u1": _body("u1"), "u2": _body("u2")}
+    asked, bodies = Agenda(NOW), {"u1": _body("u1"), "u2": _body("u2")}
     for uid in ("u1", "u2", "u3"):
         asked.want("Budget", uid, _status())
     asked.keep(["u1", "u3"])

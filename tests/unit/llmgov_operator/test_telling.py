@@ -207,6 +207,26 @@ def test_an_object_is_not_written_twice_within_five_seconds() -> None:
     asyncio.run(run())
 
 
+def test_the_next_leader_does_not_write_right_after_the_last_one_did() -> None:
+    async def run() -> None:
+        server, store = _server(), MemoryStore()
+        first = Replica(server, store)
+        await first.reconcile()
+        await _spend(store, USD, first.now)
+        await first.step()
+        server.writes.clear()
+        await _spend(store, 2 * USD, first.now)
+        server.put("LLMPolicy", "new", {"modelAccess": {"allow": ["openai/*"]}}, "shop")
+        second = Replica(server, store, first.now + SECOND)
+        await second.reconcile()
+        await second.step(3.9)
+        assert [name for name, _ in server.writes] == ["new"]
+        await second.step(1.1)
+        assert [(name, status.get("spent")) for name, status in server.writes[1:]] == [("shop", "2.00")]
+
+    asyncio.run(run())
+
+
 def test_a_paused_leader_writes_nothing_and_goes_on_when_it_leads() -> None:
     async def run() -> None:
         server = _server()
