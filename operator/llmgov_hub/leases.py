@@ -7,16 +7,14 @@ overspent nor refused early.
 import asyncio
 import dataclasses
 import functools
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TypeGuard, TypeVar
 
-import msgspec
-
 from llmgov.instants import Instant
-from llmgov.ledger import accounting, bounds, epochs, grants, publishing, recovery, returns
+from llmgov.ledger import accounting, bounds, epochs, grants, recovery, returns
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.candidates import MAX_USERS
-from llmgov.ledger.definitions import Definitions, InForce
+from llmgov.ledger.definitions import Definitions
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import (
     Epoch,
@@ -30,10 +28,10 @@ from llmgov.ledger.messages import (
     Recalled,
     Recount,
 )
-from llmgov.ledger.rows import PartRow
 from llmgov.ledger.store import Store, StoreError
 from llmgov.money import MicroUsd
-from llmgov.snapshot import Account, OrganizationPart
+from llmgov_hub import in_force
+from llmgov_hub.in_force import Known
 from llmgov_hub.recalls import Recalls
 
 T = TypeVar("T")
@@ -55,9 +53,10 @@ class Leases:
 
     `max_users` (`snapshot.Settings`) is what holds before any configuration is in force.
 
-    Of the accounts in force each replica keeps the definitions in memory, with the edition of the configuration that
-    they are of. A transaction that decides a request compares it with the ledger's, and decides nothing where they
-    differ: so no grant goes by older definitions than those in force, whoever published them.
+    Of the accounts in force each replica keeps the definitions in memory, and whether they may refuse anything, with
+    the edition of the configuration that this is of. A transaction that decides a request compares it with the
+    ledger's, and decides nothing where they differ: so no grant goes by older definitions than those in force, whoever
+    published them.
     """
 
     def __init__(
@@ -67,9 +66,7 @@ class Leases:
         self._recalls = recalls
         self._clock = clock
         self._max_users_before = max_users
-        self._max_users: dict[str, int] = {}
-        self._definitions: Definitions = InForce()
-        self._edition: int | None = None
+        self._known = Known()
         self._looking = asyncio.Lock()
         self._outdated: set[str] = set()
 
@@ -85,17 +82,17 @@ class Leases:
         """
         async with self._looking:
             edition = await self._store.edition()  # before the rest: so that is never older than it says
-            if edition != self._edition:
-                organizations = await self._store.parts_now(publishing.ORGANIZATION)
-                self._max_users = {row.cluster: _most_users(row) for row in organizations}
-                rows = await self._store.accounts()
-                self._define({row.key: row.account for row in rows if row.key == row.account.key}, edition)
+            if edition != self._known.edition:
+                self._know(await in_force.read(self._store, edition))
             if self._outdated:
                 await self._ask_back()
 
-    def _define(self, definitions: Mapping[str, Account], edition: int) -> None:
-        before, self._definitions, self._edition = self._definitions, InForce(definitions), edition
-        self._outdated |= {key for key, account in definitions.items() if before.get(key) != account}
+    def _know(self, known: Known) -> None:
+        before, self._known = self._known, known
+        switched = known.kill_switch != before.kill_switch
+        self._outdated |= {
+            key for key, account in known.definitions.items() if switched or before.definitions.get(key) != account
+        }
 
     async def _ask_back(self) -> None:
         """Ask for what is lent of outdated accounts. No grant that went by the definitions before comes after this:
@@ -109,7 +106,7 @@ class Leases:
     @property
     def definitions(self) -> Definitions:
         """The accounts in force, as far as this replica has read them."""
-        return self._definitions
+        return self._known.definitions
 
     async def lease(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
         """Lend on all accounts of a path, or refuse; a repeated request gets the leases that it got before.
@@ -144,31 +141,28 @@ class Leases:
         where nobody is to be asked any more."""
         now = self._clock()
 
-        def step(book: Book, definitions: Definitions) -> LeaseGrant | LeaseRefusal:
-            most = self._most_users(request)
-            grant = functools.partial(grants.grant, book, request, definitions, now, max_users=most)
+        def step(book: Book, known: Known, observed: bool) -> LeaseGrant | LeaseRefusal:
+            most = known.max_users(request, self._max_users_before)
+            grant = functools.partial(
+                grants.grant, book, request, known.definitions, now, max_users=most, observed=observed
+            )
             reply = grant(final=False)
             if isinstance(reply, LeaseGrant) or (asked is not None and _is_short(reply) and reply.key not in asked):
                 return reply
             return grant(final=True)
 
-        return await self._decide(lambda definitions: grants.lock(request, definitions, now), step)
+        return await self._decide(lambda definitions: grants.lock(request, definitions, now), step, request.path)
 
-    def _most_users(self, request: LeaseRequest) -> int:
-        """As the configuration in force of the request's cluster has it; before there is one, as this process was told.
-
-        An account's key begins with its cluster.
-        """
-        cluster = request.needs[0].key.partition("|")[0] if request.needs else ""
-        return self._max_users.get(cluster, self._max_users_before)
-
-    async def _decide(self, lock: Callable[[Definitions], Lock], step: Callable[[Book, Definitions], T]) -> T:
-        """Run a step by the definitions that are in force when its transaction commits."""
+    async def _decide(
+        self, lock: Callable[[Definitions], Lock], step: Callable[[Book, Known, bool], T], path: Sequence[str] = ()
+    ) -> T:
+        """Run a step by what is in force when its transaction commits; it is told whether `path` is observed only."""
         for _ in range(MAX_LOOKS):
-            definitions, edition = self._definitions, self._edition
-            checked = functools.partial(_by, edition, definitions, step)
+            known = self._known
+            wanted = dataclasses.replace(lock(known.definitions), edition=True)
+            observed = await known.observes(self._store, path)
             try:
-                return await self._store.transact(dataclasses.replace(lock(definitions), edition=True), checked)
+                return await self._store.transact(wanted, functools.partial(_by, known, observed, step))
             except _OutdatedError:
                 await self.look_again()
         raise StoreError("the configuration in force changes faster than it can be read")
@@ -190,7 +184,7 @@ class Leases:
         return await self._try(request, asked)
 
     async def _borrowers(self, request: LeaseRequest, key: str) -> list[Epoch]:
-        lock = grants.lock(request, self._definitions, self._clock())
+        lock = grants.lock(request, self._known.definitions, self._clock())
         starts = [window.span.start for window in lock.windows if window.account == key]
         if not starts:  # since it refused, it was published that it does not cover the request
             return []
@@ -232,7 +226,7 @@ class Leases:
         accounting.check_holdings(message, now)
         await self._decide(
             lambda definitions: recovery.lock(message, definitions),
-            lambda book, definitions: recovery.report(book, message, definitions, now),
+            lambda book, known, _: recovery.report(book, message, known.definitions, now),
         )
 
     async def lose(self, holder: str) -> MicroUsd:
@@ -260,18 +254,14 @@ class Leases:
 
 
 class _OutdatedError(Exception):
-    """Other definitions are in force than those known here: nothing may be decided by these."""
+    """Another edition is in force than the one known here: nothing may be decided by that."""
 
 
-def _by(edition: int | None, definitions: Definitions, step: Callable[[Book, Definitions], T], book: Book) -> T:
-    """Run a step, unless its definitions are of another edition than what is in force in its transaction."""
-    if book.edition != edition:
+def _by(known: Known, observed: bool, step: Callable[[Book, Known, bool], T], book: Book) -> T:
+    """Run a step, unless what is known is of another edition than what is in force in its transaction."""
+    if book.edition != known.edition:
         raise _OutdatedError
-    return step(book, definitions)
-
-
-def _most_users(row: PartRow) -> int:
-    return msgspec.json.decode(row.document, type=OrganizationPart).settings.max_users
+    return step(book, known, observed)
 
 
 def _is_short(reply: LeaseGrant | LeaseRefusal) -> TypeGuard[LeaseRefusal]:

@@ -54,7 +54,7 @@ class Admin:
         """Put the world's accounts in force, and tell the pods once that is done."""
         world = self._world
         definitions = dict(world.definitions)
-        settings = Settings(max_users=world.shape.max_users)
+        settings = Settings(max_users=world.shape.max_users, kill_switch=world.shape.observes)
         part = OrganizationPart("sim", accounts=tuple(definitions.values()), settings=settings)
         await self.through(lambda hub: hub.configuration.publish({"organization": part}), "publish")
         world.truth.limits.published(world.now)

@@ -99,6 +99,20 @@ def check_accounts(book: Book, request: LeaseRequest, definitions: Definitions) 
         paths.require_covered(account, need.key, request.path, field)
 
 
+def as_in_force(book: Book, request: LeaseRequest, *, observed: bool) -> LeaseRequest:
+    """The request with what the configuration in force says of whether anything may be refused along its path.
+
+    `observed` says that this configuration lets nothing be refused there: the kill switch is set, or the namespace only
+    observes. It decides in either direction, as it does about limits, from the moment it is in force: who has not heard
+    that the kill switch was taken back is lent nothing beyond a limit, and who has not heard that it was set is not
+    refused. Only before any configuration was in force there is nothing but the sender's word.
+    """
+    if not book.edition or all(need.enforced is not observed for need in request.needs):
+        return request
+    needs = tuple(msgspec.structs.replace(need, enforced=not observed) for need in request.needs)
+    return msgspec.structs.replace(request, needs=needs)
+
+
 def bases(request: LeaseRequest, definitions: Definitions) -> list[Need]:
     """The definitions of users' accounts that are not in force, as needs of nothing: so that a `Lock` brings what there
     is of them for `check_accounts`."""
@@ -146,10 +160,8 @@ def _check_size(account: Account, field: str) -> None:
 def left_out(request: LeaseRequest, definitions: Definitions) -> list[Need]:
     """The accounts in force that cover the attempt and that the sidecar does not charge, as needs of nothing to lend.
 
-    The sidecar has not heard of them yet, or should not be believed. Where nothing is enforced it names no accounts.
+    The sidecar has not heard of them yet, or should not be believed.
     """
-    if not request.accounts:
-        return []
     named = {*request.accounts, *(need.key for need in request.needs)}
     found = dict(covering(definitions, request.path))
     return [Need(key, account, request.least, request.least) for key, account in found.items() if key not in named]

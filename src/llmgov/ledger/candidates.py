@@ -66,6 +66,12 @@ class Candidate:
         """Whether the limit is enforced."""
         return self.need.enforced and not self.account.dry_run
 
+    @property
+    def definition(self) -> Account:
+        """By which it is lent, as sidecars have it (`policy.runtime`): in dry run where nothing may be refused, so that
+        what is lent beyond a limit is given back once it is enforced."""
+        return self.account if self.binds else msgspec.structs.replace(self.account, dry_run=True)
+
 
 def lock(need: Need, definitions: Definitions, now: Instant) -> WindowLock:
     """What `look_up` needs of the store; where what it finds there says otherwise, nothing is lent (`decisive`)."""

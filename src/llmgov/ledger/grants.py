@@ -58,8 +58,10 @@ def grant(
     *,
     final: bool = True,
     max_users: int = MAX_USERS,
+    observed: bool = False,
 ) -> LeaseGrant | LeaseRefusal:
-    """Lend for every need, or refuse and lend nothing; `now` is the ledger's clock.
+    """Lend for every need, or refuse and lend nothing; `now` is the ledger's clock. `observed` says that by the
+    configuration in force nothing may be refused along the request's path (`asking.as_in_force`).
 
     An account that covers the request and that its sender has not heard of refuses like any other, and lends nothing:
     the attempt is charged to it when it is settled.
@@ -72,6 +74,7 @@ def grant(
             or was never in force: the sender is broken.
     """
     check(request)
+    request = asking.as_in_force(book, request, observed=observed)
     epochs.require_given(book, request.epoch)
     asking.check_accounts(book, request, definitions)
     _require_same(book, request)
@@ -85,7 +88,7 @@ def grant(
     if not lives.is_open(book, now):
         refusal: LeaseRefusal | None = _refuse(request, Why.RECOVERING, now)
     else:
-        refusal = _try_to_lend(book, request, definitions, now, final, max_users)
+        refusal = _try_to_lend(book, request, definitions, now, final, max_users, observed)
     if refusal is None or final:
         epochs.remember(book, request, refused=refusal is not None)
     return refusal or LeaseGrant(request.request, _lent(book, request), now)
@@ -114,13 +117,19 @@ def _has_used_approval(book: Book, request: LeaseRequest) -> bool:
 
 
 def _try_to_lend(
-    book: Book, request: LeaseRequest, definitions: Definitions, now: Instant, final: bool, max_users: int
+    book: Book,
+    request: LeaseRequest,
+    definitions: Definitions,
+    now: Instant,
+    final: bool,
+    max_users: int,
+    observed: bool,
 ) -> LeaseRefusal | None:
     if request.approval is not None:
         row = book.approvals.get(request.approval)
         if row is None or not approvals.usable(row, now):
             return _refuse(request, Why.APPROVAL, now)
-    unknown_here = left_out(request, definitions)
+    unknown_here = [] if observed else left_out(request, definitions)
     for need in (*request.needs, *unknown_here):
         if candidates.is_full(book, need, definitions, now, max_users):
             return _refuse_user(request, need, now, max_users)
@@ -180,7 +189,7 @@ def _lend(book: Book, request: LeaseRequest, index: int, candidate: Candidate, n
         amount=amount,
         deadline=min(now + LEASE_LIFE, window.end),
         over=None if candidate.suffices else candidate.stops_at,
-        definition=fingerprint(candidate.account),
+        definition=fingerprint(candidate.definition),
         strict_in=lives.generation(book) if request.strict else 0,
     )
     book.put_lease(row)

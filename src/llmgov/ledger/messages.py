@@ -34,8 +34,9 @@ class Need(Struct, frozen=True):
     """Money wanted from one account: at least `least` (for the attempt in hand), better `want`.
 
     `key` is the account's key with the user filled in; `account` the definition that the sidecar's snapshot has, so
-    that an account exists from its first use on. `enforced` is false where nothing may be refused (an account in dry
-    run, an observing namespace, the kill switch): the money is lent all the same, and the lease says that it is over.
+    that an account exists from its first use on. `enforced` is false where the sidecar's snapshot lets nothing be
+    refused (an account in dry run, an observing namespace, the kill switch): the money is lent all the same, and the
+    lease says that it is over. Once a configuration was in force, it says so and not the sender (`asking.as_in_force`).
     """
 
     key: str
@@ -50,8 +51,8 @@ class LeaseRequest(Struct, frozen=True, tag=True):
 
     `request` grows with each one of an epoch; those below `closed` have been answered and will not be repeated.
     `accounts` are the keys of all accounts that the attempt in hand is charged to, also where money is at hand, and
-    `least` is what it needs of each: so that the ledger notices one that the sidecar has not heard of. Where nothing
-    is enforced there are none. `request_id` is what the client's answer says: who decides an approval is told.
+    `least` is what it needs of each: so that the ledger notices one that the sidecar has not heard of. `request_id` is
+    what the client's answer says: who decides an approval is told.
     `strict` asks for leases that only attempts hold from whose intents are on record before they are dispatched.
     """
 
@@ -71,8 +72,9 @@ class Lease(Struct, frozen=True):
     """Money already deducted from an account's window and lent to one epoch until `deadline` (the ledger's clock).
 
     `over` is the percentage of the limit that would have refused it, had the account been enforced. `definition` is the
-    fingerprint of the account's definition that it was lent by: it is good under that one only. From a `strict` one
-    only attempts hold whose intents are on record before they are dispatched: so of a lost pod the ledger knows them.
+    fingerprint of the account's definition that it was lent by (one in dry run, where nothing could be refused): it is
+    good under that one only. From a `strict` one only attempts hold whose intents are on record before they are
+    dispatched: so of a lost pod the ledger knows them.
     """
 
     id: str

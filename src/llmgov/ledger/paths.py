@@ -13,8 +13,14 @@ from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.snapshot import Account, TargetKind
 
 _ONE_EACH = (TargetKind.WORKLOAD, TargetKind.NAMESPACE, TargetKind.USER)
+_NAMESPACE = f"{TargetKind.NAMESPACE.value}/"
 _EACH_USER = f"{TargetKind.USER.value}@"
 _DRY_RUN = "dry-run@"
+
+
+def namespace(path: Sequence[str]) -> str | None:
+    """The namespace that a path is of, as its target's name, which is that of its part of the configuration, too."""
+    return next((target for target in path if target.startswith(_NAMESPACE)), None)
 
 
 def require_consistent(path: Sequence[str], field: str) -> None:

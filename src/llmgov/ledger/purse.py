@@ -271,7 +271,6 @@ class Purse:
         accounts = {need.key: need.account for need in needs}
         self._asked[self._requests] = _Asked(now, wish.attempt, self._numbers, accounts, wish.path)
         approval = None if wait.answered else wish.approval  # a grant has consumed it, for this attempt
-        charged = wish.keys if any(charge.enforced for charge in wish.charges) else ()
         first = min(self._asked)
         return Send(
             LeaseRequest(
@@ -281,7 +280,7 @@ class Purse:
                 path=wish.path,
                 approval=approval,
                 closed=first,
-                accounts=charged,
+                accounts=wish.keys,
                 least=wish.least,
                 request_id=wish.request_id,
                 strict=wish.strict,

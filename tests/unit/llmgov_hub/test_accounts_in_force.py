@@ -118,7 +118,8 @@ async def test_a_withdrawn_account_lends_by_what_it_was_when_it_was_in_force(sto
         rich = msgspec.structs.replace(account, limit=10**15, thresholds=())
         for least, granted in ((30 * USD, False), (10 * CENT, True)):
             need = Need(name, rich, least, 10**6 * USD)
-            asked = LeaseRequest(ledgers.epoch(), 10 * number + granted, (need,), JANE, accounts=(), least=least)
+            at_hand = (ORGANIZATION.key,)
+            asked = LeaseRequest(ledgers.epoch(), 10 * number + granted, (need,), JANE, accounts=at_hand, least=least)
             assert isinstance(await lend(services, asked), LeaseGrant) is granted
     leased = {row.account: row.leased for row in await store.windows(NOW)}
     assert leased == {TEAM.key: TEAM.limit // 2, key: EACH.limit // 2}, "half of what is left, not what is wanted"
@@ -127,10 +128,12 @@ async def test_a_withdrawn_account_lends_by_what_it_was_when_it_was_in_force(sto
 
 
 @on_every_store
-async def test_where_nothing_is_enforced_nothing_is_looked_for(store: Store) -> None:
+async def test_who_names_no_account_at_all_is_refused_by_those_that_cover_it(store: Store) -> None:
     services = hub(store)
     await publish(services, TEAM, ORGANIZATION)
-    assert isinstance(await lend(services, request(60 * CENT, accounts=())), LeaseGrant)
+    reply = await lend(services, request(60 * CENT, accounts=()))
+    assert isinstance(reply, LeaseRefusal)
+    assert reply.key == ORGANIZATION.key
 
 
 @on_every_store
