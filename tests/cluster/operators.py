@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.cluster.cluster import Cluster
+from tests.support.exposition import Scrape
 
 MANIFESTS = pathlib.Path(__file__).parents[2] / "manifests" / "operator"
 
@@ -68,6 +69,10 @@ class Operator:
         """The sum of a metric's samples."""
         lines = self.ask("/metrics")[1].splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+    def objects(self, kind: str) -> float:
+        """How many objects of a kind it knew at its last configuration."""
+        return Scrape(self.ask("/metrics")[1]).total("llmgov_operator_objects", kind=kind)
 
     def lines(self) -> list[dict[str, Any]]:
         """What it logged."""

@@ -15,6 +15,8 @@ from tests.cluster.audit_log import AuditLog
 from tests.cluster.cluster import Cluster
 from tests.cluster.operators import Operator
 
+pytestmark = pytest.mark.cluster_versions
+
 
 def _policy(namespace: str, name: str, deny: str = "*-preview") -> dict[str, Any]:
     return {

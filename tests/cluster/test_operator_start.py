@@ -6,10 +6,14 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from llmgov.ledger.rows import PartVersion
 from llmgov_store.sqlite.store import SqliteReader
 from tests.cluster import contents, control_plane, keep, operators
 from tests.support.machine import requires
+
+pytestmark = pytest.mark.cluster_versions
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -55,7 +59,7 @@ def test_a_definition_that_is_missing_at_the_start_holds_everything_back_until_i
 
             cluster.kubectl("apply", "--server-side", "--filename", str(late))
             operator.wait("it works", operator.is_working)
-            assert _published(tmp_path / "ledger.db") != []
+            operator.wait("it publishes", lambda: _published(tmp_path / "ledger.db") != [])
             cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "--filename", str(late))
             cluster.apply(TEAM)
             cluster.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "team/payments")

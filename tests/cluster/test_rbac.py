@@ -1,6 +1,7 @@
 """The operator's rights are those it uses: what the audit log of the whole run says, held against the manifests."""
 
 import itertools
+import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ from tests.cluster import operators
 from tests.cluster.audit_log import AuditLog
 from tests.cluster.cluster import Cluster, KubectlError
 
+pytestmark = pytest.mark.cluster_versions
+
+_FOLDER = pathlib.Path(__file__).parent
 _RULES = operators.MANIFESTS / "rbac.yaml"
 
 _OF_EACH_KIND: list[dict[str, Any]] = [
@@ -40,6 +44,13 @@ def used(cluster: Cluster, audit: AuditLog, tmp_path_factory: pytest.TempPathFac
         finally:
             cluster.kubectl("delete", "--filename=-", "--wait=false", stdin=yaml.safe_dump_all(made))
     return audit.verbs(operators.ACCOUNT)
+
+
+def test_it_is_asked_last_what_the_operator_did(request: pytest.FixtureRequest) -> None:
+    """Whatever order or selection: no test after these uses the cluster whose audit log they read."""
+    theirs = [item.path for item in request.session.items if item.path.is_relative_to(_FOLDER)]
+    mine = [item for item in theirs if item == request.path]
+    assert theirs[-len(mine) :] == mine
 
 
 def test_the_operator_needs_every_right_that_it_has_and_no_other(

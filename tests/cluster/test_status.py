@@ -12,6 +12,8 @@ from tests.cluster import telling_rig
 from tests.cluster.cluster import Cluster, KubectlError
 from tests.cluster.telling_rig import USD, document
 
+pytestmark = pytest.mark.cluster_versions
+
 BUDGET = {"limit": "10", "period": "Month"}
 
 

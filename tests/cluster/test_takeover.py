@@ -29,6 +29,8 @@ from tests.support import postgres
 from tests.support.machine import requires
 from tests.support.postgres import Database
 
+pytestmark = pytest.mark.cluster_versions
+
 ROUNDS = int(os.environ.get("LLMGOV_DRILL", "4"))
 
 MOST_SECONDS = {signal.SIGKILL: 20.0, signal.SIGTERM: 5.0}

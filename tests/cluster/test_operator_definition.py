@@ -1,0 +1,100 @@
+"""A definition that is deleted and made again under an operator that works, between two of its comparisons."""
+
+import asyncio
+import pathlib
+import re
+import time
+from typing import Any
+
+import pytest
+
+from llmgov_store.sqlite.store import SqliteReader
+from tests.cluster import contents, control_plane, operators
+from tests.cluster.cluster import Cluster, KubectlError
+from tests.support.machine import requires
+
+pytestmark = [requires("kubernetes of its own"), pytest.mark.cluster_versions]
+
+_DEFINITION = str(contents.CRDS / "llmgov.dev_llmpolicies.yaml")
+
+_BACK_SECONDS = 100
+"""Where kopf, told of the new definition, looks a moment too early, the next minute's comparison begins the watches
+anew: a minute, and some seconds in which the API server answers slowly."""
+
+
+def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "llmgov.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _policy(name: str) -> dict[str, Any]:
+    return _resource("LLMPolicy", name, {"priority": 100, "modelAccess": {"deny": [f"marker-{name}"]}})
+
+
+BUDGET = _resource("Budget", "month", {"target": {"namespace": "default"}, "limit": "10", "period": "Month"})
+
+
+def _in_force(ledger: pathlib.Path) -> set[str]:
+    """What of these resources the sidecars of their namespace get."""
+
+    async def read() -> str:
+        reader = SqliteReader.open(ledger)
+        try:
+            return "".join(row.document.decode() for row in await reader.parts_now("namespace/default"))
+        finally:
+            await reader.close()
+
+    return set(re.findall(r"marker-\w+|Budget/default/month", asyncio.run(read())))
+
+
+def _apply_when_served(cluster: Cluster, policy: dict[str, Any]) -> None:
+    end = time.monotonic() + 30
+    while True:
+        try:
+            cluster.apply(policy)
+        except KubectlError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        else:
+            return
+
+
+def test_what_went_with_its_definition_is_not_in_force_and_what_is_applied_again_is(tmp_path: pathlib.Path) -> None:
+    ledger = tmp_path / "ledger.db"
+    with control_plane.running() as plane:
+        cluster = plane.cluster()
+        contents.install(cluster)
+        cluster.apply(BUDGET, _policy("once"), _policy("twice"))
+        with operators.working(cluster, f"sqlite:///{ledger}", tmp_path) as operator:
+            whole = {"Budget/default/month", "marker-once", "marker-twice"}
+            operator.wait("all is in force", lambda: _in_force(ledger) == whole)
+            before = cluster.get("llmpolicy", "twice")["metadata"]["uid"]
+
+            cluster.kubectl("delete", "--filename", _DEFINITION, "--timeout=30s")
+            operator.wait("both policies are not", lambda: _in_force(ledger) == {"Budget/default/month"}, 10)
+            assert operator.objects("LLMPolicy") == 0
+            assert operator.objects("Budget") == 1
+
+            cluster.kubectl("apply", "--server-side", "--filename", _DEFINITION)
+            _apply_when_served(cluster, _policy("twice"))
+            after = {"Budget/default/month", "marker-twice"}
+            operator.wait("the one that came again is", lambda: _in_force(ledger) == after, _BACK_SECONDS)
+            cluster.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "llmpolicy/twice", "budget/month")
+            assert cluster.get("llmpolicy", "twice")["metadata"]["uid"] != before
+            assert operator.objects("LLMPolicy") == 1
+            assert operator.said("Unresolved resources cannot be served (try creating their CRDs)")
+            assert _is_told_of(operator)
+
+            # Now everything is watched again.
+            cluster.apply(_policy("later"))
+            operator.wait("a third is in force at once", lambda: _in_force(ledger) == {*after, "marker-later"}, 5)
+            assert operator.ask("/readyz") == (200, "ok\n")
+            assert [line["message"] for line in operator.lines() if line["level"] == "CRITICAL"] == []
+        refused = [each for each in cluster.audit.requests(operators.ACCOUNT) if each.code in (401, 403)]
+        assert refused == []
+
+
+def _is_told_of(operator: operators.Operator) -> bool:
+    """Either the watch told of it, or the metric and the log say that it did not."""
+    missed = operator.metric("llmgov_operator_missed_changes_total")
+    return missed == 0 or operator.said("the watch of llmpolicies had missed default/twice")
