@@ -18,6 +18,9 @@ from llmgov.snapshot import NamespacePart, OrganizationPart, Part
 PREFIX = "namespace/"
 """Before a namespace's name, in the name of its part."""
 
+_EVERYBODY = "organization"
+"""The name of the part that is for everybody. That of prices is made of no resource, so nobody waits for it."""
+
 _NAMED = 3
 """How many faulty resources a sentence names."""
 
@@ -53,7 +56,7 @@ def back(compiled: compiler.Compiled, held: Held) -> dict[ResourceRef, str]:
 def _part(compiled: compiler.Compiled, name: str) -> Part | None:
     if name.startswith(PREFIX):
         return compiled.namespaces.get(name.removeprefix(PREFIX))
-    return compiled.organization
+    return compiled.organization if name == _EVERYBODY else None
 
 
 Limits = Mapping[str, Sequence[tuple[ResourceRef, snapshot.Account]]]
@@ -128,7 +131,7 @@ def _sentence(place: str, culprits: Sequence[Problem]) -> str:
     named = [f"{problem.resource} ({problem.code})" for problem in culprits[:_NAMED]]
     more = [f"{len(culprits) - _NAMED} more"] if len(culprits) > _NAMED else []
     others = _listed([*named, *more] or [_OTHER])
-    whom = "everybody" if place == "organization" else place
+    whom = "everybody" if place == _EVERYBODY else place
     return f"waits until {others} is mended: until then what was in force for {whom} before stays in force"
 
 

@@ -50,6 +50,8 @@ def _back(before: compiler.Compiled | None, after: compiler.Compiled) -> dict[Re
                 instead[name] = None
             else:
                 instead[name] = before.namespaces[part] if part else before.organization
+    if "organization" in instead:  # then nothing comes into force, prices neither
+        instead["prices"] = before and before.prices
     return holding.back(after, holding.Held(instead, after.problems, ROOT))
 
 
