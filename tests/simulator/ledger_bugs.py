@@ -59,10 +59,10 @@ def expiry_returns_money(replace: Replace) -> None:
 def request_known_by_the_senders_number_alone(replace: Replace) -> None:
     """A lease is identified by the number that its sender chose, without the epoch; after a start they repeat."""
 
-    def lease_id(request: LeaseRequest, index: int) -> str:
-        return f"{request.epoch.holder}:1/{request.request}/{index}"
+    def lease_ids(request: LeaseRequest) -> tuple[str, ...]:
+        return tuple(f"{request.epoch.holder}:1/{request.request}/{index}" for index in range(len(request.needs)))
 
-    replace(grants, "_lease_id", lease_id)
+    replace(grants, "_lease_ids", lease_ids)
 
 
 @bug("failover", Invariant.FENCING)
@@ -226,8 +226,8 @@ def repeated_request_lent_again(replace: Replace) -> None:
     grant = grants.grant
 
     def forgetful(book: Book, request: LeaseRequest, *arguments: Any, **named: Any) -> Any:
-        for index in range(len(request.needs)):
-            book.leases.pop(grants._lease_id(request, index), None)
+        for id_ in grants._lease_ids(request):
+            book.leases.pop(id_, None)
         return grant(book, request, *arguments, **named)
 
     replace(grants, "grant", forgetful)

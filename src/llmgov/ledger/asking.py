@@ -14,7 +14,7 @@ from llmgov.ledger.bounds import (
     require_name,
     require_names,
 )
-from llmgov.ledger.definitions import Definitions, covering, decisive, user_of
+from llmgov.ledger.definitions import Definitions, InForce, covering, decisive, user_of
 from llmgov.ledger.errors import BadInputError, Fault, require_amount
 from llmgov.ledger.messages import LeaseRequest, Need
 from llmgov.money import MAX_AMOUNT
@@ -38,8 +38,10 @@ MAX_CURRENCY = 16
 _ENCODER = msgspec.json.Encoder()
 
 
-def check(request: LeaseRequest) -> None:
+def check(request: LeaseRequest, definitions: Definitions) -> None:
     """Refuse what no sidecar of ours asks for.
+
+    Nearly every request has the definitions that are in force, and each of those is looked at once (`InForce.sound`).
 
     Raises:
         BadInputError: a name, number or amount out of range, an account twice, a key that is not its account's, or a
@@ -59,17 +61,26 @@ def check(request: LeaseRequest) -> None:
     if len({need.key for need in request.needs}) != len(request.needs):
         raise BadInputError(Fault.REPEATED, "needs", "one account is named twice")
     for index, need in enumerate(request.needs):
-        _check_need(need, f"needs[{index}]")
+        _check_need(need, definitions, f"needs[{index}]")
 
 
-def _check_need(need: Need, field: str) -> None:
+def _check_need(need: Need, definitions: Definitions, field: str) -> None:
     require_name(need.key, f"{field}.key", MAX_KEY)
     require_amount(need.least, f"{field}.least")
     require_amount(need.want, f"{field}.want")
     if need.least > need.want:
         raise BadInputError(Fault.RANGE, f"{field}.want", "wants less than it needs")
-    check_account(need.account, f"{field}.account")
+    _check_definition(need.account, definitions, f"{field}.account")
     check_key(need.account, need.key, f"{field}.key")
+
+
+def _check_definition(account: Account, definitions: Definitions, field: str) -> None:
+    if isinstance(definitions, InForce) and definitions.get(account.key) == account:
+        if account.key not in definitions.sound:
+            check_account(account, field)
+            definitions.sound.add(account.key)
+    else:
+        check_account(account, field)
 
 
 def check_key(account: Account, key: str, field: str) -> None:

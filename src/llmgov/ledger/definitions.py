@@ -28,6 +28,11 @@ class InForce(dict[str, Account]):
     """Definitions that are looked up by target many times."""
 
     @functools.cached_property
+    def sound(self) -> set[str]:
+        """The keys of those that `asking.check_account` was found to take; whoever calls it adds them."""
+        return set()
+
+    @functools.cached_property
     def by_target(self) -> dict[str, list[Account]]:
         """Those that count every request of their target, and refuse, by the target's name in charging paths.
 

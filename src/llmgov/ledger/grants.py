@@ -38,12 +38,12 @@ def lock(request: LeaseRequest, definitions: Definitions, now: Instant) -> Lock:
     Raises:
         BadInputError: the request contradicts itself: the sender is broken.
     """
-    check(request)
+    check(request, definitions)
     needs = (*request.needs, *left_out(request, definitions))
     bases = asking.bases(request, definitions)
     return Lock(
         windows=tuple(candidates.lock(need, definitions, now) for need in (*needs, *bases)),
-        leases=tuple(_lease_id(request, index) for index in range(len(request.needs))),
+        leases=_lease_ids(request),
         holders=(request.epoch.holder,),
         approvals=() if request.approval is None else (request.approval,),
         ledger_epoch=True,
@@ -61,7 +61,8 @@ def grant(
     observed: bool = False,
 ) -> LeaseGrant | LeaseRefusal:
     """Lend for every need, or refuse and lend nothing; `now` is the ledger's clock. `observed` says that by the
-    configuration in force nothing may be refused along the request's path (`asking.as_in_force`).
+    configuration in force nothing may be refused along the request's path (`asking.as_in_force`). `book` is what `lock`
+    named, which has looked at the request's words and numbers.
 
     An account that covers the request and that its sender has not heard of refuses like any other, and lends nothing:
     the attempt is charged to it when it is settled.
@@ -70,17 +71,17 @@ def grant(
     a final one is remembered, and asks for the approval that would have helped.
 
     Raises:
-        BadInputError: the request contradicts itself, its epoch was never given out, or an account is not on its path
+        BadInputError: its epoch was never given out, its number was another request's, or an account is not on its path
             or was never in force: the sender is broken.
     """
-    check(request)
     request = asking.as_in_force(book, request, observed=observed)
     epochs.require_given(book, request.epoch)
     asking.check_accounts(book, request, definitions)
-    _require_same(book, request)
+    before = _rows(book, request)
+    _require_same(request, before)
     if not epochs.admit(book, request.epoch):
         return _refuse(request, Why.FENCED, now)
-    lent = _lent(book, request)
+    lent = _leases(before)
     if lent or _has_used_approval(book, request):
         return LeaseGrant(request.request, lent, now)
     if epochs.is_answered(book, request):
@@ -91,21 +92,21 @@ def grant(
         refusal = _try_to_lend(book, request, definitions, now, final, max_users, observed)
     if refusal is None or final:
         epochs.remember(book, request, refused=refusal is not None)
-    return refusal or LeaseGrant(request.request, _lent(book, request), now)
-
-
-def _lent(book: Book, request: LeaseRequest) -> tuple[Lease, ...]:
-    return tuple(_lease(row) for row in _rows(book, request) if row is not None)
+    return refusal or LeaseGrant(request.request, _leases(_rows(book, request)), now)
 
 
 def _rows(book: Book, request: LeaseRequest) -> list[LeaseRow | None]:
     """What was lent for each need."""
-    return [book.leases.get(_lease_id(request, index)) for index in range(len(request.needs))]
+    return [book.leases.get(id_) for id_ in _lease_ids(request)]
 
 
-def _require_same(book: Book, request: LeaseRequest) -> None:
+def _leases(rows: Sequence[LeaseRow | None]) -> tuple[Lease, ...]:
+    return tuple(_lease(row) for row in rows if row is not None)
+
+
+def _require_same(request: LeaseRequest, rows: Sequence[LeaseRow | None]) -> None:
     """A number is one request's: for another one's needs that were lent nothing, nobody may get its leases."""
-    for index, (need, row) in enumerate(zip(request.needs, _rows(book, request), strict=True)):
+    for index, (need, row) in enumerate(zip(request.needs, rows, strict=True)):
         if row is not None and row.account != need.key:
             wrong = f"request {_token(request)} was lent {row.id} from {row.account}"
             raise BadInputError(Fault.REPEATED, f"needs[{index}].key", wrong)
@@ -140,8 +141,8 @@ def _try_to_lend(
     if stopping is not None:
         approval = candidates.ask_for_approval(book, stopping, request, now) if final else None
         return _refuse_for(request, stopping, approval, now)
-    for index, candidate in enumerate(found):
-        _lend(book, request, index, candidate, now)
+    for id_, candidate in zip(_lease_ids(request), found, strict=True):
+        _lend(book, request, id_, candidate, now)
     _consume(book, request)
     return None
 
@@ -175,12 +176,12 @@ def size(need: Need, free: MicroUsd) -> MicroUsd:
     return max(need.least, min(generous, free // 2))
 
 
-def _lend(book: Book, request: LeaseRequest, index: int, candidate: Candidate, now: Instant) -> None:
+def _lend(book: Book, request: LeaseRequest, id_: str, candidate: Candidate, now: Instant) -> None:
     amount, window = _amount(candidate), candidate.window
     if amount == 0:
         return
     row = LeaseRow(
-        id=_lease_id(request, index),
+        id=id_,
         account=window.account,
         window_start=window.start,
         window_end=window.end,
@@ -237,8 +238,10 @@ def _token(request: LeaseRequest) -> str:
     return f"{request.epoch}/{request.request}"
 
 
-def _lease_id(request: LeaseRequest, index: int) -> str:
-    return f"{_token(request)}/{index}"
+def _lease_ids(request: LeaseRequest) -> tuple[str, ...]:
+    """The id of what is lent for each need."""
+    token = _token(request)
+    return tuple(f"{token}/{index}" for index in range(len(request.needs)))
 
 
 def _lease(row: LeaseRow) -> Lease:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from llmgov import instants
 from llmgov.ledger import grants
 from llmgov.ledger.book import Book
+from llmgov.ledger.definitions import InForce
 from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, Need, Why
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, ApprovalState, EpochRow, Window
-from llmgov.snapshot import Account, Target, TargetKind, Threshold, ThresholdAction, approval_id
+from llmgov.snapshot import Account, Target, TargetKind, Threshold, ThresholdAction, approval_id, user_account_key
 from tests.support import ledgers
 from tests.support.ledgers import CENT, NOW, USD
 
@@ -175,7 +176,28 @@ def test_the_rate_of_a_currency_is_fixed_with_the_window() -> None:
 )
 def test_a_request_that_contradicts_itself_is_an_error(wanted: LeaseRequest) -> None:
     with pytest.raises(BadInputError, match="needs"):
-        ask(book(), wanted)
+        grants.lock(wanted, {}, NOW)
+
+
+@pytest.mark.parametrize("of_users", [False, True], ids=["an account", "a user's own account"])
+def test_a_definition_that_is_in_force_is_looked_at_once_and_any_other_each_time(of_users: bool) -> None:
+    account = ledgers.account(target=Target(TargetKind.USER)) if of_users else ledgers.account()
+    key = user_account_key(account.key, "jane") if of_users else account.key
+    in_force = InForce({account.key: account})
+    for number in (1, 2):
+        grants.lock(request(Need(key, account, 1, 1), number=number), in_force, NOW)
+    assert in_force.sound == {account.key}
+    forged = msgspec.structs.replace(account, source=" ")
+    with pytest.raises(BadInputError, match=r"needs\[0\].account.source"):
+        grants.lock(request(Need(key, forged, 1, 1), number=3), in_force, NOW)
+
+
+def test_a_definition_that_cannot_be_is_refused_each_time_although_it_is_in_force() -> None:
+    account = msgspec.structs.replace(ledgers.account(), time_zone="Mars/Olympus")
+    in_force = InForce({account.key: account})
+    for number in (1, 2):
+        with pytest.raises(BadInputError, match="time_zone"):
+            grants.lock(request(need(account, 1), number=number), in_force, NOW)
 
 
 def test_a_refused_request_is_not_granted_when_a_copy_of_it_arrives_late() -> None:
