@@ -30,7 +30,11 @@ class Candidate:
     account: Account
     window: Window
     ceiling: Ceiling
-    utmost: Ceiling
+
+    @property
+    def utmost(self) -> Ceiling:
+        """Up to where approvals could open it; only what does not suffice asks."""
+        return ceilings.utmost(self.account, self.window)
 
     @property
     def free(self) -> MicroUsd:
@@ -86,8 +90,10 @@ def _base(account: Account, key: str) -> str:
 
 def is_full(book: Book, need: Need, definitions: Definitions, now: Instant, max_users: int) -> bool:
     """Whether the need is a user's first in a window that has `max_users` already: of others nobody was counted."""
+    if not _base(definitions.get(need.account.key, need.account), need.key):
+        return False
     wanted = lock(need, definitions, now)
-    return bool(wanted.base) and book.users.get((wanted.base, wanted.span.start), 0) >= max_users
+    return book.users.get((wanted.base, wanted.span.start), 0) >= max_users
 
 
 def look_up(book: Book, need: Need, definitions: Definitions, now: Instant, whole: MicroUsd = 0) -> Candidate:
@@ -100,7 +106,7 @@ def look_up(book: Book, need: Need, definitions: Definitions, now: Instant, whol
     span = windows.current(account.period, account.time_zone, now)
     window = window_of(book, need, account, span, now)
     ceiling = ceilings.ceiling(account, window, book.opened(window))
-    return Candidate(need, whole, account, window, ceiling, ceilings.utmost(account, window))
+    return Candidate(need, whole, account, window, ceiling)
 
 
 def window_of(book: Book, need: Need, account: Account, span: Span, now: Instant) -> Window:

@@ -1,5 +1,6 @@
 """Limits and thresholds: up to where an account may be lent from, and who is to be told how far it got."""
 
+import functools
 import itertools
 from typing import NamedTuple
 
@@ -35,13 +36,23 @@ def ceiling(account: Account, window: Window, opened: frozenset[int]) -> Ceiling
     limit); an approval at 100 % would open nothing, so none is asked for.
     """
     whole = limit(account, window.nano_usd)
-    for threshold in sorted(account.thresholds, key=lambda threshold: threshold.percent):
-        if threshold.percent >= 100 or not ACTING.intersection(threshold.actions):
-            continue
-        blocks = ThresholdAction.BLOCK in threshold.actions
-        if blocks or threshold.percent not in opened:
-            return Ceiling(money.share(whole, threshold.percent), threshold.percent, not blocks)
+    for percent, blocks in _acting(account.thresholds):
+        if blocks or percent not in opened:
+            return Ceiling(money.share(whole, percent), percent, not blocks)
     return Ceiling(whole, 100, False)
+
+
+@functools.lru_cache(maxsize=1024)
+def _acting(thresholds: tuple[Threshold, ...]) -> tuple[tuple[int, bool], ...]:
+    """The percentages below the limit that stop requests, the lowest first, and whether each blocks.
+
+    Looked up since every grant asks for each of its accounts, and few definitions differ in their thresholds.
+    """
+    return tuple(
+        (threshold.percent, ThresholdAction.BLOCK in threshold.actions)
+        for threshold in sorted(thresholds, key=lambda threshold: threshold.percent)
+        if threshold.percent < 100 and ACTING.intersection(threshold.actions)
+    )
 
 
 def utmost(account: Account, window: Window) -> Ceiling:

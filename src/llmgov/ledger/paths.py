@@ -12,7 +12,8 @@ from llmgov.ledger.definitions import user_of
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.snapshot import Account, TargetKind
 
-_ONE_EACH = (TargetKind.WORKLOAD, TargetKind.NAMESPACE, TargetKind.USER)
+_ONE_EACH = tuple(kind.value for kind in (TargetKind.WORKLOAD, TargetKind.NAMESPACE, TargetKind.USER))
+_WORKLOAD = TargetKind.WORKLOAD.value
 _NAMESPACE = f"{TargetKind.NAMESPACE.value}/"
 _EACH_USER = f"{TargetKind.USER.value}@"
 _DRY_RUN = "dry-run@"
@@ -30,11 +31,12 @@ def require_consistent(path: Sequence[str], field: str) -> None:
         BadInputError: `FOREIGN`.
     """
     for kind in _ONE_EACH:
-        if len({target for target in path if target.startswith(f"{kind.value}/")}) > 1:
-            raise BadInputError(Fault.FOREIGN, field, f"names more than one {kind.value}")
+        prefix = f"{kind}/"
+        if len({target for target in path if target.startswith(prefix)}) > 1:
+            raise BadInputError(Fault.FOREIGN, field, f"names more than one {kind}")
     for target in path:
-        kind_, _, name = target.partition("/")
-        if kind_ == TargetKind.WORKLOAD.value and f"namespace/{name.partition('/')[0]}" not in path:
+        kind, _, name = target.partition("/")
+        if kind == _WORKLOAD and f"namespace/{name.partition('/')[0]}" not in path:
             raise BadInputError(Fault.FOREIGN, field, f"{target} is of another namespace")
 
 
