@@ -58,6 +58,7 @@ _RETURNS = (
     "SELECT lease, serial FROM returns JOIN unnest($1::text[], $2::bigint[]) AS wanted (lease, serial)"
     " USING (lease, serial)"
 )
+_EDITION_AND_EPOCH = f"SELECT number, {tables.LEDGER_EPOCH.columns} FROM edition LEFT JOIN ledger_epoch ON true"  # noqa: S608
 _ENDED = 'WHERE "end" < $1 AND leased = 0 AND unknown = 0 ORDER BY "end", account LIMIT $2'
 _GONE = (
     "WHERE gone < $1 AND NOT EXISTS (SELECT FROM leases WHERE leases.holder = epochs.holder AND unfinished)"
@@ -188,10 +189,8 @@ async def _load_facts(connection: Connection, locks: Sequence[Lock], working: Wo
     clusters = {lock.configuration for lock in locks if lock.configuration is not None}
     if clusters:
         await _load_configurations(connection, clusters, working)
-    if clusters or any(lock.edition for lock in locks):
-        put.edition = await edition(connection)
-    if any(lock.ledger_epoch for lock in locks):
-        put.ledger_epoch = await ledger_epoch(connection)
+    if clusters or any(lock.edition or lock.ledger_epoch for lock in locks):
+        put.edition, put.ledger_epoch = await _edition_and_epoch(connection)
     working.apply(put)
 
 
@@ -235,6 +234,12 @@ def _part_version(
 ) -> rows.PartVersion:
     unescape = escaping.unescape
     return rows.PartVersion(unescape(cluster), unescape(part), unescape(version), since, until, unescape(actor), size)
+
+
+async def _edition_and_epoch(connection: Connection) -> tuple[int, rows.LedgerEpoch | None]:
+    """Both in one statement: every grant needs both."""
+    (number, *columns) = await connection.fetchrow(_EDITION_AND_EPOCH)
+    return int(number), None if columns[0] is None else tables.LEDGER_EPOCH.row(columns)
 
 
 async def edition(connection: Connection) -> int:
