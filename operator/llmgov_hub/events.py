@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from llmgov.audit import facts
 from llmgov.instants import Instant
@@ -23,6 +24,13 @@ MAX_SHOWN = 800
 """Bytes of an event's id, or of what is wrong with it, that administrators are told: the id is looked up by."""
 
 _NOBODY = Subject("", "", None, (), (), "", "", "")
+
+
+class _Unread(NamedTuple):
+    """What else is to be read before events can be taken, where the ledger has lost what they name."""
+
+    windows: tuple[WindowLock, ...]
+    marks: tuple[str, ...]
 
 
 class Events:
@@ -95,19 +103,20 @@ class Events:
         asked = approvals.askings(await self._store.approvals_of(digests)) if digests else {}
         prepared = [self._recorder.prepare(event) for event in events]  # while others have the locks
 
-        def step(book: Book) -> tuple[WindowLock, ...]:
-            lost = reopening.lost(book, events, definitions, now)
-            if not reopening.has_read(book, lost):
-                return lost
+        def step(book: Book) -> _Unread | None:
+            lost, marks = reopening.lost(book, events, definitions, now), reopening.marks(book, events)
+            if not (reopening.has_read(book, lost) and set(marks) <= set(lock.events)):
+                return _Unread(lost, marks)
             reopening.open_again(book, lost, definitions, now)
             for event, each in zip(events, prepared, strict=True):
                 if recording.record(book, event, now):
                     self._recorder.put(book, each, now)
-            return ()
+            return None
 
         lock = self._recorder.lock(recording.lock(events, now, asked), events)
-        while lost := await self._store.transact(lock, step):  # nothing was taken yet
-            lock = dataclasses.replace(lock, windows=(*lock.windows, *lost))
+        while unread := await self._store.transact(lock, step):  # nothing was taken yet
+            windows, marks = (*lock.windows, *unread.windows), (*lock.events, *unread.marks)
+            lock = dataclasses.replace(lock, windows=windows, events=marks)
 
 
 def _shown(text: str) -> str:

@@ -1,13 +1,15 @@
-"""Windows that the ledger lost in a failover, opened again for attempts that held from them and arrive first.
+"""What attempts need that arrive first of all that the ledger lost in a failover: windows that they held from, opened
+again, and the marks of leases that have ended meanwhile.
 
 Without its window the lease that such an attempt names could not come back with it (`settling`): the attempt would
-count for its path alone, and a second time in the lease that its holder reports later.
+count for its path alone, and a second time in the lease that its holder reports later. Without its mark it would come
+back as one that somebody may still return.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from llmgov.instants import Instant
-from llmgov.ledger import candidates
+from llmgov.ledger import candidates, epochs, returns
 from llmgov.ledger.book import Book, WindowLock
 from llmgov.ledger.definitions import Definitions, user_of
 from llmgov.ledger.messages import Event, Intent, Need
@@ -32,6 +34,14 @@ def _lost(book: Book, events: Iterable[Event], definitions: Definitions, now: In
             wanted = candidates.lock(_need(part.key, account), {}, now)
             if intent.at in wanted.span and (part.key, wanted.span.start) not in book.windows:
                 yield wanted
+
+
+def marks(book: Book, events: Iterable[Event]) -> tuple[str, ...]:
+    """The marks of ended leases to be looked for (`returns.ended_unknown`): of those that intents held from and that
+    the ledger may have lost."""
+    parts = (part for event in events if isinstance(event, Intent) for part in event.charged)
+    lost = (part.lease for part in parts if part.lease not in book.leases and epochs.may_have_lent(book, part.lease))
+    return tuple(dict.fromkeys(map(returns.ended_unknown, lost)))
 
 
 def has_read(book: Book, wanted: Iterable[WindowLock]) -> bool:

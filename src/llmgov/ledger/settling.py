@@ -10,10 +10,10 @@ import collections
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import charging, epochs, moves, timing
+from llmgov.ledger import charging, epochs, moves, returns, timing
 from llmgov.ledger.book import Book, WindowId
 from llmgov.ledger.messages import Charged, Intent, Settlement
-from llmgov.ledger.rows import Attempt, LeaseRow, Spend
+from llmgov.ledger.rows import Attempt, LeaseRow, LeaseState, Spend
 from llmgov.money import MicroUsd
 
 
@@ -109,17 +109,24 @@ def _bring_back(book: Book, intent: Intent, now: Instant) -> None:
     for part in intent.charged:
         lease = book.leases.get(part.lease)
         if lease is None and part.held > 0 and epochs.may_have_lent(book, part.lease):
-            _bring_one_back(book, part, intent)
+            _bring_one_back(book, part, intent, now)
         elif lease is not None and not lease.deadline:
             moves.change_lease(book, msgspec.structs.replace(lease, amount=lease.amount + part.held), now)
 
 
-def _bring_one_back(book: Book, part: Charged, intent: Intent) -> None:
-    """Where its window is not there any more, the attempt counts for its path alone."""
+def _bring_one_back(book: Book, part: Charged, intent: Intent, now: Instant) -> None:
+    """Where its window is not there any more, the attempt counts for its path alone.
+
+    One that ended before its attempts arrived comes back as lost, as it would be had they come first: nobody returns
+    what they held and did not spend, so it must not count as lent.
+    """
+    ended = returns.ended_unknown(part.lease) in book.events
     holder, _, number = intent.id.rpartition("/")[0].rpartition(":")
     for window in list(book.windows.values()):
         if window.account == part.key and intent.at in window.span and number.isdecimal():
             row = LeaseRow(part.lease, part.key, window.start, window.end, holder, int(number), part.held, 0)
             book.put_lease(row)
             book.put_window(msgspec.structs.replace(window, leased=window.leased + part.held))
+            if ended:
+                moves.change_lease(book, msgspec.structs.replace(row, state=LeaseState.LOST), now)
             return

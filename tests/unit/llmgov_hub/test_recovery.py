@@ -337,6 +337,29 @@ def test_what_is_left_of_a_lease_that_ends_before_its_report_is_lost_and_not_len
     asyncio.run(main())
 
 
+@on_every_store
+async def test_it_is_lost_as_well_where_its_attempts_arrive_after_its_last_return(store: Store) -> None:
+    """Returns and events go separate ways; what is on record in the end does not depend on which was quicker."""
+    hub = Hub(store, lambda: NOW, recall_wait_seconds=0)
+    needs = (Need(ACCOUNT.key, ACCOUNT, CENT, CENT),)
+    other = await ledgers.lease(hub, LeaseRequest(ledgers.epoch("pod-2"), 1, needs, ledgers.PATH))
+    assert isinstance(other, LeaseGrant)
+    await hub.recovery.begin("root", "the latest was lost")
+    lost = Lease(f"{ledgers.epoch()}/2/0", ACCOUNT.key, *WINDOW, USD, NOW + instants.MINUTE)
+    for _ in range(2):
+        await hub.give_back(LeaseReturn(ledgers.epoch(), lost.id, 1, USD - 25 * CENT, final=True))
+    intents = [ledgers.intent(f"pod-1:1/{n}", 20 * CENT, (Charged(lost.id, ACCOUNT.key, 20 * CENT),)) for n in (7, 8)]
+    sums = [(0, 0, 40 * CENT), (15 * CENT, 0, 25 * CENT), (25 * CENT, 0, 15 * CENT)]
+    ends = [(), (ledgers.settlement(intents[0].id, 15 * CENT),), (ledgers.settlement(intents[1].id, 10 * CENT),)]
+    for expected, ended in zip(sums, ends, strict=True):
+        await hub.deliver([*intents, *ended])
+        await hub.holdings(Holdings(ledgers.epoch(), LIFE, (holding(lost, held=20 * CENT),), 100))
+        (window,) = await store.windows(NOW)
+        assert (window.spent, window.leased - other.leases[0].amount, window.unknown) == expected
+    assert [row.state for row in await store.unaccounted()] == [LeaseState.LOST], "it can be corrected"
+    assert list(balances.differences(await store.balances())) == []
+
+
 @pytest.mark.parametrize("noticed", [False, True], ids=["before the failover is noticed", "after that"])
 def test_what_an_inventory_does_not_name_may_have_been_spent_where_the_ledger_lost_its_end(noticed: bool) -> None:
     """The holder spent all of it, and was told that this is known; so its spool has no trace of the lease any more."""
