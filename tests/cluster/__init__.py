@@ -20,5 +20,5 @@
 
 Which cluster it is, ways.py decides: `pytest --kubeconfig=FILE`, else kind where it can run, else built from
 controlplane/ (binary.py), with nodes by node/. All of it ends with the tests' process, by janitor.py. contents.py is
-what a cluster holds before the first test; keep.py is `make cluster`.
+what a cluster holds before the first test; keep.py is `make cluster`. sessions.py types again what pages show.
 """

@@ -29,6 +29,11 @@ def operate(cluster: Cluster, janitor: Janitor, folder: pathlib.Path) -> None:
     }
     words = [f"{name}={value}" for name, value in environment.items()]
     janitor.start(folder / "operator.log", "env", *words, sys.executable, "-m", "llmgov_cli.main", "operator")
+    reconcile_quickstart(cluster)
+
+
+def reconcile_quickstart(cluster: Cluster) -> None:
+    """Apply the quickstart's resources where an operator runs, and wait until they are in force."""
     for name in ("credentials", "policies", "budgets"):
         cluster.kubectl("apply", "--server-side", "--filename", str(QUICKSTART / f"{name}.yaml"))
     kinds = "providercredentials,llmpolicies,budgets"

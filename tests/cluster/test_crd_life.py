@@ -1,10 +1,7 @@
 """Resources from apply to delete in a cluster in which nobody runs the operator: no drift, no conflict, no hanging."""
 
 import json
-import os
 import pathlib
-import re
-import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -25,10 +22,6 @@ EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir(
 OURS = ",".join(f"{kind.naming.plural}.llmgov.dev" for kind in KINDS.values())
 ARGO_CD, FLUX = "argocd-controller", "kustomize-controller"
 """The field managers of the two tools."""
-
-PAGE = ROOT / "docs" / "kubernetes.md"
-SHOWN_BY = "v1.34."
-_BLOCK = re.compile(r"^```text\n(\$ .*?)^```$", re.DOTALL | re.MULTILINE)
 
 _SECONDS = 20
 """Nothing may take longer to vanish."""
@@ -164,32 +157,6 @@ def test_thresholds_that_are_added_later_are_the_only_ones(alone: Cluster) -> No
         kept = alone.get("budget", "shared", "--namespace=default")["spec"]
         assert kept.get("thresholds") == spec.get("thresholds")
         assert alone.kubectl("diff", "--filename=-", stdin=_list([_budget(**spec)])) == ""
-
-
-def test_what_the_page_shows_of_kubectl_is_what_it_says(alone: Cluster, tmp_path: pathlib.Path) -> None:
-    version = json.loads(alone.kubectl("version", "--output=json"))["clientVersion"]["gitVersion"]
-    if not version.startswith(SHOWN_BY):
-        pytest.skip(f"this machine cannot: the page shows what Kubernetes {SHOWN_BY}x says, not {version}")
-    alone.kubectl("delete", "namespace", "llm-governance", "--ignore-not-found", "--timeout=20s")
-    (tmp_path / "kubectl").symlink_to(alone.program)
-    environment = {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "KUBECONFIG": str(alone.kubeconfig),
-        "HOME": str(tmp_path),
-    }
-    shown = [step for block in _BLOCK.findall(PAGE.read_text()) for step in block.split("$ ")[1:]]
-    assert len(shown) >= 9
-    for step in shown:
-        command, _, expected = step.partition("\n")
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
-        )
-        assert _lines(done.stdout + done.stderr) == _lines(expected), command
-
-
-def _lines(text: str) -> list[str]:
-    """The lines of an output, without blanks at their ends."""
-    return [line.rstrip() for line in text.strip().splitlines()]
 
 
 def test_all_kinds_are_deleted_at_once(alone: Cluster) -> None:
