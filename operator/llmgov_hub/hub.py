@@ -39,7 +39,8 @@ class Hub:
     """All services over `store`. `clock` is the ledger's; `writer` names the audit chain that its records join.
 
     Processes that share a chain wait for each other's transactions, so replicas have one each. `bus` joins the
-    replicas over one store; who has one runs `configuration.follow`, too.
+    replicas over one store; who has one runs `configuration.follow`, too. Who serves sidecars is not `trusting`: then
+    nothing is lent, and no report taken, before a configuration is in force (`Leases`).
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class Hub:
         recall_wait_seconds: float = DEFAULT_WAIT_SECONDS,
         recall_wait_elsewhere_seconds: float = DEFAULT_WAIT_ELSEWHERE_SECONDS,
         max_users: int = MAX_USERS,
+        trusting: bool = True,
         retention_days: int = chain.DEFAULT_RETENTION_DAYS,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         recorder = Recorder(writer, retention_days=retention_days, entropy=entropy)
         bus = MemoryExchange().bus() if bus is None else bus
         recalls = Recalls(recall_wait_seconds, recall_wait_elsewhere_seconds, bus)
-        self.leases = Leases(store, recalls, clock, max_users=max_users)
+        self.leases = Leases(store, recalls, clock, max_users=max_users, trusting=trusting)
         self.recovery = Recovery(store, self.leases, recalls, recorder, clock)
         self.events = Events(store, recorder, clock, lambda: self.leases.definitions)
         self.approvals = Approvals(store, recorder, clock)

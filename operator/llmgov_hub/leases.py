@@ -51,7 +51,10 @@ in between, and no administrator is that quick."""
 class Leases:
     """Lends and takes back; `clock` is the ledger's.
 
-    `max_users` (`snapshot.Settings`) is what holds before any configuration is in force.
+    Before any configuration is in force, who is `trusting` goes by what sidecars say of their accounts, with
+    `max_users` (`snapshot.Settings`). Whoever serves sidecars that might lie is not: what one of them said of an
+    account (its limit, the rate of its window), and what it borrowed by that, would count on when the account is in
+    force. No sidecar needs it, since each learns its accounts from a configuration that was in force before.
 
     Of the accounts in force each replica keeps the definitions in memory, and whether they may refuse anything, with
     the edition of the configuration that this is of. A transaction that decides a request compares it with the
@@ -60,12 +63,19 @@ class Leases:
     """
 
     def __init__(
-        self, store: Store, recalls: Recalls, clock: Callable[[], Instant], *, max_users: int = MAX_USERS
+        self,
+        store: Store,
+        recalls: Recalls,
+        clock: Callable[[], Instant],
+        *,
+        max_users: int = MAX_USERS,
+        trusting: bool = True,
     ) -> None:
         self._store = store
         self._recalls = recalls
         self._clock = clock
         self._max_users_before = max_users
+        self._trusting = trusting
         self._known = Known()
         self._looking = asyncio.Lock()
         self._outdated: set[str] = set()
@@ -156,7 +166,15 @@ class Leases:
     async def _decide(
         self, lock: Callable[[Definitions], Lock], step: Callable[[Book, Known, bool], T], path: Sequence[str] = ()
     ) -> T:
-        """Run a step by what is in force when its transaction commits; it is told whether `path` is observed only."""
+        """Run a step by what is in force when its transaction commits; it is told whether `path` is observed only.
+
+        Raises:
+            StoreError: nothing is in force yet, and sidecars' own word is not enough.
+        """
+        if not (self._trusting or self._known.edition):
+            await self.look_again()
+            if not self._known.edition:
+                raise StoreError("no configuration is in force yet: ask again")
         for _ in range(MAX_LOOKS):
             known = self._known
             wanted = dataclasses.replace(lock(known.definitions), edition=True)

@@ -50,8 +50,9 @@ def decisive(book: Book, key: str, said: Account, definitions: Definitions) -> A
 
     That is the one in force, else, since a sidecar may be of a configuration before, the one that the ledger stored
     when it was. Never what the sender says: it would choose its own limit. Only before any configuration was in force
-    is there nothing else. `None` where the account is not and never was in force, or is counted otherwise than `said`:
-    by that one its window was looked up.
+    is there nothing else; what was stored then is not told apart later, so a hub whose sidecars may lie does not get
+    here before (`llmgov_hub.leases`). `None` where the account is not and never was in force, or is counted otherwise
+    than `said`: by that one its window was looked up.
     """
     found = definitions.get(said.key)
     if found is not None:

@@ -100,7 +100,7 @@ class Serving:
         self._stream = self._exits.enter_context((self.state_folder / "log.jsonl").open("ab"))
         self._log = logs.Log(self._stream, system_clock, process="local")
         self._exits.callback(self._log.flush)
-        self._hub = Hub(self._open_store(), system_clock)
+        self._hub = Hub(self._open_store(), system_clock, trusting=False)
         self._checkpoints = self._signing()
         self._exits.push_async_callback(self.sign)
         self._mock_port = await self._start_mock()
