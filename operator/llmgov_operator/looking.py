@@ -17,7 +17,7 @@ from llmgov.ledger.rows import PartRow
 from llmgov.ledger.store import Reader
 from llmgov.problems import ResourceRef
 from llmgov.snapshot import Part
-from llmgov.statuses import changes, facts, holding, kinds
+from llmgov.statuses import changes, facts, holding, keeping, kinds
 from llmgov.statuses.observed import Facts, Observed
 from llmgov_operator.cluster import Body, place
 from llmgov_operator.configuring import Configured
@@ -84,20 +84,23 @@ class Looking:
         return said
 
     async def _observe(self, configuration: "_Configuration", now: Instant) -> Observed:
+        if configuration.standing is None:
+            configuration.standing = self._standing(configuration)
+        standing = configuration.standing
         observed = await observing.observe(
             self._reader,
-            configuration.facts,
+            standing.facts,
             now,
             problems=configuration.configured.problems,
             violated=await self._totals.read(now),
         )
-        if configuration.standing is None:
-            configuration.standing = self._standing(configuration.configured)
-        since_of, held_back = configuration.standing
-        return dataclasses.replace(observed, since_of=since_of, held_back=held_back)
+        return dataclasses.replace(
+            observed, since_of=standing.since_of, held_back=standing.held_back, kept=standing.kept
+        )
 
-    def _standing(self, configured: Configured) -> "_Standing":
+    def _standing(self, configuration: "_Configuration") -> "_Standing":
         """Made once for each configuration, for all looks at it."""
+        configured = configuration.configured
         instead = {name: self._in_force.get(name) for name in self._held(configured)}
         held = holding.Held(instead, configured.problems, self._root)
         since = self._since or {}
@@ -107,6 +110,8 @@ class Looking:
                 for source, names in _parts_of(configured.compiled).items()
             },
             holding.back(configured.compiled, held) if instead else {},
+            keeping.resources_of(held),
+            keeping.facts(configuration.facts, held) if instead else configuration.facts,
         )
 
     @staticmethod
@@ -125,10 +130,13 @@ class Looking:
 
 
 class _Standing(NamedTuple):
-    """Since when each source of an account is in force as it is, and what is not in force, and why."""
+    """Since when each source of an account is in force as it is; what is not in force, and why; and what of faulty
+    resources still is."""
 
     since_of: Mapping[str, Instant]
     held_back: Mapping[ResourceRef, str]
+    kept: frozenset[ResourceRef]
+    facts: Facts
 
 
 class _Configuration:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from llmgov import instants, snapshot
 from llmgov.ledger import rows, windows
 from llmgov.problems import ResourceRef
-from llmgov.statuses import kinds
+from llmgov.statuses import kinds, references
 from llmgov.statuses.observed import Observed
 
 FORECAST_EVERY: Final = instants.MINUTE
@@ -22,9 +22,10 @@ def between(before: Observed, after: Observed) -> frozenset[ResourceRef]:
         [
             *_problems(before, after),
             *_differing(before.held_back, after.held_back),
-            *(_of_source(source) for source in _accounts(before, after)),
-            *(_of_source(source) for source in _differing(before.violated, after.violated)),
-            *(_of_source(policy) for policy in _spread(before, after)),
+            *(before.kept ^ after.kept),
+            *(references.of_source(source) for source in _accounts(before, after)),
+            *(references.of_source(source) for source in _differing(before.violated, after.violated)),
+            *(references.of_source(policy) for policy in _spread(before, after)),
             *(ResourceRef("Team", name) for name in _teams(before, after)),
             *(ResourceRef("PolicyTemplate", name) for name in _templates(before, after)),
         ]
@@ -44,12 +45,6 @@ def _differing(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> Iterator[
         old, new = before.get(key), after.get(key)
         if old is not new and old != new:
             yield key
-
-
-def _of_source(source: str) -> ResourceRef:
-    """The resource that accounts and violations name so (`snapshot.Account.source`)."""
-    *kind, namespace, name = source.split("/")
-    return ResourceRef(kind[0] if kind else "LLMPolicy", name, namespace)
 
 
 def _accounts(before: Observed, after: Observed) -> Iterator[str]:

@@ -7,10 +7,13 @@ So `Ready` always says itself what is awaited, and never leaves it to the other 
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from llmgov import instants, problems
 from llmgov.instants import Instant
+
+KEPT: Final = ". Until it is mended, its earlier state stays in force"
+"""What `Ready` adds where an earlier state of a faulty resource is still in force."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,12 +21,14 @@ class State:
     """Where a resource stands.
 
     `enforced` is (how many sidecars run it, how many should), `None` for a kind that no sidecar runs; `held_back` a
-    sentence where another resource's fault keeps this one from coming into force.
+    sentence where another resource's fault keeps this one from coming into force. `kept` says that it has errors, and
+    that its earlier state is still in force.
     """
 
     found: Sequence[problems.Problem] = ()
     enforced: tuple[int, int] | None = None
     held_back: str | None = None
+    kept: bool = False
 
     @property
     def errors(self) -> list[problems.Problem]:
@@ -65,7 +70,8 @@ def _ready(others: Sequence[dict[str, Any]], state: State, generation: int, sinc
     """The first of `others` that does not hold is why a resource is not ready."""
     missing = next((each for each in others if each["status"] != "True"), None)
     if missing is not None:
-        return condition("Ready", False, missing["reason"], missing["message"], generation, since)
+        sentence = f"{missing['message']}{KEPT}" if state.kept else missing["message"]
+        return condition("Ready", False, missing["reason"], sentence, generation, since)
     if state.held_back is not None:
         return condition("Ready", False, "HeldBack", state.held_back, generation, since)
     return condition("Ready", True, "Ready", "", generation, since)

@@ -14,6 +14,7 @@ from llmgov import compiler, resources, snapshot
 from llmgov.compiler import accounts
 from llmgov.problems import Problem, ResourceRef, Severity
 from llmgov.snapshot import NamespacePart, OrganizationPart, Part
+from llmgov.statuses import references
 
 PREFIX = "namespace/"
 """Before a namespace's name, in the name of its part."""
@@ -41,16 +42,21 @@ class Held:
 
 def back(compiled: compiler.Compiled, held: Held) -> dict[ResourceRef, str]:
     """A sentence for each resource without an error whose latest state is not in force for another one's."""
-    faulty = {problem.resource: problem for problem in held.problems if problem.severity is Severity.ERROR}
+    errors = faulty(held.problems)
     limits = _limits(compiled)
     found: dict[ResourceRef, str] = {}
     for name, old in held.in_force.items():
         new = _part(compiled, name)
         if isinstance(new, OrganizationPart | NamespacePart):
-            sentence = _sentence(name.removeprefix(PREFIX), _culprits(name, faulty, held.root))
+            sentence = _sentence(name.removeprefix(PREFIX), _culprits(name, errors, held.root))
             waiting = _waiting(new, old, limits)
-            found.update((resource, sentence) for resource in waiting if resource not in faulty)
+            found.update((resource, sentence) for resource in waiting if resource not in errors)
     return found
+
+
+def faulty(found: Iterable[Problem]) -> dict[ResourceRef, Problem]:
+    """The resources with errors, and one error of each."""
+    return {problem.resource: problem for problem in found if problem.severity is Severity.ERROR}
 
 
 def _part(compiled: compiler.Compiled, name: str) -> Part | None:
@@ -75,9 +81,9 @@ def _waiting(new: OrganizationPart | NamespacePart, old: Part | None, limits: Li
     """The resources that the new part has otherwise than the old one."""
     before = old if isinstance(old, OrganizationPart | NamespacePart) else None
     for policy in _differing(new.policies, before.policies if before else ()):
-        yield _reference("LLMPolicy", policy.id)
+        yield references.of_id("LLMPolicy", policy.id)
     for provider in _differing(new.providers, before.providers if before else ()):
-        yield _reference("ProviderCredential", provider.id)
+        yield references.of_id("ProviderCredential", provider.id)
     in_force = {account.key: account for account in (before.accounts if before else ())}
     for account in new.accounts:
         for resource, limit in limits.get(account.key, ()):
@@ -121,10 +127,10 @@ def _owners(new: NamespacePart, old: NamespacePart | None) -> Iterator[ResourceR
         yield from (ResourceRef("Team", team.name) for team in (new.team, before) if team is not None)
 
 
-def _culprits(part: str, faulty: Mapping[ResourceRef, Problem], root: str) -> list[Problem]:
+def _culprits(part: str, errors: Mapping[ResourceRef, Problem], root: str) -> list[Problem]:
     """The errors for which a part is held: those of its namespace, and those that concern everybody."""
     places = {"", root} | ({part.removeprefix(PREFIX)} if part.startswith(PREFIX) else set())
-    return [problem for resource, problem in sorted(faulty.items()) if resource.namespace in places]
+    return [problem for resource, problem in sorted(errors.items()) if resource.namespace in places]
 
 
 def _sentence(place: str, culprits: Sequence[Problem]) -> str:
@@ -138,8 +144,3 @@ def _sentence(place: str, culprits: Sequence[Problem]) -> str:
 def _listed(words: Iterable[str]) -> str:
     *first, last = words
     return " and ".join(filter(None, (", ".join(first), last)))
-
-
-def _reference(kind: str, id_: str) -> ResourceRef:
-    namespace, _, name = id_.rpartition("/")
-    return ResourceRef(kind, name, namespace)

@@ -6,7 +6,7 @@ from typing import Any
 from llmgov import instants, money, problems, resources, snapshot
 from llmgov.compiler import codes
 from llmgov.ledger import rows
-from llmgov.statuses import amounts, conditions
+from llmgov.statuses import amounts, conditions, references
 from llmgov.statuses.observed import Observed
 
 NAMESPACES = 1024
@@ -21,10 +21,11 @@ def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
     made = _common(resource, observed)
     match resource:
         case resources.Budget():
-            made |= _of_source(f"Budget/{resource.id}", observed)
-            made["conditions"].append(_exhausted(resource, made, observed))
+            made |= _of_source(references.source(resource.ref), observed)
+            limit = _limit(resource, observed)
+            made["conditions"].append(_exhausted(limit, made, resource.metadata.generation, observed))
         case resources.LLMPolicy():
-            made |= _of_source(resource.id, observed) | _policy(resource, observed)
+            made |= _of_source(resource.id, observed) | _policy(resource.id, observed)
         case resources.Team():
             made |= _team(resource, observed)
             made["conditions"] += [_cycle(resource, observed), _conflicted(resource, observed)]
@@ -36,9 +37,25 @@ def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
 
 
 def unread(reference: problems.ResourceRef, generation: int, observed: Observed) -> dict[str, Any]:
-    """The status of an object that is no valid resource: its problems."""
-    state = conditions.State(observed.problems_of.get(reference, ()))
-    return {"observedGeneration": generation, "conditions": conditions.common(state, generation, observed.since)}
+    """The status of an object that is no valid resource: its problems, and the amounts of what is still in force."""
+    state = conditions.State(observed.problems_of.get(reference, ()), kept=reference in observed.kept)
+    made: dict[str, Any] = {
+        "observedGeneration": generation,
+        "conditions": conditions.common(state, generation, observed.since),
+    }
+    source = references.source(reference)
+    match reference.kind:
+        case resources.Budget.__name__ if source in observed.account_of:
+            made |= _of_source(source, observed)
+            limit = _shown_limit(observed.account_of[source])
+            made["conditions"].append(_exhausted(limit, made, generation, observed))
+        case resources.LLMPolicy.__name__:
+            made |= _of_source(source, observed) | _policy(source, observed)
+        case resources.Team.__name__ if f"team/{reference.name}" in observed.spent:
+            made["spent"] = money.format_amount(observed.spent[f"team/{reference.name}"])
+        case _:
+            pass
+    return made
 
 
 def accounts(observed: Observed) -> Iterator[tuple[snapshot.Account, dict[str, Any]]]:
@@ -59,6 +76,7 @@ def _common(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
         observed.problems_of.get(resource.ref, ()),
         observed.sidecars_of(resource.id) if isinstance(resource, resources.LLMPolicy) else None,
         observed.held_back.get(resource.ref),
+        kept=resource.ref in observed.kept,
     )
     generation = resource.metadata.generation
     return {"observedGeneration": generation, "conditions": conditions.common(state, generation, observed.since)}
@@ -89,17 +107,29 @@ def is_refused(account: snapshot.Account, window: rows.Window, observed: Observe
     return any(since <= at < window.end for at in times)
 
 
-def _exhausted(budget: resources.Budget, made: dict[str, Any], observed: Observed) -> dict[str, Any]:
+def _limit(budget: resources.Budget, observed: Observed) -> str:
+    """The limit as it was written or, where that is not what counts, as it is in force."""
+    account = observed.account_of.get(references.source(budget.ref))
+    if account is not None and budget.ref in observed.kept:
+        return _shown_limit(account)
+    return f"{budget.spec.limit} {budget.spec.currency}"
+
+
+def _shown_limit(account: snapshot.Account) -> str:
+    return f"{money.format_amount(account.limit)} {account.currency}"
+
+
+def _exhausted(limit: str, made: dict[str, Any], generation: int, observed: Observed) -> dict[str, Any]:
     exhausted = made.get("state") == "Exhausted"
-    sentence = f"{made.get('spent', '0')} of {budget.spec.limit} {budget.spec.currency} is spent"
-    generation = budget.metadata.generation
+    sentence = f"{made.get('spent', '0')} of {limit} is spent"
     reason = "LimitReached" if exhausted else "MoneyLeft"
     return conditions.condition("Exhausted", exhausted, reason, sentence, generation, observed.since)
 
 
-def _policy(policy: resources.LLMPolicy, observed: Observed) -> dict[str, Any]:
-    have, want = observed.sidecars_of(policy.id)
-    violated = observed.violated_by(policy.id)
+def _policy(policy: str, observed: Observed) -> dict[str, Any]:
+    """What only policies report; `policy` is `namespace/name`."""
+    have, want = observed.sidecars_of(policy)
+    violated = observed.violated_by(policy)
     counts = {action.value: count for action, count in violated.counts.items()}
     return {
         "sidecars": want,

@@ -45,7 +45,8 @@ class Observed:
     (`team/payments`) to micro-USD of this month; `sidecars` maps a namespace to how many sidecars it has, and
     `enforcing` to how many of them run the version in force. `since` is when that version came into force, `since_of`
     the same for single sources of accounts. `held_back` has a sentence for each resource that is understood, and whose
-    latest state is not in force for another one's fault.
+    latest state is not in force for another one's fault; `kept` are those with errors of their own whose earlier state
+    is still in force.
     """
 
     now: Instant
@@ -60,6 +61,7 @@ class Observed:
     enforcing: Mapping[str, int] = dataclasses.field(default_factory=dict)
     since_of: Mapping[str, Instant] = dataclasses.field(default_factory=dict)
     held_back: Mapping[ResourceRef, str] = dataclasses.field(default_factory=dict)
+    kept: frozenset[ResourceRef] = frozenset()
 
     @functools.cached_property
     def problems_of(self) -> Mapping[ResourceRef, Sequence[Problem]]:

@@ -357,6 +357,52 @@ def test_what_waits_for_another_is_held_back_also_for_an_operator_that_starts_th
     asyncio.run(run())
 
 
+TARGET = {"namespace": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [
+        pytest.param({"target": TARGET, "limit": "ten", "period": "Month"}, "InvalidAmount", id="it cannot be read"),
+        pytest.param({"target": {"team": "nobody"}, "limit": "20", "period": "Month"}, "RootNamespaceOnly",
+                     id="it means nothing"),
+    ],
+)  # fmt: skip
+def test_amounts_of_what_is_still_in_force_stay_in_the_status_of_a_budget_that_became_faulty(
+    spec: dict[str, Any], code: str
+) -> None:
+    async def run() -> None:
+        server, store = _server(), MemoryStore()
+        replica = Replica(server, store)
+        await replica.reconcile()
+        await _spend(store, 4 * USD, replica.now)
+        await replica.step()
+        server.put("Budget", "shop", spec, "shop")
+        await replica.reconcile()
+        await replica.step()
+        for each in (replica, Replica(server, store, replica.now)):
+            server.writes.clear()
+            await each.reconcile()
+            await each.step()
+            assert server.writes == []
+            status = server.objects["Budget", "shop", "shop"]["status"]
+            assert (status["spent"], status["remaining"], status["used"]) == ("4.00", "6.00", "40%")
+            assert _conditions(server, "Budget", "shop", "shop")["Ready"] == ("False", code)
+            message = next(one["message"] for one in status["conditions"] if one["type"] == "Ready")
+            assert message.endswith("its earlier state stays in force")
+        await _spend(store, 10 * USD, replica.now)
+        await replica.step()
+        assert _conditions(server, "Budget", "shop", "shop")["Exhausted"] == ("True", "LimitReached")
+        server.put("Budget", "shop", {"target": TARGET, "limit": "20", "period": "Month"}, "shop")
+        await replica.reconcile()
+        await replica.step()
+        status = server.objects["Budget", "shop", "shop"]["status"]
+        assert (status["spent"], status["used"]) == ("10.00", "50%")
+        assert _conditions(server, "Budget", "shop", "shop")["Ready"] == ("True", "Ready")
+
+    asyncio.run(run())
+
+
 def test_what_somebody_else_wrote_into_a_status_is_put_right_and_their_fields_stay() -> None:
     async def run() -> None:
         server = _server()

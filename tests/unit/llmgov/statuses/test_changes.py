@@ -132,6 +132,7 @@ def _observed(draw: st.DrawFn, now: int) -> Observed:
         enforcing=draw(COUNTS),
         since_of=draw(st.dictionaries(st.sampled_from(sources), st.integers(0, 60).map(lambda n: NOW - n * 10**8))),
         held_back=draw(st.dictionaries(st.sampled_from([each.ref for each in ALL]), st.just("waits"), max_size=2)),
+        kept=draw(st.frozensets(st.sampled_from([each.ref for each in ALL]), max_size=2)),
     )
 
 
@@ -147,6 +148,8 @@ def test_a_resource_that_is_not_named_has_the_status_that_it_had(data: st.DataOb
         if resource.ref not in changed:
             old, new = kinds.status(resource, before), kinds.status(resource, after)
             assert {**new, "forecast": None} == {**old, "forecast": None}
+            old, new = (kinds.unread(resource.ref, 1, each) for each in (before, after))
+            assert {**new, "forecast": None} == {**old, "forecast": None}, "and one that cannot be read, too"
 
 
 @given(_observed(NOW))
@@ -205,6 +208,9 @@ OPENED = rows.ApprovalRow(
             id="two budgets limit the account that was lent from",
         ),
         pytest.param({"held_back": {REF["LLMRole/reader"]: "waits"}}, {"LLMRole/reader"}, id="a role is held back"),
+        pytest.param(
+            {"kept": frozenset({REF["Budget/hour"]})}, {"Budget/hour"}, id="what was in force of a faulty one stays"
+        ),
     ],
 )
 def test_what_changed_is_named_and_nothing_else(change: dict[str, Any], named: set[str]) -> None:

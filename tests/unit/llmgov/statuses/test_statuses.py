@@ -275,6 +275,70 @@ def test_ready_says_by_itself_what_is_awaited(
     assert {each["observedGeneration"] for each in status["conditions"]} == {4} == {status["observedGeneration"]}
 
 
+UNREAD = problems.Problem("InvalidAmount", BUDGET.ref, "spec.limit", "is ten", "write 10")
+
+
+def test_a_budget_that_cannot_be_read_shows_the_amounts_of_what_is_still_in_force() -> None:
+    observed = Observed(
+        NOON_10TH,
+        START,
+        facts=Facts(accounts=(ACCOUNT,)),
+        problems=(UNREAD,),
+        windows=(_window(spent=100 * USD, leased=USD),),
+        kept=frozenset({BUDGET.ref}),
+    )
+    status = kinds.unread(BUDGET.ref, 7, observed)
+    budgets.BudgetStatus.model_validate(status, strict=False)
+    assert {name: status[name] for name in ("spent", "held", "used", "state")} == {
+        "spent": "100.00",
+        "held": "1.00",
+        "used": "100%",
+        "state": "Exhausted",
+    }
+    assert status["window"]["end"] == "2026-12-01T00:00:00Z"
+    said = {each["type"]: each["message"] for each in status["conditions"]}
+    assert said == {
+        "Accepted": "spec.limit: is ten; write 10",
+        "Ready": "spec.limit: is ten; write 10. Until it is mended, its earlier state stays in force",
+        "Exhausted": "100.00 of 100.00 USD is spent",
+    }
+    assert {each["observedGeneration"] for each in status["conditions"]} == {7}
+
+
+def test_a_budget_that_was_never_in_force_and_cannot_be_read_has_its_problem_alone() -> None:
+    status = kinds.unread(BUDGET.ref, 1, Observed(NOON_10TH, START, problems=(UNREAD,)))
+    assert status.keys() == {"observedGeneration", "conditions"}
+    assert _conditions(status) == {"Accepted": ("False", "InvalidAmount"), "Ready": ("False", "InvalidAmount")}
+
+
+def test_a_budget_with_an_error_says_of_which_limit_it_is_spent() -> None:
+    changed = BUDGET.model_copy(update={"spec": BUDGET.spec.model_copy(update={"limit": "999"})})
+    kept = Observed(NOON_10TH, START, facts=Facts(accounts=(ACCOUNT,)), kept=frozenset({BUDGET.ref}))
+    for observed, said in ((kept, "0.00 of 100.00 USD"), (dataclasses.replace(kept, kept=frozenset()), "of 999 USD")):
+        status = kinds.status(changed, observed)
+        assert said in next(each["message"] for each in status["conditions"] if each["type"] == "Exhausted")
+
+
+def test_a_policy_and_a_team_that_cannot_be_read_keep_what_they_brought_about() -> None:
+    row = rows.ViolationRow("e", 0, START, "root/models", Action.DENY, "r", "m", False, "ns", "sa", None, "gpt")
+    account = msgspec.structs.replace(ACCOUNT, source="root/models")
+    observed = Observed(
+        NOON_10TH,
+        START,
+        facts=Facts(accounts=(account,)),
+        windows=(_window(spent=3 * USD),),
+        violated=violated.of([row]),
+        spent={"team/payments": 5 * USD},
+    )
+    policy = kinds.unread(POLICY.ref, 1, observed)
+    policies.LLMPolicyStatus.model_validate(policy, strict=False)
+    assert (policy["violations"], policy["spent"], policy["percent"]) == (1, "3.00", 3)
+    team = kinds.unread(problems.ResourceRef("Team", "payments"), 1, observed)
+    teams.TeamStatus.model_validate(team, strict=False)
+    assert team["spent"] == "5.00"
+    assert "spent" not in kinds.unread(problems.ResourceRef("Team", "other"), 1, observed)
+
+
 def test_a_policy_counts_its_violations_and_shows_the_last_ten() -> None:
     made = [
         rows.ViolationRow(f"e{n}", 0, START + n, "root/models", action, "r", "m", False, "ns", "sa", None, "gpt", count)

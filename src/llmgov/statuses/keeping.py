@@ -1,0 +1,49 @@
+"""What stays in force of resources that cannot be understood any more.
+
+A part that lacks a faulty resource does not replace the one in force (docs/decisions/0004). So the faulty resource's
+own earlier state stays in force, too: money is spent under its limit, and its author goes on seeing how much. Of limits
+that met on one account a part has the lowest, and knows whose that is, but not whose the others were.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from llmgov import resources, snapshot
+from llmgov.problems import ResourceRef
+from llmgov.snapshot import NamespacePart, OrganizationPart
+from llmgov.statuses import holding, references
+from llmgov.statuses.holding import Held
+from llmgov.statuses.observed import Facts
+
+
+def resources_of(held: Held) -> frozenset[ResourceRef]:
+    """The resources with errors of which an earlier state is still in force."""
+    faulty = holding.faulty(held.problems)
+    return frozenset(each for part in _parts(held) for each in _named(part) if each in faulty)
+
+
+def facts(known: Facts, held: Held) -> Facts:
+    """`known` with the accounts and teams that are in force, and that the configuration has none of any more."""
+    sources = {account.source for account in known.accounts}
+    parts = list(_parts(held))
+    accounts = {each.key: each for part in parts for each in part.accounts if each.source not in sources}
+    teams = {part.team.name: part.team for part in parts if isinstance(part, NamespacePart) and part.team is not None}
+    return msgspec.structs.replace(known, accounts=(*known.accounts, *accounts.values()), teams=teams | known.teams)
+
+
+def _parts(held: Held) -> Iterator[OrganizationPart | NamespacePart]:
+    return (part for part in held.in_force.values() if isinstance(part, OrganizationPart | NamespacePart))
+
+
+def _named(part: OrganizationPart | NamespacePart) -> Iterator[ResourceRef]:
+    """The resources that a part is made of."""
+    yield from (references.of_id(resources.LLMPolicy.__name__, policy.id) for policy in part.policies)
+    yield from (references.of_id(resources.ProviderCredential.__name__, each.id) for each in part.providers)
+    yield from (references.of_source(account.source) for account in part.accounts)
+    if isinstance(part, OrganizationPart):
+        if part.settings != snapshot.Settings():
+            yield ResourceRef(resources.GovernanceSettings.__name__, "default")
+        yield from (ResourceRef(resources.LLMRole.__name__, role.name) for role in part.roles)
+    elif part.team is not None:
+        yield ResourceRef(resources.Team.__name__, part.team.name)
