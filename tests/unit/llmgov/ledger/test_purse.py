@@ -251,6 +251,16 @@ def test_leases_beyond_a_limit_that_is_not_enforced_say_so() -> None:
     assert commands[-1] == Held("a", 6, commands[-1].charged, {TEAM.key: 100})  # type: ignore[union-attr]
 
 
+def test_all_accounts_are_named_also_where_nothing_is_enforced() -> None:
+    """The ledger may know better, and then looks at those that were left out."""
+    made = purse()
+    charges = tuple(Charge(each, each.key, enforced=False) for each in (TEAM, ORGANIZATION))
+    (asks,) = made.hold(Wish("a", charges, 6, 6), NOW)
+    assert isinstance(asks, Send)
+    assert isinstance(asks.message, LeaseRequest)
+    assert asks.message.accounts == (TEAM.key, ORGANIZATION.key)
+
+
 def test_ids_of_attempts_are_used_once() -> None:
     made = with_money(10)
     made.hold(only_team("a", 4), NOW)
