@@ -146,12 +146,17 @@ def _times(
 
 
 async def _windows(connection: Connection, keys: set[WindowId], times: dict[str, Span]) -> dict[WindowId, rows.Window]:
-    found = await WINDOWS.select(connection, _BY_WINDOW, *tables.texts_and_numbers(keys)) if keys else []
+    """Those of `keys`, nearly all of which are among the windows of `times`, where there are such."""
+    found: dict[WindowId, rows.Window] = {}
     if times:
         scopes = [escaping.escape(scope) for scope in times]
         firsts, lasts = zip(*times.values(), strict=True)
-        found += await WINDOWS.select(connection, _IN_TIME, scopes, firsts, lasts)
-    return {(row.account, row.start): row for row in found}
+        in_time = await WINDOWS.select(connection, _IN_TIME, scopes, firsts, lasts)
+        found.update(((row.account, row.start), row) for row in in_time)
+    if rest := keys - found.keys():
+        named = await WINDOWS.select(connection, _BY_WINDOW, *tables.texts_and_numbers(rest))
+        found.update(((row.account, row.start), row) for row in named)
+    return found
 
 
 async def _load_sums(connection: Connection, locks: Sequence[Lock], working: WorkingSet) -> None:
