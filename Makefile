@@ -42,7 +42,7 @@ test: check ## Run every check and test; ends with what this machine could not r
 	@$(BIN)/python -m tests.cluster.binary
 	@$(BIN)/pytest -n auto --dist loadgroup
 
-test-versions: .venv/.setup-dev ## Test the cluster's part on the oldest supported Kubernetes and the newest; about ten minutes once both are built
+test-versions: .venv/.setup-dev ## Test the cluster's part on the oldest supported Kubernetes and the newest; 10 to 20 minutes once both are built
 	@$(BIN)/python -m tests.cluster.versions $(VERSIONS)
 
 drill: .venv/.setup-dev ## Kill and stop the operator's leader ten times while policies change

@@ -7,12 +7,15 @@ from llmgov import problems, snapshot
 from llmgov.compiler import accounts, codes, fragments
 from llmgov.compiler.world import World
 
+Where = tuple[str, ...] | None
+"""Namespaces, or everybody."""
+
 _NAMED = 3
 """How many of the other limits a warning names."""
 
 
 class Shelf:
-    """What has been gathered for one part."""
+    """What has been gathered for one part, in order."""
 
     __slots__ = ("accounts", "policies", "providers")
 
@@ -20,18 +23,6 @@ class Shelf:
         self.policies: list[snapshot.Policy] = []
         self.providers: list[snapshot.Provider] = []
         self.accounts: dict[str, snapshot.Account] = {}
-
-    def sorted_policies(self) -> tuple[snapshot.Policy, ...]:
-        """In order of evaluation."""
-        return tuple(sorted(self.policies, key=lambda policy: (-policy.priority, policy.id)))
-
-    def sorted_providers(self) -> tuple[snapshot.Provider, ...]:
-        """By name."""
-        return tuple(sorted(self.providers, key=lambda provider: provider.id))
-
-    def sorted_accounts(self) -> tuple[snapshot.Account, ...]:
-        """By key."""
-        return tuple(account for _, account in sorted(self.accounts.items()))
 
 
 def overlaps(
@@ -70,23 +61,36 @@ def _reference(limit: snapshot.Account) -> problems.ResourceRef:
 def assemble(
     world: World, found: Sequence[fragments.Fragment], met: Mapping[str, snapshot.Account]
 ) -> tuple[snapshot.OrganizationPart, dict[str, snapshot.NamespacePart]]:
-    """All parts; equal sets give equal parts, whatever their order."""
+    """All parts; equal sets give equal parts, whatever their order.
+
+    Everything is sorted once and then put on the shelves, since most of it is on many: policies in the order of their
+    evaluation, providers by name, accounts by key.
+    """
     everybody = Shelf()
     shelves = {name: Shelf() for name in world.spaces.labels}
-    for fragment in found:
-        for shelf in _shelves(fragment.where, everybody, shelves):
-            if fragment.policy is not None:
-                shelf.policies.append(fragment.policy)
-            if fragment.provider is not None:
-                shelf.providers.append(fragment.provider)
-        for placed in fragment.accounts:
-            account = met.get(placed.account.key, placed.account)
-            for shelf in _shelves(placed.where, everybody, shelves):
-                shelf.accounts[account.key] = account
+    for policy, where in sorted(_policies(found), key=lambda each: (-each[0].priority, each[0].id)):
+        for shelf in _shelves(where, everybody, shelves):
+            shelf.policies.append(policy)
+    for provider, where in sorted(_providers(found), key=lambda each: each[0].id):
+        for shelf in _shelves(where, everybody, shelves):
+            shelf.providers.append(provider)
+    placed = (each for fragment in found for each in fragment.accounts)
+    for each in sorted(placed, key=lambda each: each.account.key):
+        account = met.get(each.account.key, each.account)
+        for shelf in _shelves(each.where, everybody, shelves):
+            shelf.accounts[account.key] = account
     return _organization(world, everybody), {name: _namespace(world, name, shelf) for name, shelf in shelves.items()}
 
 
-def _shelves(where: tuple[str, ...] | None, everybody: Shelf, shelves: Mapping[str, Shelf]) -> list[Shelf]:
+def _policies(found: Iterable[fragments.Fragment]) -> Iterator[tuple[snapshot.Policy, Where]]:
+    return ((each.policy, each.where) for each in found if each.policy is not None)
+
+
+def _providers(found: Iterable[fragments.Fragment]) -> Iterator[tuple[snapshot.Provider, Where]]:
+    return ((each.provider, each.where) for each in found if each.provider is not None)
+
+
+def _shelves(where: Where, everybody: Shelf, shelves: Mapping[str, Shelf]) -> list[Shelf]:
     return [everybody] if where is None else [shelves[name] for name in where if name in shelves]
 
 
@@ -94,9 +98,9 @@ def _organization(world: World, shelf: Shelf) -> snapshot.OrganizationPart:
     return snapshot.OrganizationPart(
         cluster=world.cluster,
         settings=world.compiled_settings,
-        policies=shelf.sorted_policies(),
-        accounts=shelf.sorted_accounts(),
-        providers=shelf.sorted_providers(),
+        policies=tuple(shelf.policies),
+        accounts=tuple(shelf.accounts.values()),
+        providers=tuple(shelf.providers),
         roles=world.roles,
     )
 
@@ -106,7 +110,7 @@ def _namespace(world: World, name: str, shelf: Shelf) -> snapshot.NamespacePart:
         namespace=name,
         observe=world.spaces.observes(name),
         team=world.teams.of_namespace.get(name),
-        policies=shelf.sorted_policies(),
-        accounts=shelf.sorted_accounts(),
-        providers=shelf.sorted_providers(),
+        policies=tuple(shelf.policies),
+        accounts=tuple(shelf.accounts.values()),
+        providers=tuple(shelf.providers),
     )

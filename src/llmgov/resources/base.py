@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import functools
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import pydantic
@@ -122,12 +123,15 @@ class Resource(Model):
     metadata: Metadata
     """Name, namespace and labels."""
 
-    @property
+    @functools.cached_property
     def ref(self) -> problems.ResourceRef:
-        """How problems name this resource."""
+        """How problems name this resource; made once, as the operator asks for thousands at every change.
+
+        What it is made of never changes: a resource is immutable, and nobody copies one under another name.
+        """
         return problems.ResourceRef(kind=self.kind, name=self.metadata.name, namespace=self.metadata.namespace or "")
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """`namespace/name`, or the name alone for cluster-scoped kinds."""
         return f"{self.metadata.namespace}/{self.metadata.name}" if self.metadata.namespace else self.metadata.name

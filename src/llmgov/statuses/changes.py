@@ -56,9 +56,10 @@ def _accounts(before: Observed, after: Observed) -> Iterator[str]:
 
 
 def _shown(account: snapshot.Account, source: str, before: Observed, after: Observed) -> bool:
-    old, new = before.touched(before.account_of[source]), after.touched(account)
+    known = before.account_of[source]
+    old, new = before.touched(known), after.touched(account)
     return (
-        account != before.account_of[source]
+        (account is not known and account != known)
         or old != new
         or [before.opened(window) for window in old] != [after.opened(window) for window in new]
         or _refused(account, old, before, after)

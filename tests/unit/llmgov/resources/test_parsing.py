@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import pydantic
 import pytest
 
 from llmgov import resources
@@ -43,6 +44,23 @@ def test_a_policy_is_read_with_its_defaults() -> None:
     assert parsed.spec.rate_limit is not None
     assert parsed.spec.rate_limit.on_exceed is OnExceed.BLOCK
     assert (parsed.id, str(parsed.ref)) == ("payments/example", "LLMPolicy/payments/example")
+
+
+RATE = {"requestsPerMinute": 60, "per": "User"}
+
+
+def test_whether_a_resource_was_asked_for_its_name_makes_no_difference() -> None:
+    one, other = (resources.parse(_policy(rateLimit=RATE)) for _ in range(2))
+    assert isinstance(one, resources.LLMPolicy)
+    assert isinstance(other, resources.LLMPolicy)
+    dumped, shown = one.model_dump(), repr(one)
+    assert one.ref is one.ref
+    assert one.id is one.id
+    assert (one, one.model_dump(), repr(one)) == (other, dumped, shown)
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        one.metadata.name = "other"
+    changed = resources.parse(_policy(rateLimit=RATE, priority=6))
+    assert one != changed
 
 
 def test_a_budget_without_thresholds_has_none_since_what_that_means_is_the_compilers() -> None:
