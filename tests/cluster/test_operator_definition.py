@@ -1,6 +1,8 @@
-"""A definition that is deleted and made again under an operator that works, between two of its comparisons."""
+"""A definition that is changed under an operator that works: deleted and made again between two of its comparisons, or
+relaxed, so that something is stored that nobody can read."""
 
 import asyncio
+import json
 import pathlib
 import re
 import time
@@ -92,6 +94,42 @@ def test_what_went_with_its_definition_is_not_in_force_and_what_is_applied_again
             assert [line["message"] for line in operator.lines() if line["level"] == "CRITICAL"] == []
         refused = [each for each in cluster.audit.requests(operators.ACCOUNT) if each.code in (401, 403)]
         assert refused == []
+
+
+def test_a_budget_that_nobody_can_read_any_more_keeps_the_amounts_of_what_is_in_force(tmp_path: pathlib.Path) -> None:
+    ledger = tmp_path / "ledger.db"
+    with control_plane.running() as plane:
+        cluster = plane.cluster()
+        contents.install(cluster)
+        cluster.apply(BUDGET)
+        with operators.working(cluster, f"sqlite:///{ledger}", tmp_path) as operator:
+            cluster.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "budget/month")
+            before = cluster.get("budget", "month")["status"]
+
+            _relax(cluster, "budgets.llmgov.dev")
+            _apply_when_served(cluster, {**BUDGET, "spec": {**BUDGET["spec"], "limit": "ten"}})
+            cluster.kubectl("wait", "--for=condition=Ready=False", "--timeout=30s", "budget/month")
+            status = cluster.get("budget", "month")["status"]
+            amounts = ("target", "spent", "held", "remaining", "window", "state")
+            assert {name: status[name] for name in amounts} == {name: before[name] for name in amounts}
+            said = {each["type"]: each for each in status["conditions"]}
+            assert said["Accepted"]["reason"] == "InvalidAmount"
+            assert said["Ready"]["message"].endswith("Until it is mended, its earlier state stays in force")
+            assert _in_force(ledger) == {"Budget/default/month"}
+
+            cluster.apply(BUDGET)
+            cluster.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "budget/month")
+            assert operator.process.poll() is None
+
+
+def _relax(cluster: Cluster, definition: str) -> None:
+    """Let the API server take any spec of a kind."""
+    found = cluster.get("customresourcedefinition", definition)
+    for version in found["spec"]["versions"]:
+        schema = version["schema"]["openAPIV3Schema"]
+        schema.pop("x-kubernetes-validations", None)
+        schema["properties"]["spec"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    cluster.kubectl("replace", "--filename=-", stdin=json.dumps(found))
 
 
 def _is_told_of(operator: operators.Operator) -> bool:
