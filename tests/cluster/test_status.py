@@ -202,3 +202,32 @@ def test_a_policy_that_waits_for_its_neighbour_says_so_and_is_ready_when_that_is
             assert "Normal" in events
 
     asyncio.run(run())
+
+
+def test_a_faulty_team_holds_back_nobody_who_is_in_force_as_applied(
+    cluster: Cluster, namespace: str, tenant: str, user: str
+) -> None:
+    access = {"modelAccess": {"deny": ["*-preview"]}}
+    cluster.apply(
+        document("LLMPolicy", "everywhere", access, namespace),
+        document("ProviderCredential", "openai", _credential(), namespace),
+        document("LLMPolicy", "models", access, tenant),
+        document("Budget", "month", BUDGET | {"target": {"namespace": tenant}}, tenant),
+    )
+
+    async def run() -> None:
+        async with telling_rig.running(cluster, user, namespace, tenant) as rig:
+            await rig.settle()
+            since = cluster.audit.position() if cluster.has_audit else 0
+            cluster.apply(document("Team", f"{namespace}-self", {"parent": f"{namespace}-self"}))
+            assert (await rig.reconcile()).whole_held
+            await rig.settle()
+            await rig.settle()
+            assert _condition(cluster, "team", f"{namespace}-self", "Ready")[:2] == ("False", "TeamCycle")
+            for where in (namespace, tenant):
+                kinds = "llmpolicies,budgets,providercredentials"
+                cluster.kubectl("wait", "--for=condition=Ready", "--timeout=1s", "--namespace", where, kinds, "--all")
+            written = _writes(cluster, user, since)
+            assert [each for each in written if "/status" in each] == [f"teams/status {namespace}-self"]
+
+    asyncio.run(run())

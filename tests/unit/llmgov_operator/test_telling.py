@@ -357,6 +357,32 @@ def test_what_waits_for_another_is_held_back_also_for_an_operator_that_starts_th
     asyncio.run(run())
 
 
+def test_a_fault_that_may_concern_everybody_holds_back_nobody_who_is_in_force_as_applied() -> None:
+    async def run() -> None:
+        server, store = _server(), MemoryStore()
+        server.put("LLMPolicy", "everywhere", {"modelAccess": {"deny": ["*-preview"]}}, ROOT)
+        server.put("ProviderCredential", "openai", {"provider": "openai", "secretRef": {"name": "k", "key": "k"}}, ROOT)
+        server.put("GovernanceSettings", "default", {"requests": {"budgetStatusCode": 429}})
+        replica = Replica(server, store)
+        await replica.reconcile()
+        await replica.step()
+        assert len(server.writes) == 7
+        server.writes.clear()
+        server.put("Team", "self", {"parent": "self"})
+        configured = await replica.reconcile()
+        assert configured.whole_held
+        assert "prices" in configured.parts
+        await replica.step()
+        assert [name for name, _ in server.writes] == ["self"]
+        server.writes.clear()
+        second = Replica(server, store, replica.now)
+        await second.reconcile()
+        await second.step()
+        assert server.writes == []
+
+    asyncio.run(run())
+
+
 TARGET = {"namespace": "shop"}
 
 
