@@ -28,6 +28,7 @@ from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest
 from llmgov.ledger.rows import ApprovalRow, ApprovalState, Correction, CorrectionKind, LeaseState
 from llmgov_hub.configuration import Configuration
 from llmgov_hub.events import Events
+from llmgov_hub.in_force import Known
 from llmgov_hub.leases import Leases
 from llmgov_hub.recalls import Recalls
 from tests.simulator.bug import Replace, bug
@@ -249,11 +250,12 @@ def old_limit_goes_on(replace: Replace) -> None:
     decide = Leases._decide
 
     async def stale(self: Leases, *arguments: Any) -> Any:
-        before, self._edition = self._edition, await self._store.edition()
+        before = self._known
+        self._known = Known(await self._store.edition(), before.definitions, before.settings)
         try:
             return await decide(self, *arguments)
         finally:
-            self._edition = before
+            self._known = before
 
     async def follow(self: Configuration, look_seconds: float = 0) -> None:
         """Nobody looks again."""
