@@ -44,11 +44,14 @@ def operator(cluster: Cluster, folder: pathlib.Path) -> Iterator[Operator]:
 
 
 def test_a_policy_comes_into_force_and_its_author_is_told(cluster: Cluster, namespace: str, operator: Operator) -> None:
-    operator.wait("the namespace is known", lambda: operator.said(f"in force: namespace/{namespace} "))
+    published = f"in force: namespace/{namespace} "
+    operator.wait("the namespace is known", lambda: operator.said(published))
     before = operator.metric("llmgov_operator_parts_published_total")
     cluster.apply(_policy(namespace, "access"))
     cluster.kubectl("wait", "--for=condition=Ready", "--timeout=20s", "-n", namespace, "llmpolicy/access")
-    assert operator.metric("llmgov_operator_parts_published_total") == before + 1
+    # Namespaces of other tests may be on their way out meanwhile.
+    assert len([line for line in operator.lines() if line["message"].startswith(published)]) == 2
+    assert operator.metric("llmgov_operator_parts_published_total") > before
     assert operator.metric("llmgov_operator_leader") == 1
     assert operator.metric("llmgov_operator_missed_changes_total") == 0
     managers = cluster.get("llmpolicy", "access", "-n", namespace, "--show-managed-fields")["metadata"]["managedFields"]
