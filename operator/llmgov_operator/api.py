@@ -12,6 +12,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 import llmgov
+from llmgov_operator import depth
 from llmgov_operator.cluster import Body, Listing, Reference
 from llmgov_operator.kinds import NAMESPACE, Kind
 from llmgov_operator.metrics import Metrics
@@ -174,7 +175,7 @@ class Api:
         if status >= 400:
             seconds = float(retry_after) if retry_after.isdecimal() else 0.0
             raise ApiError(f"{method} {path}: {_reason(status, data)}", status, seconds)
-        document: dict[str, Any] = json.loads(data)
+        document: dict[str, Any] = json.loads(depth.shallow(data))
         return document
 
     async def _exchange(
@@ -203,5 +204,5 @@ def _reason(status: int, data: bytes) -> str:
     """What the API server's `Status` says, or the code alone where something else answered."""
     try:
         return f"{status} {json.loads(data)['message']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return str(status)

@@ -5,15 +5,17 @@ watches each kind once its definition is there, and again after every break.
 """
 
 import asyncio
+import dataclasses
 import logging
 import pathlib
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
+import aiohttp
 import kopf
 from kubernetes.aio import client
 
-from llmgov_operator import kinds
+from llmgov_operator import depth, kinds
 from llmgov_operator.cluster import Body, Change, Cluster
 from llmgov_operator.kinds import Kind
 
@@ -37,7 +39,19 @@ _LOG = logging.getLogger(__name__)
 Heard = Callable[[Kind, Body, Change], None]
 """Is told of each object that was heard of, after the cluster knows of it."""
 
-Login = Callable[..., Awaitable[kopf.ConnectionInfo]]
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Session(kopf.AiohttpSession):
+    """A session whose answers are made shallow: kopf ends at an object that is nested deeper than Python parses.
+
+    Two with the same credentials are equal, so that kopf does not try again with what the API server refused.
+    """
+
+    aiohttp_session: aiohttp.ClientSession = dataclasses.field(compare=False)
+    credentials: kopf.ConnectionInfo
+
+
+Login = Callable[..., Awaitable[Session]]
 """A login handler of kopf's."""
 
 
@@ -108,10 +122,10 @@ def registry(cluster: Cluster, heard: Heard, login: Login) -> kopf.OperatorRegis
 def login(configuration: client.Configuration) -> Login:
     """A login with the credentials that the Kubernetes client has, renewed as the client renews them."""
 
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+    async def log_in(**_: Any) -> Session:
         header = await configuration.get_api_key_with_prefix("BearerToken")
         scheme, _separator, token = (header or "").rpartition(" ")
-        return kopf.ConnectionInfo(
+        credentials = kopf.ConnectionInfo(
             server=configuration.host,
             ca_path=configuration.ssl_ca_cert,
             insecure=not configuration.verify_ssl,
@@ -120,8 +134,18 @@ def login(configuration: client.Configuration) -> Login:
             scheme=scheme or None,
             token=token or None,
         )
+        return Session(server=credentials.server, aiohttp_session=_session(credentials), credentials=credentials)
 
     return log_in
+
+
+def _session(credentials: kopf.ConnectionInfo) -> aiohttp.ClientSession:
+    """As kopf makes one by itself."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=credentials.as_ssl_context()),
+        headers=credentials.as_http_headers(),
+        response_class=depth.Response,
+    )
 
 
 def _watch(kind: Kind, cluster: Cluster, heard: Heard, handlers: kopf.OperatorRegistry) -> None:

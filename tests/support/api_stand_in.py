@@ -1,11 +1,13 @@
 """As much of an API server as listing and watching take, for what a real one cannot be made to do on demand.
 
-It breaks watches with 410, forgets to tell of changes, falls silent, and tells nonsense.
+It breaks watches with 410, forgets to tell of changes, falls silent, and tells nonsense, or of objects that are nested
+thousands of levels deep.
 """
 
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -60,7 +62,7 @@ class ApiStandIn:
     def tell(self, kind: str, event: dict[str, Any]) -> None:
         """Send an event to whoever watches a kind."""
         for watch in self._watches[kind]:
-            watch.put_nowait(json.dumps(event).encode() + b"\n")
+            watch.put_nowait(_written(event).encode() + b"\n")
 
     def end_with_410(self, kind: str) -> None:
         """End the watches of a kind because their version is too old."""
@@ -95,7 +97,7 @@ class ApiStandIn:
         self.lists += 1
         name = selector.partition("metadata.name=")[2]
         items = [body for body in self.objects[kind.name].values() if name in ("", body["metadata"]["name"])]
-        return web.json_response({"metadata": {"resourceVersion": str(self.version)}, "items": items})
+        return web.json_response({"metadata": {"resourceVersion": str(self.version)}, "items": items}, dumps=_written)
 
     async def _watch(self, kind: Kind, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -125,6 +127,19 @@ async def serving() -> AsyncIterator[ApiStandIn]:
         yield api
     finally:
         await runner.cleanup()
+
+
+def deep(levels: int) -> str:
+    """In place of this text in an object stand so many objects in each other: too many for Python's writer."""
+    return f"deep: {levels}"
+
+
+def _written(document: Any) -> str:
+    return re.sub(r'"deep: (\d+)"', lambda found: _nested(int(found[1])), json.dumps(document))
+
+
+def _nested(levels: int) -> str:
+    return '{"a":' * levels + "1" + "}" * levels
 
 
 def _group(name: str) -> dict[str, Any]:

@@ -57,6 +57,21 @@ def test_a_kind_that_is_not_served_has_no_list_and_one_that_is_may_not_be_discov
     run(test)
 
 
+@pytest.mark.parametrize("levels", [400, 3_000, 10_000])
+def test_what_others_wrote_into_managed_fields_is_read_however_deep_it_is(levels: int) -> None:
+    async def test(server: ApiStandIn, api: Api) -> None:
+        uid = server.put("LLMPolicy", "p", {"priority": 1})
+        server.objects["LLMPolicy"][uid]["metadata"]["managedFields"] = [{"fieldsV1": api_stand_in.deep(levels)}]
+        listing = await api.listing(POLICY)
+        assert listing is not None
+        assert listing.objects[uid].name == "p"
+        found = await api.read(POLICY, "llm-governance", "p")
+        assert found is not None
+        assert found["spec"] == {"priority": 1}
+
+    run(test)
+
+
 def test_the_cluster_is_known_by_the_uid_of_kube_system() -> None:
     async def test(server: ApiStandIn, api: Api) -> None:
         with pytest.raises(ApiError, match="no namespace kube-system"):

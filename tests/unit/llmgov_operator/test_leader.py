@@ -29,6 +29,7 @@ class Recording:
     def __init__(self) -> None:
         self.published: list[Mapping[str, snapshot.Part]] = []
         self.resources: list[set[str]] = []
+        self.unread: list[set[str]] = []
         self.heard_of: list[str] = []
 
     async def publish(self, parts: Mapping[str, snapshot.Part], held: frozenset[str]) -> list[Published]:
@@ -37,6 +38,7 @@ class Recording:
 
     async def told(self, configured: Configured, published: Sequence[Published]) -> None:
         self.resources.append({str(body["metadata"]["name"]) for _, body in configured.parsed})
+        self.unread.append({str(body["metadata"]["name"]) for body in configured.unread})
 
     def heard(self, kind: Kind, body: Body, change: Change) -> None:
         self.heard_of.append(body["metadata"]["name"])
@@ -230,3 +232,25 @@ def test_an_event_that_cannot_be_understood_costs_that_event_alone(caplog: pytes
 
     run(test)
     assert "could not be understood" in caplog.text
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["a watch tells of it", "a list has it at the start"])
+@pytest.mark.parametrize("levels", [100, 400, 3_000, 10_000])
+def test_an_object_nested_however_deep_stops_no_other_and_is_known_by_its_name(levels: int, told: bool) -> None:
+    deep = {"fromTemplate": {"name": "t", "parameters": {"N": api_stand_in.deep(levels)}}}
+
+    async def test(api: ApiStandIn) -> None:
+        if not told:
+            api.put("LLMPolicy", "deep", deep, told=False)
+        async with leading(api) as rig:
+            if told:
+                await until(lambda: api.watched() == set(api.served))
+                api.put("LLMPolicy", "deep", deep)
+            api.put("LLMPolicy", "flat", ACCESS)
+            await until(lambda: rig.in_force() == {"flat"} and rig.recording.unread[-1] == {"deep"})
+            api.put("LLMPolicy", "other", ACCESS)
+            await until(lambda: rig.in_force() == {"flat", "other"})
+            assert rig.leader.not_ready() is None
+            assert rig.missed("LLMPolicy") == 0
+
+    run(test)
