@@ -67,16 +67,16 @@ async def run(connection: Connection, jobs: Sequence[Job], database: str, hints:
     name for its life; `hints` spare a second try.
     """
     locks = [job.lock for job in jobs]
-    held = locking.merged([*(job.names for job in jobs), *map(hints.names, locks)])
+    held = locking.bounded(locking.merged([*(job.names for job in jobs), *map(hints.names, locks)]))
     for _ in range(_ROUNDS):
-        await connection.execute(_begin_with(held))
+        await connection.execute(f"BEGIN; {locking.statement(held)}")
         working = await loading.load(connection, locks)
         working.database = database
-        wanted = locking.merged([held, *(locking.found(lock, working) for lock in locks)])
+        wanted = locking.bounded(locking.merged([held, *(locking.found(lock, working) for lock in locks)]))
         if wanted == held:
             known = {id_ for id_, row in working.rows.attempts.items() if row.intent is not None}
             put = _run(jobs, working)
-            wanted = locking.merged([held, locking.written(put)])
+            wanted = locking.bounded(locking.merged([held, locking.written(put)]))
             if wanted == held:
                 await tables.write(connection, put, known)
                 hints.learn(put, {row.account: row.scope for row in working.rows.windows.values()})
@@ -88,16 +88,3 @@ async def run(connection: Connection, jobs: Sequence[Job], database: str, hints:
 
 def _run(jobs: Sequence[Job], working: WorkingSet) -> Put:
     return tables.gather(put for job in jobs if (put := job.run(working)) is not None)
-
-
-def _begin_with(names: Names) -> str:
-    """Statements that begin a transaction and take its locks, sent as one message.
-
-    A lock is waited for in a statement of its own: what is read after it is what its last holder has committed.
-    """
-    numbers, alone = locking.numbered(names)
-    if not numbers:
-        return "BEGIN"
-    given = f"'{{{','.join(map(str, numbers))}}}'::bigint[], '{{{','.join(map(str, alone))}}}'::boolean[]"
-    take = "CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END"
-    return f"BEGIN; SELECT {take} FROM unnest({given}) AS wanted (number, alone)"  # noqa: S608 - numbers

@@ -28,10 +28,6 @@ MAX_WEIGHT: Final = 1024
 """How much a batch weighs at most (`Job.weight`), where one transaction alone does not weigh more: its steps run in
 some 100 ms then, while the event loop does nothing else and the server waits."""
 
-MAX_NAMES: Final = 1024
-"""How many locks a batch takes at most, where one transaction alone does not need more: the server's table of locks
-has some 6,000 places for all connections by default."""
-
 _HOPS: Final = 4
 """Turns of the event loop from an answer to the next question of whoever waited for it, about."""
 
@@ -152,7 +148,7 @@ class Lane:
                 break
             names.update(job.names)
             weight += job.weight
-            if len(names) > MAX_NAMES or weight > MAX_WEIGHT:
+            if len(names) > locking.MAX_NAMES or weight > MAX_WEIGHT:
                 break
             others.append(job)
             self._waiting.popleft()

@@ -16,9 +16,15 @@ window is new, that an attempt is not known. Each row has one name that whoever 
     correction/<id>     whether there is a correction of that id
     configuration       what is in force, of all clusters; shared among those who only rely on it
     ledger epoch        the same for the ledger's epoch
+    everything          shared by all; alone by whoever would need more than `MAX_NAMES` names, in the place of these
 
 All are taken in one statement in ascending order of their numbers, so nobody waits in a circle. They end with the
 transaction: PostgreSQL makes its changes visible first, and then lets the next one in.
+
+The server's table of locks has some 6,000 places by default, for all connections; once it is full, everybody's
+transactions fail. What is too wide for it, such as the loss of a pod that has served thousands of users,
+therefore takes one lock instead, and others wait for it: nearly all would anyway, since whatever is charged is charged
+to the organization, too.
 """
 
 import functools
@@ -36,6 +42,13 @@ Names: TypeAlias = dict[str, bool]
 
 CONFIGURATION: Final = "configuration"
 LEDGER_EPOCH: Final = "ledger epoch"
+EVERYTHING: Final = "everything"
+
+MAX_NAMES: Final = 1024
+"""How many names one database transaction locks at most."""
+
+_FIRST: Final = -(2**63)
+"""The lowest number there is: `EVERYTHING` is waited for before anything is held."""
 
 
 def stated(lock: Lock) -> Names:
@@ -184,8 +197,21 @@ def numbered(names: Mapping[str, bool]) -> tuple[list[int], list[bool]]:
     return ordered, [numbers[number] for number in ordered]
 
 
+def statement(names: Mapping[str, bool]) -> str:
+    """What takes these locks in a transaction that has begun, and may be sent in one message with its beginning.
+
+    A lock is waited for in a statement of its own: what is read after it is what its last holder has committed.
+    """
+    numbers, alone = numbered(names)
+    given = f"'{{{','.join(map(str, numbers))}}}'::bigint[], '{{{','.join(map(str, alone))}}}'::boolean[]"
+    take = "CASE WHEN alone THEN pg_advisory_xact_lock(number) ELSE pg_advisory_xact_lock_shared(number) END"
+    return f"SELECT {take} FROM unnest({given}) AS wanted (number, alone)"  # noqa: S608 - numbers
+
+
 @functools.lru_cache(maxsize=16384)
 def _number(name: str) -> int:
+    if name == EVERYTHING:
+        return _FIRST
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 
@@ -196,3 +222,10 @@ def merged(names: Iterable[Names]) -> Names:
         for name, alone in each.items():
             whole[name] = whole.get(name, False) or alone
     return whole
+
+
+def bounded(names: Names) -> Names:
+    """The locks to take for `names`: no more than `MAX_NAMES` and one, or else the one that stands for all."""
+    if names.get(EVERYTHING) or len(names) > MAX_NAMES:
+        return {EVERYTHING: True}
+    return {**names, EVERYTHING: False}

@@ -340,8 +340,7 @@ async def _writer(url: str) -> Opened:
 
 
 async def _destroy_key(connection: Connection, subject: str) -> bool:
-    (number,), _ = locking.numbered({f"subject/{subject}": True})
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", number)
+    await connection.execute(locking.statement(locking.bounded({f"subject/{subject}": True})))
     done = await connection.execute("DELETE FROM subject_keys WHERE subject = $1", escape(subject))
     return bool(done != "DELETE 0")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import types
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -358,9 +359,9 @@ def test_a_correction_is_counted_once_by_a_window_that_opens_in_the_same_batch()
     asyncio.run(check())
 
 
-@pytest.mark.parametrize("bound", ["MAX_BATCH", "MAX_WEIGHT", "MAX_NAMES"])
+@pytest.mark.parametrize(("module", "bound"), [(lane, "MAX_BATCH"), (lane, "MAX_WEIGHT"), (locking, "MAX_NAMES")])
 def test_a_batch_is_bounded_and_whoever_alone_exceeds_a_bound_is_served(
-    bound: str, monkeypatch: pytest.MonkeyPatch
+    module: types.ModuleType, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     run = batch.run
@@ -371,7 +372,7 @@ def test_a_batch_is_bounded_and_whoever_alone_exceeds_a_bound_is_served(
 
     async def check() -> None:
         async with opened() as (store, _):
-            monkeypatch.setattr(lane, bound, 4)
+            monkeypatch.setattr(module, bound, 4)
             monkeypatch.setattr(batch, "run", noted)
             names = [f"pod-{number}" for number in range(12)]
             await asyncio.gather(*(store.transact(Lock(holders=(name,)), boot(name)) for name in names))
