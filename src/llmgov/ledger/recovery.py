@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import asking, candidates, epochs, moves, paths, returns
+from llmgov.ledger import asking, candidates, epochs, lives, moves, paths, pruning, returns, windows
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.bounds import MAX_LIST
 from llmgov.ledger.definitions import Definitions, decisive
-from llmgov.ledger.errors import BadInputError, Fault, require_amount
+from llmgov.ledger.errors import BadInputError, Fault, require_amount, require_time
 from llmgov.ledger.messages import Holding, Holdings, Lease, Need
 from llmgov.ledger.rows import LeaseRow, LeaseState, scope
 from llmgov.ledger.windows import Span
@@ -66,8 +66,8 @@ def report(book: Book, message: Holdings, definitions: Definitions, now: Instant
         if row is not None:
             _require_lent(row, holding, field, may_be_lost=may_be_lost)
             _raise(book, row, holding, now)
-        elif _is_to_be_taken_up(book, holding, definitions):
-            _require_lost(book, holding, definitions, field, may_be_lost=may_be_lost)
+        elif _is_to_be_taken_up(book, holding, definitions, now):
+            _require_lost(book, holding, definitions, field, now, may_be_lost=may_be_lost)
             _take_up(book, message, holding, definitions, now)
     known = book.ledger_epoch
     if known is None or known.open or message.ledger != known.name:
@@ -110,11 +110,11 @@ def _windows(known: Iterable[tuple[Lease, Account]], definitions: Definitions) -
             yield WindowLock(account.key, scope(account, account.key), span)
 
 
-def _is_to_be_taken_up(book: Book, holding: Holding, definitions: Definitions) -> bool:
-    """Not what nobody defines, or ever did, since it limits nothing; nor where the report is older than the last
-    return."""
+def _is_to_be_taken_up(book: Book, holding: Holding, definitions: Definitions, now: Instant) -> bool:
+    """Not what nobody defines, or ever did, since it limits nothing; nor where its window may have been pruned, or the
+    report is older than the last return."""
     lease = holding.lease
-    if lease.amount == 0 or returns.ended_unknown(lease.id) in book.events:
+    if lease.amount == 0 or lease.window_end < now - pruning.KEEP or returns.ended_unknown(lease.id) in book.events:
         return False
     return _decisive(book, holding, definitions) is not None
 
@@ -125,15 +125,32 @@ def _decisive(book: Book, holding: Holding, definitions: Definitions) -> Account
     return None if said is None else decisive(book, holding.lease.key, said, definitions)
 
 
-def _require_lost(book: Book, holding: Holding, definitions: Definitions, field: str, *, may_be_lost: bool) -> None:
+def _require_lost(
+    book: Book, holding: Holding, definitions: Definitions, field: str, now: Instant, *, may_be_lost: bool
+) -> None:
     """Refuse a lease that the ledger does not know though it has lost none, or one of an account that does not count
-    the path."""
+    the path, or has no such window."""
     lease, account = holding.lease, _decisive(book, holding, definitions)
     if not may_be_lost:
         raise BadInputError(Fault.FOREIGN, f"{field}.lease.id", f"{lease.id} was never lent")
     if account is not None:
         asking.check_key(account, lease.key, f"{field}.lease.key")
         paths.require_covered(account, lease.key, holding.path, f"{field}.path")
+        _require_window(book, account, lease, f"{field}.lease", now)
+
+
+def _require_window(book: Book, account: Account, lease: Lease, field: str, now: Instant) -> None:
+    """Refuse a window that is none of the account's, or that no clock of the ledger's can have reached: it would be in
+    the way of the account's own. Period and zone are of an account's key, so no change of its definition moves them."""
+    require_time(lease.window_start, now, lives.RECOVERY_AT_LEAST, f"{field}.window_start")
+    known = book.windows.get((lease.key, lease.window_start))
+    span = windows.current(account.period, account.time_zone, lease.window_start) if known is None else known.span
+    for name, said, true in (
+        ("window_start", lease.window_start, span.start),
+        ("window_end", lease.window_end, span.end),
+    ):
+        if said != true:
+            raise BadInputError(Fault.RANGE, f"{field}.{name}", f"{lease.key} has no window that is bounded by {said}")
 
 
 def _require_lent(row: LeaseRow, holding: Holding, field: str, *, may_be_lost: bool) -> None:

@@ -6,15 +6,16 @@ import msgspec
 import pytest
 
 from llmgov import instants
-from llmgov.ledger import epochs, windows
+from llmgov.ledger import epochs, lives, windows
 from llmgov.ledger.book import Lock
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Epoch, Holding, Holdings, Lease, LeaseGrant, LeaseRequest, Need
-from llmgov.snapshot import Account, OrganizationPart, Target, TargetKind, user_account_key
+from llmgov.ledger.store import Store
+from llmgov.snapshot import Account, OrganizationPart, Period, Target, TargetKind, user_account_key
 from llmgov_hub.hub import Hub
 from llmgov_store.memory import MemoryStore
 from tests.support import ledgers
-from tests.support.ledgers import NOW, PATH, USD
+from tests.support.ledgers import NOW, PATH, USD, on_every_store
 
 MINE = ledgers.account()
 VICTIM = ledgers.account(Target(TargetKind.TEAM, "victims"))
@@ -149,6 +150,66 @@ def test_a_lease_that_was_lent_is_no_larger_than_that_and_of_no_other_account() 
         await world.refused("lease.key", VICTIM, amount=most)
 
     asyncio.run(main())
+
+
+HOUR = ledgers.account(period=Period.HOUR)
+
+
+@on_every_store
+async def test_the_window_of_a_lost_lease_is_one_that_its_account_has(store: Store) -> None:
+    """Else it would be in the way of the account's own: who is lent from one that lasts a microsecond has nothing."""
+    now = NOW + 30 * instants.MINUTE
+    hub = Hub(store, lambda: now, recall_wait_seconds=0)
+    await hub.recovery.look()
+    await hub.configuration.publish({"organization": OrganizationPart("test", accounts=(HOUR,))})
+    await hub.recovery.begin("root", "restored")
+    next_ = windows.current(Period.HOUR, "UTC", NOW + instants.HOUR)
+    wrong = {
+        "one that lasts a microsecond": ((NOW, NOW + 1), Fault.RANGE, "window_end"),
+        "one that lasts for hours": ((NOW, NOW + 3 * instants.HOUR), Fault.RANGE, "window_end"),
+        "one that begins in the middle": ((NOW + 17, NOW + instants.HOUR), Fault.RANGE, "window_start"),
+        "one that ended": ((NOW - 5 * instants.HOUR, NOW - 3 * instants.HOUR), Fault.RANGE, "window_end"),
+        "the next one": (tuple(next_), Fault.FUTURE, "window_start"),
+        "the next one, for a microsecond": ((next_.start, next_.start + 1), Fault.FUTURE, "window_start"),
+    }
+    before = await store.balances()
+    for name, (span, fault, field) in wrong.items():
+        with pytest.raises(BadInputError) as raised:
+            await hub.holdings(told(HOUR, span))
+        assert (raised.value.fault, raised.value.field) == (fault, f"holdings[0].lease.{field}"), name
+        assert await store.balances() == before, name
+    await hub.holdings(told(HOUR, windows.current(Period.HOUR, "UTC", now)))
+    (window,) = await store.windows(now)
+    assert (window.start, window.end, window.leased) == (NOW, NOW + instants.HOUR, USD)
+
+
+@on_every_store
+async def test_a_window_that_began_before_the_failover_is_believed_by_a_clock_that_is_behind(store: Store) -> None:
+    """The database's clock may be set back by a failover, by as long as nothing is lent after it."""
+    hub = Hub(store, lambda: NOW - lives.RECOVERY_AT_LEAST, recall_wait_seconds=0)
+    await hub.configuration.publish({"organization": OrganizationPart("test", accounts=(HOUR,))})
+    await hub.recovery.begin("root", "restored")
+    await hub.holdings(told(HOUR, (NOW, NOW + instants.HOUR)))
+    (window,) = await store.windows(NOW)
+    assert (window.start, window.end) == (NOW, NOW + instants.HOUR)
+
+
+@on_every_store
+async def test_the_window_of_a_lost_lease_that_may_have_been_pruned_is_not_opened_again(store: Store) -> None:
+    """Nobody would remove it any more."""
+    hub = Hub(store, lambda: NOW, recall_wait_seconds=0)
+    await hub.configuration.publish({"organization": OrganizationPart("test", accounts=(HOUR,))})
+    await hub.recovery.begin("root", "restored")
+    for days, kept in ((36, False), (34, True)):
+        await hub.holdings(told(HOUR, windows.current(Period.HOUR, "UTC", NOW - days * instants.DAY)))
+        assert ((await store.balances()).windows != ()) is kept
+
+
+def told(account: Account, span: tuple[int, ...]) -> Holdings:
+    """The report of a boot that the ledger may have lost: of one lease of USD 1, in that window."""
+    start, end = span
+    lease = Lease("evil:1/77/0", account.key, start, end, USD, end)
+    return Holdings(Epoch("evil", 1), "", (Holding(lease, 0, USD, 0, 0, account, PATH),))
 
 
 def test_a_ledger_is_new_for_longer_than_leases_live() -> None:
