@@ -76,7 +76,7 @@ class Admin:
         world = self._world
         if self._chance.random() < 0.25:
             target = self._chance.choice([Target(TargetKind.NAMESPACE, "payments"), Target(TargetKind.USER)])
-            made = shapes.account(target, world.shape.largest * self._chance.choice([4, 20]), world.shape.calendar)
+            made = shapes.account(target, world.shape.largest * self._chance.choice([1, 4, 20]), world.shape.calendar)
             if made.key not in world.definitions:
                 world.define(made)
                 return

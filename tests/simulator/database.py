@@ -7,7 +7,7 @@ before a transaction (nothing happened) or after its commit (it happened, and it
 import asyncio
 import copy
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmgov.instants import Instant
@@ -47,11 +47,11 @@ class Database:
         known = self.store._working.ledger_epoch
         return known is None or (known.open and known.id == self.store._working.database)
 
-    async def fail_over(self, *, losing: bool) -> None:
-        """Another life begins: what is committed meanwhile is answered, and lost where `losing`."""
+    async def fail_over(self, lost: Callable[[], Awaitable[None]] | None) -> None:
+        """Another life begins: all that is committed while `lost` goes on is answered, and then lost."""
         world, kept = self._world, copy.deepcopy(self.store)
-        if losing:
-            await asyncio.sleep(self._chance.uniform(0.01, 2))
+        if lost is not None:
+            await lost()
             rows = kept._rows.attempts
             world.truth.forget({id_ for id_, row in rows.items() if row.intent and row.settlement})
             self.store = kept
@@ -61,7 +61,7 @@ class Database:
         self.recovers = True
         world.invariants.begins_life(set(self.store._rows.leases))
         self.ahead += self._chance.randint(-200_000, 200_000)
-        world.note("database", "fails over", "losing commits" if losing else "")
+        world.note("database", "fails over", "" if lost is None else "losing commits")
         self.away = True
         await asyncio.sleep(self._chance.uniform(0.1, 5))
         self.away = False

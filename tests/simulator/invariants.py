@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmgov import instants
 from llmgov.instants import Duration, Instant
-from llmgov.ledger.messages import Charged, Epoch, Holdings, Inventory, LeaseGrant, LeaseRefusal, Why
+from llmgov.ledger.messages import Charged, Epoch, Holdings, Inventory, LeaseGrant, LeaseRefusal, LeaseReturn, Why
 from llmgov.ledger.purse import Wish
 from llmgov.ledger.rows import LeaseRow, LeaseState, Window
 from llmgov.money import MicroUsd
@@ -132,6 +132,8 @@ class Invariants:
         self.refusals_checked = 0
         self._waits: list[Waiting] = []
         self._kept: set[str] = set()
+        self._closed_before: dict[str, int] = {}
+        self._ended: set[str] = set()
         self._reports: dict[str, Inventory | Holdings] = {}
         self._used: dict[str, list[str]] = collections.defaultdict(list)
 
@@ -208,6 +210,24 @@ class Invariants:
         """The database lives another life, in which it knows these leases."""
         self._kept = kept
         self._reports.clear()
+        self._ended.clear()
+        if self.world.truth.forgetful and not self._closed_before:
+            self._closed_before = dict(self._given)
+
+    def returned(self, message: LeaseReturn) -> None:
+        """The ledger has taken a return."""
+        if message.final and not message.unaccounted:
+            self._ended.add(message.lease)
+
+    def is_awaited(self, lease: LeaseRow) -> bool:
+        """Whether it is known from attempts alone, and not how large it was, nor that it has ended: its holder may yet
+        report it, or have ended it in what the ledger lost."""
+        return not lease.deadline and lease.id not in self._ended
+
+    def may_be_closed(self, lease: LeaseRow) -> bool:
+        """Whether its end may be among the commits that a failover lost, and its holder cannot know: a later boot
+        had closed it by then, and reports only what it holds itself."""
+        return lease.number < self._closed_before.get(lease.holder, 0)
 
     def accepts_loss(self) -> None:
         """Somebody does not wait for those who have not reported."""
@@ -252,6 +272,7 @@ class Invariants:
         for lease in grant.leases:
             if lease.id not in fresh:
                 continue
+            self._check_left_out(lease.id)
             self._check_window(lease.id, (lease.window_start, lease.window_end), lease.deadline)
             holder, _, rest = lease.id.partition(":")
             number = int(rest.partition("/")[0])
@@ -264,6 +285,35 @@ class Invariants:
                 if row.used > most:
                     what = f"lease {lease.id} crosses what {lease.key} may be lent: {row.used} > {most}"
                     world.fail(Invariant.THRESHOLD, what)
+
+    def _check_left_out(self, lease: str) -> None:
+        """Of an account in force that its sidecar has not heard of, what ended and is on record leaves room for the
+        attempt; looked at where a lease has just been lent for it."""
+        world = self.world
+        request = world.truth.request(lease)
+        if request is None:
+            return
+        named = {*request.accounts, *(need.key for need in request.needs)}
+        for key in world.truth.limits.in_force(request.path):
+            if key in named or not self._binds(key):
+                continue
+            start, end = world.shape.calendar.window(world.database.clock())
+            most, spent = world.truth.limits.highest(key, start, world.now), self._on_record(key, start, end)
+            if spent + request.least > most:
+                what = f"{lease} is lent for {request.least}, and of {key}, which was left out, {spent} is spent"
+                world.fail(Invariant.THRESHOLD, f"{what} of {most}")
+
+    def _on_record(self, key: str, start: Instant, end: Instant) -> MicroUsd:
+        """What attempts have at least cost an account in a window, as far as the ledger has them."""
+        world, spent = self.world, 0
+        scope = world.truth.limits.scope(key)
+        for row in world.database.store._rows.attempts.values():
+            attempt = world.truth.attempts.get(row.id)
+            if attempt is None or row.intent is None or row.settlement is None or scope not in attempt.path:
+                continue
+            if start <= (row.intent.at if row.counted is None else row.counted) < end:
+                spent += min(attempt.recordable | {attempt.cost} if attempt.billed else attempt.recordable)
+        return spent
 
     def _binds(self, key: str) -> bool:
         """Whether an account's limit is kept: where it is enforced, and the ledger has lost nothing."""

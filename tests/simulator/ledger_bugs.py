@@ -15,17 +15,16 @@ from llmgov.ledger import (
     corrections,
     epochs,
     grants,
-    lives,
     moves,
     pruning,
-    recovery,
     returns,
     settling,
+    timing,
 )
 from llmgov.ledger.book import Book
 from llmgov.ledger.corrections import Order
 from llmgov.ledger.messages import Epoch, Event, Inventory, LeaseRequest
-from llmgov.ledger.rows import ApprovalRow, ApprovalState, Correction, CorrectionKind, LeaseState
+from llmgov.ledger.rows import ApprovalRow, ApprovalState, Correction, CorrectionKind, LeaseRow, LeaseState
 from llmgov_hub.configuration import Configuration
 from llmgov_hub.events import Events
 from llmgov_hub.in_force import Known
@@ -287,32 +286,6 @@ def registration_fences(replace: Replace) -> None:
     replace(epochs, "register", fencing)
 
 
-@bug("failover", Invariant.RECOVERY)
-def lends_while_it_recovers(replace: Replace) -> None:
-    """After a failover the ledger lends at once."""
-    is_open = lives.is_open
-
-    def always(book: Book, now: Instant) -> bool:
-        is_open(book, now)
-        return True
-
-    replace(lives, "is_open", always)
-
-
-@bug("failover", Invariant.RECOVERY)
-def lends_again_without_hearing_from_all(replace: Replace) -> None:
-    """After a failover the ledger lends again after half a minute, whoever has not reported yet."""
-    reopen = lives.reopen
-    replace(lives, "reopen", lambda book, unreported, now: reopen(book, [], now))
-
-
-@bug("failover", Invariant.RECOVERY)
-def reports_are_not_taken_up(replace: Replace) -> None:
-    """What holders report after a failover is heard, and nothing of it put into the ledger."""
-    replace(recovery, "_take_up", lambda *arguments: None)
-    replace(recovery, "_raise", lambda *arguments: None)
-
-
 @bug("rollover", Invariant.THRESHOLD, Invariant.LIMIT, Invariant.REFUSAL)
 def rate_of_a_window_changes(replace: Replace) -> None:
     """A limit in another currency is counted by today's rate, also in a window that was opened by another."""
@@ -359,3 +332,42 @@ def window_is_pruned_at_its_end(replace: Replace) -> None:
     replace(pruning, "_is_over", lambda book, window, before: window.end < before + pruning.KEEP)
     lock = pruning.lock
     replace(pruning, "lock", lambda now: lock(now + pruning.KEEP))
+
+
+@bug("changes", Invariant.THRESHOLD)
+def account_that_was_left_out_never_refuses(replace: Replace) -> None:
+    """An account in force that a sidecar has not heard of lets everything pass."""
+    replace(grants, "left_out", lambda *arguments: [])
+
+
+@bug("rollover", Invariant.SUMS)
+def counted_by_the_senders_clock(replace: Replace) -> None:
+    """An attempt counts when its sidecar says, whatever windows it held from."""
+    replace(timing, "counted", lambda intent, leases: intent.at)
+
+
+@bug("lost", Invariant.LEASED)
+def request_of_a_lost_pod_is_lent_to(replace: Replace) -> None:
+    """Writing a pod off fences none of its boots: a request that comes late is lent what nobody gives back."""
+    lose = returns.lose
+
+    def unfenced(book: Book, holder: str, now: Instant) -> int:
+        known = book.epochs.get(holder)
+        lost = lose(book, holder, now)
+        if known is not None:
+            book.put_epoch(known)
+        return lost
+
+    replace(returns, "lose", unfenced)
+
+
+@bug("lost", Invariant.UNKNOWN)
+def claim_of_an_attempt_outlives_it(replace: Replace) -> None:
+    """What an attempt has claimed of a lost strict lease, and did not spend, never comes back."""
+
+    def pay(book: Book, lease: LeaseRow, held: int, paid: int, now: Instant) -> None:
+        known = min(lease.billed, paid)
+        after = msgspec.structs.replace(lease, spent=lease.spent + paid, billed=lease.billed - known)
+        moves.change_lease(book, after, now, spent=paid - known)
+
+    replace(moves, "pay", pay)

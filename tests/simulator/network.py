@@ -1,6 +1,7 @@
 """Messages between pods and hub replicas: lost, repeated, late, in any order; and who cannot reach whom."""
 
 import asyncio
+import collections
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -48,6 +49,7 @@ class Network:
         self._chance = chance
         self.cut: set[tuple[str, str]] = set()
         self.in_flight = 0
+        self.reports: collections.Counter[str] = collections.Counter()
 
     def reaches(self, one: str, other: str) -> bool:
         """Whether messages pass between the two."""
@@ -58,6 +60,7 @@ class Network:
     ) -> None:
         """Carry a message: `arrive` is called for each copy that gets there, `lost` where its sender can tell."""
         world, shape = self._world, self._world.shape
+        self.reports[source] += what == "holdings"
         copies = 1
         if world.stormy:
             if self._chance.random() < shape.drop_rate:
@@ -72,7 +75,7 @@ class Network:
             world.loop.after(self._latency(), lost)
         for copy in range(copies):
             self.in_flight += 1
-            latency = self._latency(late=copy > 0)
+            latency = self._latency(late=copy > 0 or (what == "holdings" and self._is_late_report()))
             if copy == 0 and latency >= instants.SECOND:
                 self._trouble(source, target)
             world.loop.after(latency, self._arrive, source, target, what, arrive, lost)
@@ -88,6 +91,9 @@ class Network:
         self._world.note(source, "cut off", f"-> {target}", what)
         if lost is not None and self._chance.random() < 0.3:
             lost()
+
+    def _is_late_report(self) -> bool:
+        return self._world.shape.late_reports and self._chance.random() < 0.7
 
     def _trouble(self, *ends: str) -> None:
         """A message is lost or late: that concerns the pod, and no replica, which serves others all the same."""
@@ -168,6 +174,8 @@ class Line:
                 raise
             if error is None and method in ("inventory", "holdings"):
                 world.invariants.reported(arguments[0])
+            if error is None and method == "give_back":
+                world.invariants.returned(arguments[0])
             world.step(replica.process, f"answer {method}")
             world.note(replica.name, "answers", f"-> {self._pod}", method, error or result)
             world.network.send(replica.name, self._pod, f"answer {method}", lambda: tell(result, error), lost)

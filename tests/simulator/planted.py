@@ -8,13 +8,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from tests.simulator import ledger_bugs, shape, sidecar_bugs
+from tests.simulator import failover_bugs, ledger_bugs, shape, sidecar_bugs
 from tests.simulator.bug import BUGS, Bug
 from tests.simulator.world import Result, run
 
 __all__ = ["BUGS", "Bug", "find", "planted", "seeds"]
 
-ROOMS = ledger_bugs, sidecar_bugs
+ROOMS = failover_bugs, ledger_bugs, sidecar_bugs
 """Where they are entered in `BUGS`."""
 
 

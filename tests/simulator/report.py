@@ -19,7 +19,7 @@ def ending(result: Result, bug: str = "") -> str:
     planted = f" --bug {bug}" if bug else ""
     return (
         f"seed {result.seed} ({result.kind}): {result.violation}\n"
-        f"replay with: python -m tests.simulator --seed {result.seed}{planted}"
+        f"replay with: .venv/bin/python -m tests.simulator --seed {result.seed}{planted}"
     )
 
 

@@ -111,7 +111,7 @@ class Shape:
     """One world. Rates are chances for each step or message while it storms; times are microseconds.
 
     Where it `observes` nothing is enforced; where it `corrects` or `prunes` an administrator does so; `rates` says that
-    limits are in euros, whose rate changes once.
+    limits are in euros, whose rate changes once; `late_reports` that what holders tell after a failover is often late.
     """
 
     seed: int
@@ -143,6 +143,7 @@ class Shape:
     prunes: bool
     max_users: int
     rates: bool
+    late_reports: bool
 
     @property
     def duration(self) -> Duration:
@@ -167,6 +168,9 @@ def draw(seed: int) -> Shape:
     accounts = _accounts(chance, kind, calendar, largest)
     extras = random.Random(f"extras/{seed}")
     rates = kind == "rollover" and extras.random() < 0.4
+    failovers = random.Random(f"failovers/{seed}")
+    late_reports = kind == "failover" and failovers.random() < 0.6
+    brief = kind == "expiry" or (kind == "failover" and failovers.random() < 0.4)
     return Shape(
         seed=seed,
         kind=kind,
@@ -176,27 +180,28 @@ def draw(seed: int) -> Shape:
         accounts={key: _vary(extras, each, rates, len(accounts)) for key, each in accounts.items()},
         pods=chance.choice([3, 4] if kind == "contention" else [1, 2, 2, 3, 4]),
         replicas=chance.choice([2, 3]) if faults & {"replicas", "changes"} else chance.choice([1, 1, 2]),
-        requests=chance.choice([12, 20, 30, 45]),
+        requests=chance.choice([12, 20, 30, 45]) * (2 if kind == "failover" else 1),
         storm=storm,
         calm=chance.choice([0, 40, 60]) * instants.SECOND,
         largest=largest,
         overruns=chance.random() < 0.15,
-        strict=chance.random() < (0.5 if kind == "lost" else 0.2),
+        strict=chance.random() < (0.5 if kind in ("lost", "failover") else 0.2),
         tick=1.0 if storm < 3 * instants.MINUTE and kind != "expiry" else 10.0,
         segment_bytes=segment_bytes,
-        lease_life=20 * instants.SECOND if kind == "expiry" else 10 * instants.MINUTE,
+        lease_life=20 * instants.SECOND if brief else 10 * instants.MINUTE,
         kill_rate=chance.choice([0.002, 0.01]) if "kills" in faults else 0.0,
         drop_rate=chance.choice([0.03, 0.15]) if "messages" in faults else 0.0,
         repeat_rate=chance.choice([0.05, 0.25]) if "messages" in faults else 0.0,
         slow_rate=chance.choice([0.02, 0.2]) if "messages" in faults else 0.0,
         disk_rate=0.03 if "disk" in faults else 0.0,
-        losing=chance.random() < 0.5,
+        losing=chance.random() < (0.75 if kind == "failover" else 0.5),
         changes=chance.randint(2, 6) if "changes" in faults else 0,
         observes=extras.random() < 0.04,
         corrects="failover" not in faults and extras.random() < 0.25,
         prunes=kind == "rollover" and extras.random() < 0.4,
         max_users=1 if extras.random() < 0.15 else MAX_USERS,
         rates=rates,
+        late_reports=late_reports,
     )
 
 

@@ -61,7 +61,7 @@ def test_what_is_found_is_shown_in_columns_with_the_events_before_it_and_how_to_
     assert all(re.match(r"\d\d \d\d:\d\d:\d\d\.\d{6}  [\w-]+ +\w", event) for event in events)
     assert found
     assert ending == f"seed {seed} (crashes): {found[1]}: {found[2]}"
-    assert replay == f"replay with: python -m tests.simulator --seed {seed}"
+    assert replay == f"replay with: .venv/bin/python -m tests.simulator --seed {seed}"
 
 
 def test_a_seed_that_was_run_with_a_bug_is_replayed_with_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +71,7 @@ def test_a_seed_that_was_run_with_a_bug_is_replayed_with_it(capsys: pytest.Captu
     for _ in range(2):
         assert __main__.main(words) == 1
         shown.append(capsys.readouterr().out)
-        words = shown[-1].splitlines()[-1].removeprefix("replay with: python -m tests.simulator ").split()
+        words = shown[-1].splitlines()[-1].removeprefix("replay with: .venv/bin/python -m tests.simulator ").split()
     assert shown[0] == shown[1]
     assert words[2:] == ["--bug", name]
 

@@ -110,6 +110,7 @@ class Truth:
         self.granted: dict[str, Instant] = {}
         self.finished: dict[str, Instant] = {}
         self._asked: dict[tuple[Epoch, int], Instant] = {}
+        self._requests: dict[tuple[Epoch, int], LeaseRequest] = {}
         self._arrived: dict[str, Arrived] = {}
         self._held: dict[str, Attempt] = {}
         self.exposed: dict[WindowId, MicroUsd] = collections.defaultdict(int)
@@ -124,17 +125,30 @@ class Truth:
         self.lost_pods: set[str] = set()
         self.torn_pods: dict[str, Instant] = {}
         self.adrift: set[str] = set()
+        self.anew: set[str] = set()
+        """Leases that a failover lost, and that were lent anew when their request was told again."""
 
     def lent(self, grant: LeaseGrant, fresh: Collection[str], now: Instant) -> None:
-        """A grant is committed; `fresh` are those of its leases that it has just made."""
+        """A grant is committed; `fresh` are those of its leases that it has just made. Of the others it may tell less
+        than they were, where a failover lost them and attempts have brought them back."""
         for lease in grant.leases:
-            times = lease.window_start, lease.window_end
-            self.leases[lease.id] = Lent(lease.key, *times, lease.amount, lease.deadline, lease.strict)
+            if lease.id in fresh:
+                if lease.id in self.leases:
+                    self.anew.add(lease.id)
+                times = lease.window_start, lease.window_end
+                self.leases[lease.id] = Lent(lease.key, *times, lease.amount, lease.deadline, lease.strict)
         self.granted.update(dict.fromkeys(fresh, now))
 
     def asked(self, request: LeaseRequest, now: Instant) -> None:
         """A sidecar asks; it may ask again for the same."""
         self._asked.setdefault((request.epoch, request.request), now)
+        self._requests[request.epoch, request.request] = request
+
+    def request(self, lease: str) -> LeaseRequest | None:
+        """For which a lease was lent, by its id; `None` where nobody has asked by that number."""
+        epoch, number, _ = lease.rsplit("/", 2)
+        holder, _, boot = epoch.partition(":")
+        return self._requests.get((Epoch(holder, int(boot)), int(number)))
 
     def arrived(self, request: LeaseRequest, grant: LeaseGrant, now: Instant) -> None:
         """A grant arrived at the sidecar that asks. By its own rule it counts what is left from when it asked."""
@@ -164,8 +178,7 @@ class Truth:
 
     def uncovered(self, key: str) -> MicroUsd:
         """What attempts may cost an account whose pods had not heard of it, so that they held nothing from it."""
-        target = str(self.limits.account(key).target)
-        scope = f"user/{key.rpartition('|')[2]}" if target == "user" else target
+        scope = self.limits.scope(key)
         return sum(
             max(attempt.hold, attempt.told, attempt.cost)
             for attempt in (*self.attempts.values(), *self._held.values())
@@ -272,7 +285,7 @@ class Truth:
         spent, and no promise about limits holds (docs/simulator.md). `kept` are attempts of which it has both halves.
         """
         self.forgetful = True
-        for attempt in self.attempts.values():
+        for attempt in (*self.attempts.values(), *self._held.values()):
             attempt.torn |= attempt.id not in kept or attempt.state is not State.ENDED
 
     def failed_over(self, on_disk: Callable[[str], bool]) -> None:
@@ -335,6 +348,18 @@ class Limits:
         number = next(number for number, version in enumerate(versions) if version.account is known)
         return lent < versions[number].since and all(version.account != known for version in versions[:number])
 
+    def in_force(self, path: Collection[str]) -> Iterator[str]:
+        """The keys of the accounts along a path that are in force for sure."""
+        for key, versions in self._versions.items():
+            target = str(versions[0].account.target)
+            if versions[0].published is None:
+                continue
+            if target == "user":
+                users = (each.removeprefix("user/") for each in path if each.startswith("user/"))
+                yield from (f"{key}|{user}" for user in users)
+            elif target in path:
+                yield key
+
     def _of(self, key: str) -> list[_Version]:
         """By the definition's key: that of an account of one user is followed by the user."""
         return self._versions[key if key in self._versions else key.rpartition("|")[0]]
@@ -342,6 +367,11 @@ class Limits:
     def account(self, key: str) -> Account:
         """The newest definition."""
         return self._of(key)[-1].account
+
+    def scope(self, key: str) -> str:
+        """The target on charging paths, of an account of each user that user."""
+        target = str(self.account(key).target)
+        return f"user/{key.rpartition('|')[2]}" if target == "user" else target
 
     def began(self, key: str) -> Instant:
         """When the account was defined first."""

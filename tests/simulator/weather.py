@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmgov import instants
 from llmgov.instants import Duration
+from tests.simulator.failover import Failover
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -28,7 +29,7 @@ class Weather:
             "replicas": self._replica,
             "database": self._away,
             "lost": self._lose,
-            "failover": self._fail_over,
+            "failover": Failover(world, chance).happen,
         }
         self._kinds = [work for fault, work in kinds.items() if fault in faults]
 
@@ -96,27 +97,6 @@ class Weather:
         world.database.away = False
         world.trouble()
         world.note("database", "back")
-
-    async def _fail_over(self) -> None:
-        """Meanwhile a pod may be cut off, for longer than the ledger waits at least; somebody may not wait for it."""
-        world, chance = self._world, self._chance
-        if world.truth.forgetful:
-            return
-        apart = chance.choice(world.pods) if chance.random() < 0.4 else None
-        if apart is not None:
-            world.network.cut |= {(min(apart.name, each.name), max(apart.name, each.name)) for each in world.replicas}
-            world.note("world", "cut off", apart.name)
-        world.trouble()
-        await world.database.fail_over(losing=world.shape.losing)
-        world.trouble()
-        if apart is not None:
-            await asyncio.sleep(chance.uniform(5, 40))
-            if chance.random() < 0.4:
-                await world.admin.accept_loss()
-            await asyncio.sleep(chance.uniform(10, 40))
-            world.network.cut.clear()
-            world.trouble(apart.name)
-            world.note("world", "is back", apart.name)
 
     async def _lose(self) -> None:
         world = self._world
