@@ -181,7 +181,7 @@ def _shape(annotation: Any, metadata: list[Any]) -> str:
 
 def _plain_shape(annotation: Any, metadata: list[Any]) -> str:
     if annotation is Any:
-        return "anything"
+        return "text, number, `true`, `false`, or a list of these"
     if issubclass(annotation, enum.Enum):
         return ", ".join(f"`{each.value}`" for each in annotation)
     if issubclass(annotation, Model):

@@ -34,6 +34,8 @@ IN_OTHER_WORDS = {
     "missing-field": "spec.rateLimit.per: Required value",
     "name-of-object": 'metadata.name: Invalid value: "Payments_Team": a lowercase RFC 1123 subdomain',
     "name-too-long": "spec.target.namespace: Too long",
+    "parameter-nested": "spec.fromTemplate.parameters.LIMIT: Too many: 1: must have at most 0 items",
+    "template-nested": "spec.parameters[0].default[0]: Too many: 1: must have at most 0 items",
     "out-of-range-high": "spec.thresholds[0].percent in body should be less than or equal to 100",
     "out-of-range-low": "spec.rateLimit.requestsPerMinute in body should be greater than or equal to 1",
     "unknown-field": 'unknown field "spec.rateLimit.requestPerMinute"',

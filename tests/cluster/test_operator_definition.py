@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,10 +51,18 @@ def _in_force(ledger: pathlib.Path) -> set[str]:
 
 
 def _apply_when_served(cluster: Cluster, policy: dict[str, Any]) -> None:
+    _when_served(lambda: cluster.apply(policy))
+
+
+def _create_when_served(cluster: Cluster, document: str) -> None:
+    _when_served(lambda: cluster.kubectl("create", "--filename=-", stdin=document))
+
+
+def _when_served(write: Callable[[], object]) -> None:
     end = time.monotonic() + 30
     while True:
         try:
-            cluster.apply(policy)
+            write()
         except KubectlError:
             assert time.monotonic() < end
             time.sleep(0.1)
@@ -120,6 +129,40 @@ def test_a_budget_that_nobody_can_read_any_more_keeps_the_amounts_of_what_is_in_
             cluster.apply(BUDGET)
             cluster.kubectl("wait", "--for=condition=Ready", "--timeout=30s", "budget/month")
             assert operator.process.poll() is None
+
+
+def test_what_is_nested_without_end_is_told_so_and_stops_nobody_else(tmp_path: pathlib.Path) -> None:
+    ledger = tmp_path / "ledger.db"
+    with control_plane.running() as plane:
+        cluster = plane.cluster()
+        contents.install(cluster)
+        cluster.kubectl("create", "namespace", "tenant")
+        with pytest.raises(KubectlError, match="must have at most 0 items"):
+            cluster.kubectl("create", "--filename=-", stdin=_deep_policy(3_000))
+        _relax(cluster, "llmpolicies.llmgov.dev")  # as an older definition was
+        _create_when_served(cluster, _deep_policy(3_000))
+        cluster.apply(_policy("before"))
+        with operators.working(cluster, f"sqlite:///{ledger}", tmp_path) as operator:
+            operator.wait("what others applied is in force", lambda: _in_force(ledger) == {"marker-before"})
+            cluster.kubectl("wait", "--for=condition=Ready=False", "--timeout=30s", "-n", "tenant", "llmpolicy/deep")
+            reason = "jsonpath={.status.conditions[?(@.type=='Accepted')].reason}"
+            assert cluster.kubectl("get", "llmpolicy/deep", "-n", "tenant", "--output", reason) == "NotJson"
+
+            cluster.kubectl("delete", "llmpolicy", "deep", "-n", "tenant")
+            _create_when_served(cluster, _deep_policy(9_000))
+            cluster.apply(_policy("after"))
+            both = {"marker-before", "marker-after"}
+            operator.wait("what comes after it is, too", lambda: _in_force(ledger) == both, 10)
+            cluster.kubectl("wait", "--for=condition=Ready=False", "--timeout=30s", "-n", "tenant", "llmpolicy/deep")
+            assert operator.metric("llmgov_operator_missed_changes_total") == 0
+
+
+def _deep_policy(levels: int) -> str:
+    """Written by hand: Python writes no such thing."""
+    nested = '{"a":' * levels + "1" + "}" * levels
+    policy = _resource("LLMPolicy", "deep", {"fromTemplate": {"name": "t", "parameters": {"N": "here"}}})
+    policy["metadata"]["namespace"] = "tenant"
+    return json.dumps(policy).replace('"here"', nested)
 
 
 def _relax(cluster: Cluster, definition: str) -> None:

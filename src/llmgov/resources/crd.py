@@ -6,12 +6,12 @@ rewritten is an error here, not at the first `kubectl apply`.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
+from llmgov.resources import schemas
 from llmgov.resources.base import GROUP, VERSION, Column, Resource
 from llmgov.resources.kinds import KINDS
-
-Schema: TypeAlias = dict[str, Any]
+from llmgov.resources.schemas import NotStructuralError, Schema
 
 CATEGORY = "llmgov"
 """`kubectl get llmgov` lists all of our kinds."""
@@ -38,10 +38,6 @@ _REWRITTEN = frozenset(
     ("title", "default", "const", "properties", "additionalProperties", "propertyNames", "items", "$ref", "anyOf")
 )
 _DROPPED = frozenset({"$defs"})
-
-
-class NotStructuralError(ValueError):
-    """A model says what no structural schema can."""
 
 
 def definition(kind: type[Resource]) -> Schema:
@@ -95,7 +91,7 @@ def schema(kind: type[Resource]) -> Schema:
 
 
 def _structural(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    node = _flat(node, definitions)
+    node = schemas.flat(node, definitions)
     unknown = node.keys() - set(_KEPT) - _REWRITTEN - _DROPPED
     if unknown:
         raise NotStructuralError(f"no structural schema says {', '.join(sorted(unknown))}")
@@ -115,8 +111,10 @@ def _members(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
         members = {name: _structural(inner, definitions) for name, inner in node["properties"].items()}
         return {"properties": members}
     values = node.get("additionalProperties")
-    if isinstance(values, dict) and not node.get("x-kubernetes-preserve-unknown-fields"):
-        return {"additionalProperties": _structural(values, definitions)} | _keys(node.get("propertyNames", {}))
+    if isinstance(values, dict):
+        # CEL has no type for a map whose values have none, and so no rule about its keys.
+        keys = {} if "x-kubernetes-preserve-unknown-fields" in values else _keys(node.get("propertyNames", {}))
+        return {"additionalProperties": _structural(values, definitions)} | keys
     return {}
 
 
@@ -131,20 +129,6 @@ def _keys(key: Schema) -> Schema:
         for each in key.get("x-kubernetes-validations", ())
     ]
     return {"x-kubernetes-validations": rules} if rules else {}
-
-
-def _flat(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """Without `$ref`, and without the alternative null: absence says that. What stands beside them goes before."""
-    if "$ref" in node:
-        target = definitions[node["$ref"].removeprefix("#/$defs/")]
-        return _flat(target | {key: value for key, value in node.items() if key != "$ref"}, definitions)
-    if "anyOf" in node:
-        others = [each for each in node["anyOf"] if each.get("type") != "null"]
-        if len(others) != 1:
-            raise NotStructuralError("a union of types")
-        beside = {key: value for key, value in node.items() if key != "anyOf"}
-        return _flat(others[0], definitions) | beside
-    return node
 
 
 def _default(node: Schema) -> Any:

@@ -4,11 +4,11 @@ Every matching policy applies and the strictest decision wins; `priority` orders
 """
 
 import enum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from llmgov.resources import base, bodies, rules, scalars, selection, status
+from llmgov.resources import base, bodies, free, rules, scalars, selection, status
 from llmgov.resources.base import Column, Model, Naming, Resource, Scope
 from llmgov.resources.rules import Rule
 from llmgov.resources.vocabulary import ProviderKind
@@ -47,9 +47,7 @@ class FromTemplate(Model):
 
     name: scalars.ObjectName
     """The PolicyTemplate."""
-    parameters: Annotated[dict[scalars.ParameterName, Any], Field(max_length=32)] | None = Field(
-        default=None, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
-    )
+    parameters: Annotated[dict[scalars.ParameterName, free.Value], Field(max_length=32)] | None = None
     """Values of the template's parameters; those with defaults may be left out."""
 
 

@@ -1,15 +1,13 @@
 """PolicyTemplate: a policy's body with parameters, for many policies to share."""
 
 import enum
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from llmgov.resources import base, rules, scalars, status
+from llmgov.resources import base, bodies, free, rules, scalars, status
 from llmgov.resources.base import Column, Model, Naming, Resource, Scope
 from llmgov.resources.rules import Rule
-
-_FREE: dict[str, JsonValue] = {"x-kubernetes-preserve-unknown-fields": True}
 
 FreeForm: TypeAlias = dict[str, Any]
 """An object of any fields; the compiler fills the parameters in and then reads it as strictly as a policy's own."""
@@ -34,7 +32,7 @@ class Parameter(Model):
     """What its value must be; Strings is a list, Amount a decimal string of money."""
     description: scalars.Prose | None = None
     """What it is for."""
-    default: Any = Field(default=None, json_schema_extra=_FREE)
+    default: free.Value | None = None
     """The value of policies that give none; absent: they must give one."""
 
 
@@ -46,15 +44,15 @@ class TemplateBody(Model):
 
     invariants: ClassVar[tuple[Rule, ...]] = (rules.exactly_one("ExactlyOneBody", "body", BODIES),)
 
-    rate_limit: FreeForm | None = Field(default=None, json_schema_extra=_FREE)
+    rate_limit: Annotated[FreeForm, free.Like(bodies.RateLimit)] | None = None
     """As in LLMPolicy."""
-    content_filter: FreeForm | None = Field(default=None, json_schema_extra=_FREE)
+    content_filter: Annotated[FreeForm, free.Like(bodies.ContentFilter)] | None = None
     """As in LLMPolicy."""
-    cost_limit: FreeForm | None = Field(default=None, json_schema_extra=_FREE)
+    cost_limit: Annotated[FreeForm, free.Like(bodies.CostLimit)] | None = None
     """As in LLMPolicy."""
-    model_access: FreeForm | None = Field(default=None, json_schema_extra=_FREE)
+    model_access: Annotated[FreeForm, free.Like(bodies.ModelAccess)] | None = None
     """As in LLMPolicy."""
-    compliance: FreeForm | None = Field(default=None, json_schema_extra=_FREE)
+    compliance: Annotated[FreeForm, free.Like(bodies.Compliance)] | None = None
     """As in LLMPolicy."""
 
     def filled(self) -> tuple[str, FreeForm]:

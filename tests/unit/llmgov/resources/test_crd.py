@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pydantic
 import pytest
 
-from llmgov.resources import KINDS, crd, scalars
+from llmgov.resources import KINDS, crd, scalars, schemas
 from llmgov.resources.base import Column, Naming, Resource, Scope
 from llmgov_cli import crds
 
@@ -77,6 +77,31 @@ def test_every_string_list_map_and_number_is_bounded(schema: Node) -> None:
         return False
 
     assert _paths(schema, unbounded) == []
+
+
+def test_nothing_can_be_nested_without_end(schema: Node) -> None:
+    """A value of no type takes no object that has anything in it, and no list of lists that have."""
+    free = "x-kubernetes-preserve-unknown-fields"
+
+    def endless(_: str, node: Node) -> bool:
+        inner = node.get("items", {"maxItems": 0, "maxProperties": 0, free: True})
+        is_flat = node.get("maxProperties") == 0 and "maxLength" in node and (node["maxItems"] == 0 or "items" in node)
+        return free in node and not (
+            is_flat and free in inner and (inner["maxItems"], inner["maxProperties"]) == (0, 0)
+        )
+
+    assert _paths(schema, endless) == []
+
+
+def test_a_templates_body_has_the_fields_of_a_policys_and_no_others() -> None:
+    def fields(node: Node) -> dict[str, Any] | None:
+        inner = node.get("properties") or node.get("items", {}).get("properties")
+        return {name: fields(each) for name, each in inner.items()} if inner else None
+
+    policy = crd.schema(KINDS["LLMPolicy"])["properties"]["spec"]["properties"]
+    body = crd.schema(KINDS["PolicyTemplate"])["properties"]["spec"]["properties"]["body"]["properties"]
+    assert len(body) == 5
+    assert {name: fields(each) for name, each in body.items()} == {name: fields(policy[name]) for name in body}
 
 
 def test_every_field_is_described(schema: Node) -> None:
@@ -206,7 +231,7 @@ def test_what_no_structural_schema_says_is_an_error_when_generating(annotation: 
     naming = Naming("things", "thing", ("th",), Scope.CLUSTER, (Column("Age", ".metadata.creationTimestamp"),))
     fields = {"__annotations__": {"spec": annotation, "naming": ClassVar[Naming]}, "naming": naming}
     kind = type("Thing", (Resource,), fields | {"__module__": __name__})
-    with pytest.raises(crd.NotStructuralError, match=complaint):
+    with pytest.raises(schemas.NotStructuralError, match=complaint):
         crd.schema(kind)
 
 

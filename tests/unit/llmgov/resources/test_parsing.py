@@ -178,6 +178,38 @@ def test_a_deep_document_is_refused_and_not_followed_for_ever() -> None:
     assert _problems(_policy(modelAccess={"deny": deep}))[0].code == "NotJson"
 
 
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("x" * 4096, None),
+        (["x"] * 512, None),
+        ([1, True, "x", 0.5], None),
+        ("x" * 4097, "WrongLength"),
+        (["x"] * 513, "WrongLength"),
+        (["x", "x" * 4097], "WrongLength"),
+        ({}, "WrongType"),
+        ([{}], "WrongType"),
+        ([[]], "WrongType"),
+    ],
+    ids=[
+        "a long text",
+        "a long list",
+        "scalars",
+        "too long",
+        "too many",
+        "one too long",
+        "an object",
+        "objects",
+        "lists",
+    ],
+)
+def test_a_parameter_is_given_a_scalar_or_a_list_of_scalars(value: Any, code: str | None) -> None:
+    raw = _policy(fromTemplate={"name": "t", "parameters": {"N": value}})
+    made = resources.parse(raw)
+    found = [(each.code, each.field) for each in made] if isinstance(made, list) else []
+    assert found == ([(code, "spec.fromTemplate.parameters.N")] if code else [])
+
+
 def test_rates_become_pico_usd_a_unit() -> None:
     rates = Rates.model_validate({"input": "0.075", "output": "10", "cacheWrite5m": "1", "webSearchCall": "0.01"})
     assert rates.in_pico() == {
