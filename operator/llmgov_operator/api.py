@@ -13,7 +13,7 @@ from kubernetes.aio import client, config
 
 import llmgov
 from llmgov_operator import depth
-from llmgov_operator.cluster import Body, Listing, Reference
+from llmgov_operator.cluster import Body, Listing, Reference, place
 from llmgov_operator.kinds import NAMESPACE, Kind
 from llmgov_operator.metrics import Metrics
 
@@ -122,21 +122,32 @@ class Api:
     async def apply_status(self, kind: Kind, body: Body, status: Mapping[str, Any]) -> Body | None:
         """Apply the status of an object, and nothing else of it; the object after that, `None` where it is gone.
 
+        Where `body` is an older version of the object, a newer one is read.
+
         Raises:
             ApiError: the API server did not answer, or refused.
         """
+        try:
+            return await self._apply_status(kind, body, status)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            if error.status != 409:
+                raise
+        there = await self.read(kind, *place(body))
+        if there is None or there["metadata"]["uid"] != body["metadata"]["uid"]:
+            return None
+        return await self._apply_status(kind, there, status)
+
+    async def _apply_status(self, kind: Kind, body: Body, status: Mapping[str, Any]) -> Body:
+        """The version says which object is meant: writing a status, the API server looks at no UID, and another object
+        may have the name now."""
         metadata = body["metadata"]
-        named = {name: metadata[name] for name in ("name", "namespace", "uid") if name in metadata}
+        named = {name: metadata[name] for name in ("name", "namespace", "resourceVersion") if name in metadata}
         applied = {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.name, "metadata": named, "status": status}
         path = f"{kind.path_of(metadata['name'], metadata.get('namespace', ''))}/status"
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        try:
-            return await self._request("PATCH", path, query, {"Content-Type": "application/apply-patch+yaml"}, applied)
-        except ApiError as error:
-            # 404: deleted. 409: another object of the same name stands there now, which the UID shows.
-            if error.status in (404, 409):
-                return None
-            raise
+        return await self._request("PATCH", path, query, {"Content-Type": "application/apply-patch+yaml"}, applied)
 
     async def create(self, path: str, body: Mapping[str, Any]) -> None:
         """Create an object below `path`.

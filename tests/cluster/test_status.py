@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from llmgov_operator import api, kinds, metrics
+from llmgov_operator.api import Api
 from tests.cluster import telling_rig
 from tests.cluster.cluster import Cluster, KubectlError
 from tests.cluster.telling_rig import USD, document
@@ -225,9 +227,39 @@ def test_a_faulty_team_holds_back_nobody_who_is_in_force_as_applied(
             await rig.settle()
             assert _condition(cluster, "team", f"{namespace}-self", "Ready")[:2] == ("False", "TeamCycle")
             for where in (namespace, tenant):
-                kinds = "llmpolicies,budgets,providercredentials"
-                cluster.kubectl("wait", "--for=condition=Ready", "--timeout=1s", "--namespace", where, kinds, "--all")
+                resources = "llmpolicies,budgets,providercredentials"
+                cluster.kubectl(
+                    "wait", "--for=condition=Ready", "--timeout=1s", "--namespace", where, resources, "--all"
+                )
             written = _writes(cluster, user, since)
             assert [each for each in written if "/status" in each] == [f"teams/status {namespace}-self"]
+
+    asyncio.run(run())
+
+
+def test_a_status_is_written_to_the_object_that_is_meant_and_not_to_another_of_its_name(
+    cluster: Cluster, namespace: str, user: str
+) -> None:
+    policy = document("LLMPolicy", "models", {"modelAccess": {"allow": ["openai/*"]}}, namespace)
+    kind, status = kinds.OURS["LLMPolicy"], {"violations": 7}
+
+    async def run() -> None:
+        connection = await api.connect(str(cluster.user_kubeconfig(user, "system:masters")))
+        try:
+            requests = Api(connection, metrics.metrics())
+            cluster.apply(policy)
+            before = await requests.read(kind, namespace, "models")
+            assert before is not None
+            cluster.kubectl("annotate", "llmpolicy", "models", "--namespace", namespace, "example.com/since=then")
+            written = await requests.apply_status(kind, before, status)
+            assert written is not None, "of the same object a newer version is written"
+            assert (written["metadata"]["uid"], written["status"]) == (before["metadata"]["uid"], status)
+            cluster.kubectl("delete", "llmpolicy", "models", "--namespace", namespace)
+            assert await requests.apply_status(kind, before, status) is None
+            cluster.apply(policy)
+            assert await requests.apply_status(kind, before, status) is None
+            assert "status" not in cluster.get("llmpolicy", "models", "--namespace", namespace)
+        finally:
+            await connection.close()
 
     asyncio.run(run())
