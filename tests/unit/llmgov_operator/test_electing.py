@@ -13,6 +13,7 @@ from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.leaderelection import leaderelection
 
+from llmgov_operator import electing
 from llmgov_operator.electing import GIVE_UP_SECONDS, LEASE_SECONDS, Election, LeaseLostError
 from tests.support import virtual
 
@@ -129,6 +130,12 @@ def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return 1_800_000_000 + asyncio.get_running_loop().time()
 
     monkeypatch.setattr(leaderelection, "time", types.SimpleNamespace(time=now))
+
+
+def test_a_leader_s_last_try_ends_before_the_lease_does() -> None:
+    """Its last request may get to the API server when it gives up, and be answered only then."""
+    assert GIVE_UP_SECONDS + electing._REQUEST_SECONDS <= LEASE_SECONDS
+    assert electing.RENEW_SECONDS <= GIVE_UP_SECONDS
 
 
 def test_one_of_two_leads_and_the_other_waits() -> None:
