@@ -29,6 +29,15 @@ def limit(account: Account, nano_usd: int) -> MicroUsd:
     return money.in_usd(account.limit, nano_usd)
 
 
+def believed(book: Book, account: str, start: Instant) -> MicroUsd:
+    """How much of one lease may be outstanding that the ledger lost and has by its holder's word: the account's limit.
+
+    Whatever was lent beyond it, under a limit that was lowered since or while nothing was refused, counts when its
+    attempts end: above its limit an account lends nothing anyway.
+    """
+    return limit(book.accounts[account].account, book.windows[account, start].nano_usd)
+
+
 def ceiling(account: Account, window: Window, opened: frozenset[int]) -> Ceiling:
     """The first acting threshold that no approval of this window opened.
 

@@ -20,9 +20,10 @@ MAX_REFUSED = 100
 closes them as it goes on."""
 
 
-BEGUN: Duration = instants.HOUR
-"""How long after a ledger began empty a boot that it does not know may tell what it was lent before. Leases live for
-minutes; what one holds for longer than that is an attempt under way."""
+BELIEVED: Duration = instants.HOUR
+"""How long after a life of the database began, or a ledger that was empty, what it may have lost is taken up. Leases
+that were lent before live for minutes; what one holds for longer than that is an attempt under way, which counts when
+it ends, whoever knows its lease."""
 
 
 def register_lock(holder: str) -> Lock:
@@ -65,19 +66,39 @@ def require_given(book: Book, epoch: Epoch) -> None:
 
 def may_have_lent(book: Book, lease: str) -> bool:
     """Whether a lease that the ledger does not know, by its id, may be one that it lost: lent to a boot of an earlier
-    life of the database, or, while it recovers, to any."""
+    life of the database, or, while it recovers, to any.
+
+    That a boot of an earlier life has no row says nothing: its registration may be lost as well.
+    """
     known = book.ledger_epoch
     number = lease.rsplit("/", 2)[0].rpartition(":")[2]
     is_earlier = number.isascii() and number.isdecimal() and int(number) <= _lives_before(book)
     return is_earlier or (known is not None and not known.open)
 
 
+def is_believed(book: Book, now: Instant) -> bool:
+    """Whether what may have been lost is taken up by its holder's word: while the ledger recovers, and for `BELIEVED`
+    after that began.
+
+    From then on such a lease lends nothing to anybody; it is passed over, and its attempts count for their paths.
+    """
+    known = book.ledger_epoch
+    if known is None or not known.open or known.id != book.database:
+        return True
+    return now <= known.since + BELIEVED
+
+
+def is_brought_back(book: Book, lease: str, now: Instant) -> bool:
+    """Whether an attempt that held from a lease which the ledger does not know brings it back."""
+    return may_have_lent(book, lease) and is_believed(book, now)
+
+
 def begun_before(book: Book, epoch: Epoch, now: Instant) -> bool:
     """Whether a boot, of a holder that nobody ever heard of, may be older than the ledger, which began empty of late:
     then no life of the database says that anything was lost."""
     known = book.ledger_epoch
-    is_new = known is None or (known.generation == 1 and now <= known.since + BEGUN)
-    return is_new and epoch.holder not in book.epochs
+    is_new = known is None or known.generation == 1
+    return is_new and is_believed(book, now) and epoch.holder not in book.epochs
 
 
 def _lives_before(book: Book) -> int:

@@ -55,6 +55,11 @@ def unclaimed_returned(lease: LeaseRow) -> LeaseRow:
     return msgspec.structs.replace(lease, returned=lease.returned + max(0, lease.outstanding - lease.claimed))
 
 
+def no_more_outstanding(lease: LeaseRow, most: MicroUsd) -> LeaseRow:
+    """The lease with all of it returned that is outstanding beyond `most`."""
+    return msgspec.structs.replace(lease, returned=lease.returned + max(0, lease.outstanding - most))
+
+
 def put_window(book: Book, window: Window, now: Instant) -> None:
     """Put a window whose sums changed, and tell whom its thresholds name."""
     ceilings.put_and_notify(book, book.accounts[window.account].account, window, now)

@@ -3,7 +3,8 @@
 What a holder says can only add to what is counted, or repeat returns of its own: money that the ledger has as lent or
 spent is never lessened by a report. Above a limit it counts all the same; then nothing more is lent. It adds only what
 may have been lost (`epochs.may_have_lent`), along the path that it was asked for: else whoever reports could use up
-everybody's money.
+everybody's money. It adds it for as long as leases may live that were lent before (`epochs.is_believed`), and of each
+no more than its account's limit (`ceilings.believed`): a lie is worth no more than that.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import asking, candidates, epochs, lives, moves, paths, pruning, returns, windows
+from llmgov.ledger import asking, candidates, ceilings, epochs, lives, moves, paths, pruning, returns, windows
 from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.bounds import MAX_LIST
 from llmgov.ledger.definitions import Definitions, decisive
@@ -68,7 +69,8 @@ def report(book: Book, message: Holdings, definitions: Definitions, now: Instant
             _raise(book, row, holding, now)
         elif _is_to_be_taken_up(book, holding, definitions, now):
             _require_lost(book, holding, definitions, field, now, may_be_lost=may_be_lost)
-            _take_up(book, message, holding, definitions, now)
+            if epochs.is_believed(book, now):
+                _take_up(book, message, holding, definitions, now)
     known = book.ledger_epoch
     if known is None or known.open or message.ledger != known.name:
         return
@@ -182,6 +184,7 @@ def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Defin
         over=lease.over,
         definition=lease.definition,
     )
+    row = moves.no_more_outstanding(row, ceilings.believed(book, row.account, row.window_start))
     book.put_lease(row)
     moves.put_window(book, msgspec.structs.replace(window, leased=window.leased + row.outstanding), now)
     _remember_returns(book, holding)
@@ -190,17 +193,22 @@ def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Defin
 def _raise(book: Book, row: LeaseRow, holding: Holding, now: Instant) -> None:
     """A lease that the ledger knows: what it lacks of the amount and of the holder's own returns.
 
-    Of one that has been returned for the last time a report only arrives late.
+    Of one that has been returned for the last time a report only arrives late. One that comes when nothing is believed
+    any more enlarges none; and one that is known from its attempts alone stays so, since nobody knows how large it was.
     """
-    if row.state is LeaseState.FINAL or returns.ended_unknown(row.id) in book.events:
+    is_believed = epochs.is_believed(book, now)
+    is_late = row.state is LeaseState.FINAL or not (is_believed or row.deadline)
+    if is_late or returns.ended_unknown(row.id) in book.events:
         return
-    amount = max(row.amount, holding.lease.amount)
+    amount = max(row.amount, holding.lease.amount) if is_believed else row.amount
     after = msgspec.structs.replace(
         row,
         amount=amount,
         deadline=max(row.deadline, holding.lease.deadline),
         returned=max(row.returned, min(holding.returned, amount)),
     )
+    most = ceilings.believed(book, row.account, row.window_start)
+    after = moves.no_more_outstanding(after, max(most, row.outstanding))
     if after != row:
         moves.change_lease(book, after, now)
     _remember_returns(book, holding)

@@ -17,8 +17,8 @@ from llmgov.snapshot import Account
 
 
 def lost(book: Book, events: Sequence[Event], definitions: Definitions, now: Instant) -> tuple[WindowLock, ...]:
-    """The windows that contain `now`, are not open, and that intents among `events` held from by leases that the ledger
-    does not have; of accounts that it knows, or that are in force: a user's own account begins with its first window.
+    """The windows that contain `now`, are not open, and that intents among `events` held from by leases that they
+    bring back; of accounts that it knows, or that are in force: a user's own account begins with its first window.
 
     A window that has ended is none of them: it may be missing since it was pruned.
     """
@@ -29,7 +29,8 @@ def _lost(book: Book, events: Iterable[Event], definitions: Definitions, now: In
     for intent in events:
         for part in intent.charged if isinstance(intent, Intent) else ():
             account = _account(book, part.key, definitions)
-            if account is None or part.held <= 0 or part.lease in book.leases:
+            is_lost = part.lease not in book.leases and epochs.is_brought_back(book, part.lease, now)
+            if account is None or part.held <= 0 or not is_lost:
                 continue
             wanted = candidates.lock(_need(part.key, account), {}, now)
             if intent.at in wanted.span and (part.key, wanted.span.start) not in book.windows:

@@ -10,7 +10,7 @@ import collections
 import msgspec
 
 from llmgov.instants import Instant
-from llmgov.ledger import charging, epochs, moves, returns, timing
+from llmgov.ledger import ceilings, charging, epochs, moves, returns, timing
 from llmgov.ledger.book import Book, WindowId
 from llmgov.ledger.messages import Charged, Intent, Settlement
 from llmgov.ledger.rows import Attempt, LeaseRow, LeaseState, Spend
@@ -89,12 +89,13 @@ def _beside(book: Book, intent: Intent) -> tuple[str, ...]:
     scopes = [book.accounts[part.key].scope for part in intent.charged if part.key in book.accounts]
     leases = (book.leases[part.lease] for part in intent.charged if part.lease in book.leases)
     scopes += (book.windows[lease.account, lease.window_start].scope for lease in leases)
-    return tuple(dict.fromkeys(scope for scope in scopes if scope not in intent.subject.path))
+    path = frozenset(intent.subject.path)
+    return tuple(dict.fromkeys(scope for scope in scopes if scope not in path))
 
 
 def _unheld(book: Book, attempt: Attempt, intent: Intent) -> list[WindowId]:
     """The windows on the path, at the time that counts, of accounts that the attempt held nothing from."""
-    scopes = attempt.scopes
+    scopes = frozenset(attempt.scopes)
     held = {part.key for part in intent.charged if part.lease in book.leases}
     return [
         key
@@ -105,13 +106,18 @@ def _unheld(book: Book, attempt: Attempt, intent: Intent) -> list[WindowId]:
 
 def _bring_back(book: Book, intent: Intent, now: Instant) -> None:
     """Make the leases anew that the ledger lost in a failover and that the intent held from: as large as all that is
-    known to have been held from them, until their holder reports them."""
+    known to have been held from them, until their holder reports them.
+
+    No more of one is outstanding than its account's limit (`ceilings.believed`).
+    """
     for part in intent.charged:
         lease = book.leases.get(part.lease)
-        if lease is None and part.held > 0 and epochs.may_have_lent(book, part.lease):
+        if lease is None and part.held > 0 and epochs.is_brought_back(book, part.lease, now):
             _bring_one_back(book, part, intent, now)
         elif lease is not None and not lease.deadline:
-            moves.change_lease(book, msgspec.structs.replace(lease, amount=lease.amount + part.held), now)
+            larger = msgspec.structs.replace(lease, amount=lease.amount + part.held)
+            most = ceilings.believed(book, lease.account, lease.window_start)
+            moves.change_lease(book, moves.no_more_outstanding(larger, max(most, lease.outstanding)), now)
 
 
 def _bring_one_back(book: Book, part: Charged, intent: Intent, now: Instant) -> None:
@@ -125,8 +131,9 @@ def _bring_one_back(book: Book, part: Charged, intent: Intent, now: Instant) -> 
     for window in list(book.windows.values()):
         if window.account == part.key and intent.at in window.span and number.isdecimal():
             row = LeaseRow(part.lease, part.key, window.start, window.end, holder, int(number), part.held, 0)
+            row = moves.no_more_outstanding(row, ceilings.believed(book, window.account, window.start))
             book.put_lease(row)
-            book.put_window(msgspec.structs.replace(window, leased=window.leased + part.held))
+            book.put_window(msgspec.structs.replace(window, leased=window.leased + row.outstanding))
             if ended:
                 moves.change_lease(book, msgspec.structs.replace(row, state=LeaseState.LOST), now)
             return

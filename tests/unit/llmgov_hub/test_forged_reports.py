@@ -43,7 +43,7 @@ class World:
         path: tuple[str, ...] = PATH,
         epoch: Epoch | None = None,
         key: str = "",
-        amount: int = 9 * USD,
+        amount: int = 4 * USD,
     ) -> None:
         epoch = epoch or Epoch("evil", 1)
         span = windows.current(account.period, account.time_zone, self.now)
@@ -67,7 +67,7 @@ def test_a_lease_that_was_never_lent_is_refused_on_every_account() -> None:
         await world.begin()
         for account in (MINE, VICTIM):
             await world.refused("lease.id", account)
-        world.now += epochs.BEGUN + 1
+        world.now += epochs.BELIEVED + 1
         await world.refused("lease.id", epoch=Epoch("ghost", 1))
         assert await world.store.windows(world.now) == []
 
@@ -89,7 +89,7 @@ def test_what_may_have_been_lost_comes_back_along_its_path_alone(recovering: boo
         for _ in range(2):
             await world.report(epoch=epoch)
         (window,) = await world.store.windows(NOW)
-        assert (window.account, window.leased) == (MINE.key, 9 * USD)
+        assert (window.account, window.leased) == (MINE.key, 4 * USD)
 
     asyncio.run(main())
 
@@ -115,7 +115,7 @@ def test_a_users_account_whose_definition_was_in_force_comes_back() -> None:
         await world.hub.recovery.begin("root", "restored")
         key = user_account_key(EACH.key, "jane")
         await world.report(EACH, path=(*PATH, "user/jane"), key=key)
-        assert [(row.account, row.leased) for row in await world.store.windows(NOW)] == [(key, 9 * USD)]
+        assert [(row.account, row.leased) for row in await world.store.windows(NOW)] == [(key, 4 * USD)]
 
     asyncio.run(main())
 
@@ -213,4 +213,4 @@ def told(account: Account, span: tuple[int, ...]) -> Holdings:
 
 
 def test_a_ledger_is_new_for_longer_than_leases_live() -> None:
-    assert epochs.BEGUN >= 30 * instants.MINUTE
+    assert epochs.BELIEVED >= 30 * instants.MINUTE
