@@ -15,10 +15,8 @@ from llmgov.ledger.messages import Event, Settlement, Subject, Violated
 from llmgov.ledger.store import Store
 from llmgov.policy.decision import Action, Violation
 from llmgov.snapshot import Audience
+from llmgov_hub import pieces
 from llmgov_store.recorder import Recorder
-
-MAX_BATCH = 256
-"""Events that share a transaction at most: it bounds how long others wait for their turn."""
 
 MAX_SHOWN = 800
 """Bytes of an event's id, or of what is wrong with it, that administrators are told: the id is looked up by."""
@@ -57,8 +55,8 @@ class Events:
             StoreError: some may not have been taken; deliver all of them again.
         """
         aside: list[str] = []
-        for start in range(0, len(events), MAX_BATCH):
-            aside += await self._take(events[start : start + MAX_BATCH])
+        for piece in pieces.cut(events):
+            aside += await self._take(piece)
         return tuple(aside)
 
     async def _take(self, events: Sequence[Event]) -> list[str]:
@@ -69,7 +67,8 @@ class Events:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the store makes of its content
             if len(events) > 1:
-                return [id_ for event in events for id_ in await self._take([event])]
+                middle = len(events) // 2
+                return [*await self._take(events[:middle]), *await self._take(events[middle:])]
             await self._put_aside(events[0], error)
             return [events[0].id]
         return []

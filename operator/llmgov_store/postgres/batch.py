@@ -18,6 +18,9 @@ from llmgov_store.postgres.hinting import Hints
 from llmgov_store.postgres.locking import Names
 from llmgov_store.working import WorkingSet
 
+_LEASES_OF_ONE: Final = 32
+"""Open leases of a sidecar that is not busy: some on each account of the path, of the latest minutes."""
+
 _ROUNDS: Final = 8
 """How often a batch begins anew because rows named others that were not locked."""
 
@@ -35,10 +38,10 @@ class Job:
 
     @property
     def weight(self) -> int:
-        """About how many rows it reads and writes."""
+        """About how many rows it reads and writes. How many leases a holder has, only the database knows."""
         lock = self.lock
         named = (lock.attempts, lock.events, lock.windows, lock.leases, lock.returns)
-        return 1 + sum(map(len, named))
+        return 1 + sum(map(len, named)) + lock.beside + _LEASES_OF_ONE * len(lock.leases_of)
 
     def run(self, working: WorkingSet) -> Put | None:
         """Run the step on `working`; what it put, `None` where it raised."""

@@ -80,7 +80,8 @@ class Lock:
     that at a time. `ledger_epoch` brings the
     ledger's epoch and the database's name for its own; nearly every transaction reads it and nearly none writes it.
     `ended` brings what may be removed. `workloads` bring those of their requests' approvals that are pending; no
-    others begin to be before the transaction has ended.
+    others begin to be before the transaction has ended. `beside` brings nothing: it is how many more rows the step
+    writes, or what is as much work, than are named.
     """
 
     windows: tuple[WindowLock, ...] = ()
@@ -101,6 +102,7 @@ class Lock:
     corrections: tuple[str, ...] = ()
     ledger_epoch: bool = False
     ended: Ended | None = None
+    beside: int = 0
 
     def with_audit(self, writer: str, subjects: tuple[str, ...]) -> "Lock":
         """The same rows, the head of an audit writer's chain, and the keys of subjects."""

@@ -39,7 +39,19 @@ MAX_TEXT = 64 * 1024 * 1024
 """Characters of a prompt: twice the bytes of the largest request that a sidecar takes."""
 
 MAX_LIST = 65_536
-"""Entries of a list: more than one request has violations, leases or policies."""
+"""Entries of any list: leases in an inventory, or in a report of what a boot holds."""
+
+MAX_PATH = 256
+"""Targets on a charging path, and accounts that one attempt is charged to."""
+
+MAX_PARTS = 256
+"""Leases that one attempt holds from: who has more small ones gives them back and is lent a whole one (`purse`)."""
+
+MAX_POLICIES = 4096
+"""Policies that applied to one request."""
+
+MAX_VIOLATIONS = 256
+"""Violations in one event; who has more sends several events."""
 
 
 def require_count(count: int, field: str, least: int = 0, most: int = MAX_NUMBER) -> None:

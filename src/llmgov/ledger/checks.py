@@ -1,6 +1,6 @@
 """What an event must be for the ledger to take it: bounded, not from the future, and of its sender's own attempts."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import assert_never
 
 from llmgov.instants import Instant
@@ -9,8 +9,13 @@ from llmgov.ledger.book import Book
 from llmgov.ledger.bounds import (
     CLOCK_AHEAD,
     MAX_KUBERNETES_NAME,
+    MAX_PARTS,
+    MAX_PATH,
+    MAX_POLICIES,
     MAX_POLICY,
+    MAX_SENTENCE,
     MAX_TEXT,
+    MAX_VIOLATIONS,
     require_count,
     require_few,
     require_name,
@@ -22,6 +27,7 @@ from llmgov.ledger.messages import Charged, Event, Intent, Refused, Settlement, 
 from llmgov.ledger.rows import LeaseRow, LeaseState
 from llmgov.money import MicroUsd
 from llmgov.policy.decision import Violation
+from llmgov.snapshot import Audience
 
 MAX_PLAIN = 2**53 - 1
 """What a record's numbers may be: every reader of JSON holds that exactly."""
@@ -38,8 +44,11 @@ MAX_STATUS = 999
 MAX_DAYS = 36_525
 """A hundred years of retention; 0 is for ever."""
 
-MAX_AUDIENCES = 256
-"""Audiences of one violation; there are two."""
+MAX_AUDIENCES = len(Audience)
+"""Audiences of one violation."""
+
+MAX_SENTENCES = 4 * MAX_SENTENCE
+"""Characters of all that one event's violations say."""
 
 
 def check_words(event: Event) -> None:
@@ -91,12 +100,12 @@ def check(book: Book, event: Event, now: Instant) -> None:
 def _check_words_of_intent(intent: Intent) -> None:
     require_name(intent.request_id, "request_id", empty=True)
     check_subject(intent.subject)
-    require_few(intent.charged, "charged")
+    require_few(intent.charged, "charged", MAX_PARTS)
     for index, part in enumerate(intent.charged):
         require_name(part.lease, f"charged[{index}].lease")
         require_name(part.key, f"charged[{index}].key")
-    require_names(intent.snapshot, "snapshot")
-    require_names(intent.policies, "policies")
+    require_names(intent.snapshot, "snapshot", MAX_PATH)
+    require_names(intent.policies, "policies", MAX_POLICIES)
     require_text(intent.prompt, "prompt", MAX_TEXT)
     require_name(intent.approval or "", "approval", empty=True)
 
@@ -116,11 +125,12 @@ def _check_intent(book: Book, intent: Intent, now: Instant) -> None:
     require_count(intent.retention_days or 0, "retention_days", most=MAX_DAYS)
     require_amount(intent.hold, "hold", most=_most_held(book, intent))
     held: dict[str, MicroUsd] = {}
+    path = frozenset(intent.subject.path)
     for index, part in enumerate(intent.charged):
         field = f"charged[{index}]"
         require_amount(part.held, f"{field}.held")
         _require_own(book, intent, part, field)
-        _require_lent(book, intent, part, field, now)
+        _require_lent(book, intent, part, path, field, now)
         _require_kept(book, intent, part, field)
         held[part.key] = held.get(part.key, 0) + part.held
     _require_one_time(book, intent)
@@ -148,7 +158,7 @@ def _require_own(book: Book, intent: Intent, part: Charged, field: str) -> None:
         raise BadInputError(Fault.FOREIGN, f"{field}.key", f"{part.lease} was lent from {lease.account}")
 
 
-def _require_lent(book: Book, intent: Intent, part: Charged, field: str, now: Instant) -> None:
+def _require_lent(book: Book, intent: Intent, part: Charged, path: Set[str], field: str, now: Instant) -> None:
     """What the ledger does not know it lost in a failover, or it went with its window (`pruning`); else nobody lent it.
 
     Nobody but its sender says then from which account it was: from one of the attempt's path it may have been. A lease
@@ -161,7 +171,7 @@ def _require_lent(book: Book, intent: Intent, part: Charged, field: str, now: In
         raise BadInputError(Fault.FOREIGN, f"{field}.lease", f"{part.lease} was never lent")
     row = book.accounts.get(part.key)
     if row is not None:
-        paths.require_covered(row.account, part.key, intent.subject.path, f"{field}.key")
+        paths.require_covered(row.account, part.key, path, f"{field}.key")
 
 
 def _require_kept(book: Book, intent: Intent, part: Charged, field: str) -> None:
@@ -222,8 +232,8 @@ def check_subject(subject: Subject) -> None:
     require_name(subject.namespace, "subject.namespace", MAX_KUBERNETES_NAME, empty=True)
     require_name(subject.service_account, "subject.service_account", MAX_KUBERNETES_NAME, empty=True)
     require_name(subject.user or "", "subject.user", empty=True)
-    require_names(subject.teams, "subject.teams")
-    require_names(subject.path, "subject.path")
+    require_names(subject.teams, "subject.teams", MAX_PATH)
+    require_names(subject.path, "subject.path", MAX_PATH)
     paths.require_consistent(subject.path, "subject.path")
     require_name(subject.provider, "subject.provider", empty=True)
     require_text(subject.model, "subject.model")
@@ -232,7 +242,10 @@ def check_subject(subject: Subject) -> None:
 
 
 def _check_violations(violations: Sequence[Violation]) -> None:
-    require_few(violations, "violations")
+    require_few(violations, "violations", MAX_VIOLATIONS)
+    said = sum(len(violation.message) + len(violation.path or "") for violation in violations)
+    if said > MAX_SENTENCES:
+        raise BadInputError(Fault.RANGE, "violations", f"say {said} characters, more than {MAX_SENTENCES}")
     for index, violation in enumerate(violations):
         field = f"violations[{index}]"
         require_name(violation.policy, f"{field}.policy", MAX_POLICY, empty=True)

@@ -6,7 +6,7 @@ pod to say, before the ledger is asked: here it is made sure that a path is one 
 charged along it alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from llmgov.ledger.definitions import user_of
 from llmgov.ledger.errors import BadInputError, Fault
@@ -34,13 +34,14 @@ def require_consistent(path: Sequence[str], field: str) -> None:
         prefix = f"{kind}/"
         if len({target for target in path if target.startswith(prefix)}) > 1:
             raise BadInputError(Fault.FOREIGN, field, f"names more than one {kind}")
+    namespaces = {target for target in path if target.startswith(_NAMESPACE)}
     for target in path:
         kind, _, name = target.partition("/")
-        if kind == _WORKLOAD and f"namespace/{name.partition('/')[0]}" not in path:
+        if kind == _WORKLOAD and f"{_NAMESPACE}{name.partition('/')[0]}" not in namespaces:
             raise BadInputError(Fault.FOREIGN, field, f"{target} is of another namespace")
 
 
-def require_covered(account: Account, key: str, path: Sequence[str], field: str) -> None:
+def require_covered(account: Account, key: str, path: Collection[str], field: str) -> None:
     """Refuse an account that does not count what is charged along `path`; `key` is its own, perhaps a user's.
 
     Raises:

@@ -15,6 +15,9 @@ from llmgov.snapshot import Audience, approval_id, short_name
 NOTICE_PERIOD: Duration = instants.HOUR
 """Of one policy's violations of one kind in one namespace, an audience hears once in this time."""
 
+_NAMES = 8
+"""Names that are looked at while one row is written, about."""
+
 
 def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | None = None) -> Lock:
     """What `record` needs of the store for all of `events`; `now` is the ledger's clock, as for `record`.
@@ -38,7 +41,23 @@ def lock(events: Sequence[Event], now: Instant, askings: Mapping[str, int] | Non
         approval_kinds=(ApprovalKind.OVERRUN,) if stops else (),
         workloads=_distinct(map(approvals.workload, asking)),
         ledger_epoch=True,
+        beside=sum(map(work, events)),
     )
+
+
+def work(event: Event) -> int:
+    """How much work an event is, in rows to write, beside those that its `Lock` names: rows of violations and of
+    notices, and an eighth of one for each name that is looked at."""
+    match event:
+        case Intent():
+            return (len(event.charged) + len(event.subject.path) + len(event.policies)) // _NAMES
+        case Settlement():
+            return 0
+        case Refused() | Violated():
+            told = sum(1 + len(violation.notify) for violation in event.violations)
+            return told + len(event.subject.path) // _NAMES
+        case _:
+            assert_never(event)
 
 
 def digests_of(events: Sequence[Event]) -> tuple[str, ...]:

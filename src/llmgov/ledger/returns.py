@@ -128,10 +128,10 @@ def take_inventory(book: Book, message: Inventory, now: Instant) -> MicroUsd:
     epochs.require_given(book, message.epoch)
     if not epochs.admit(book, message.epoch):
         return 0
-    freed = 0
+    freed, named = 0, frozenset(message.leases)
     for lease in list(book.leases.values()):
         older = lease.holder == message.epoch.holder and lease.number < message.epoch.number
-        if not older or lease.id in message.leases or lease.state is not LeaseState.OPEN:
+        if not older or lease.id in named or lease.state is not LeaseState.OPEN:
             continue
         if not lives.is_of_this_life(book, lease.deadline - grants.LEASE_LIFE):
             moves.change_lease(book, lost_whole(lease), now)

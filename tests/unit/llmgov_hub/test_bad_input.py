@@ -53,6 +53,7 @@ BELL = "pod-\x07"
 MANY = ("x",) * (bounds.MAX_LIST + 1)
 NEEDLESS = ("x",) * (asking.MAX_NEEDS + 1)
 VIOLATION = Violation("p", Action.DENY, "rate", "no")
+TALKATIVE = msgspec.structs.replace(VIOLATION, message="x" * bounds.MAX_SENTENCE)
 INTENT = ledgers.intent("pod-1:1/1", CENT, (Charged(LEASE, ACCOUNT.key, CENT),))
 TWICE = (*INTENT.charged, *INTENT.charged)
 SETTLEMENT = ledgers.settlement("pod-1:1/1", CENT)
@@ -130,6 +131,10 @@ def told(message: Any, *fields: str, long: str = LENGTHY) -> dict[str, Bad]:
     }
 
 
+def more_than(most: int) -> tuple[str, ...]:
+    return ("x",) * (most + 1)
+
+
 def crowded(message: Any, *fields: str, many: tuple[object, ...] = MANY) -> dict[str, Bad]:
     """Lists that are too long."""
     kind = type(message).__name__
@@ -143,7 +148,7 @@ def about(message: Any) -> dict[str, Bad]:
     """Whom an event is for."""
     return {
         **named(message, *(f"subject.{field}" for field in SUBJECT)),
-        **crowded(message, "subject.teams", "subject.path"),
+        **crowded(message, "subject.teams", "subject.path", many=more_than(bounds.MAX_PATH)),
         **told(message, "subject.model"),
     }
 
@@ -152,7 +157,8 @@ def violations(message: Any) -> dict[str, Bad]:
     """What an event says was violated."""
     kind = type(message).__name__
     return {
-        **crowded(message, "violations", many=(VIOLATION,) * (bounds.MAX_LIST + 1)),
+        **crowded(message, "violations", many=(VIOLATION,) * (bounds.MAX_VIOLATIONS + 1)),
+        f"{kind}: violations say too much": at(message, Fault.RANGE, "violations", (TALKATIVE,) * 5),
         **named(message, "violations[0].reason"),
         **told(message, "violations[0].policy", "violations[0].message", "violations[0].path"),
         f"{kind}: everybody is to be told": at(
@@ -163,8 +169,9 @@ def violations(message: Any) -> dict[str, Bad]:
 
 EVENTS = {
     **named(INTENT, "id", "request_id", "charged[0].lease", "charged[0].key", "snapshot[0]", "policies[0]", "approval"),
-    **crowded(INTENT, "snapshot", "policies"),
-    **crowded(INTENT, "charged", many=INTENT.charged * (bounds.MAX_LIST + 1)),
+    **crowded(INTENT, "snapshot", many=more_than(bounds.MAX_PATH)),
+    **crowded(INTENT, "policies", many=more_than(bounds.MAX_POLICIES)),
+    **crowded(INTENT, "charged", many=INTENT.charged * (bounds.MAX_PARTS + 1)),
     **told(INTENT, "prompt", long="x" * (bounds.MAX_TEXT + 1)),
     **about(INTENT),
     **named(SETTLEMENT, "id"),
