@@ -7,6 +7,7 @@ gives the Lease back, so that the next one need not wait for it to run out).
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
@@ -90,10 +91,14 @@ class _Lock(leaselock.LeaseLock):
 
 
 class Election:
-    """One replica's part in the election; `identity` is its own in the cluster (the pod's name)."""
+    """One replica's part in the election; `name` is its own in the cluster (the pod's).
 
-    def __init__(self, leases: client.CoordinationV1Api, namespace: str, identity: str) -> None:
-        self._lock = _Lock(namespace, identity, leases)
+    The Lease is held under that name and a random one of this process: two processes of one name would both take
+    themselves for its holder.
+    """
+
+    def __init__(self, leases: client.CoordinationV1Api, namespace: str, name: str) -> None:
+        self._lock = _Lock(namespace, f"{name}_{secrets.token_hex(4)}", leases)
         self._leases = leases
         self._namespace = namespace
 

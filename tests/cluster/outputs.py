@@ -1,9 +1,9 @@
 """What two outputs of kubectl have in common where nothing but the time and the cluster is another. Pure.
 
 Hidden are, each by its exact form and only where it stands: UIDs, resource versions, ages in the columns for ages,
-times, and the names and times of `kubectl diff`'s temporary files. A window's bounds are compared by their month and
-time zone, columns by their order and not by their width, events by what they say and not by their order, which is that
-of their generated names.
+times, which process of a replica leads, and the names and times of `kubectl diff`'s temporary files. A window's bounds
+are compared by their month and time zone, columns by their order and not by their width, events by what they say and
+not by their order, which is that of their generated names.
 """
 
 import datetime
@@ -18,6 +18,7 @@ _HIDDEN = [
     (re.compile(rf"^( +uid:) {_UUID}$"), r"\1 <uid>"),
     (re.compile(r"^( +Resource Version:) +[0-9]+$"), r"\1 <version>"),
     (re.compile(r'^( +resourceVersion:) "[0-9]+"$'), r"\1 <version>"),
+    (re.compile(r"^(llmgov-operator +operator)_[0-9a-f]{8}(?= )"), r"\1_<process>"),
     (re.compile(r"(?<= /tmp/)(LIVE|MERGED)-[0-9]+(?=/llmgov)"), r"\1"),
     (re.compile(r"\t[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9} \+0000$"), " <time>"),
 ]

@@ -98,6 +98,11 @@ NAME       RESETS                 STATE   AGE   SPENT
 payments   2026-11-30T23:00:00Z   Open    9s    5
 """
 
+LEASED = """\
+NAME              HOLDER              AGE
+llmgov-operator   operator_3f9a01bc   10s
+"""
+
 COMPARED = """\
 --- /tmp/LIVE-2232031665/llmgov.dev.v1alpha1.Budget\t2026-11-24 18:08:35.109095918 +0000
    resourceVersion: "505"
@@ -120,6 +125,7 @@ COMPARED = """\
         pytest.param(LISTED, "2026-11-30", "2026-12-31", id="the month in a table"),
         pytest.param(LISTED, "AGE   SPENT\n", "AGE     SPENT\n", id="the width of a column"),
         pytest.param(LISTED, "9s    5", "3m9s  5", id="an age in a table"),
+        pytest.param(LEASED, "3f9a01bc", "00c0ffee", id="which process of a replica leads"),
         pytest.param(COMPARED, "LIVE-2232031665", "LIVE-7", id="a temporary folder"),
         pytest.param(COMPARED, "18:08:35.109095918", "19:00:00.000000000", id="a temporary file's time"),
         pytest.param(COMPARED, '"505"', '"12"', id="a resource version in YAML"),
@@ -154,6 +160,8 @@ def test_events_may_come_in_another_order() -> None:
         pytest.param(LISTED, "   AGE", "", id="a column"),
         pytest.param(LISTED, "   9s    5", "   9s", id="a cell"),
         pytest.param(LISTED, "9s", "<unknown>", id="no age"),
+        pytest.param(LEASED, "operator_3", "hub_3", id="which replica leads"),
+        pytest.param(LEASED, "_3f9a01bc", "", id="a holder without its process"),
         pytest.param(COMPARED, "LIVE", "OTHER", id="which file"),
         pytest.param(COMPARED, "5000", "6000", id="a value"),
     ],

@@ -151,6 +151,29 @@ def test_one_of_two_leads_and_the_other_waits() -> None:
     play(story)
 
 
+def test_one_of_two_leads_also_where_both_have_one_name() -> None:
+    """Two containers of one host's network have the host's name."""
+
+    async def story(leases: Leases, group: asyncio.TaskGroup) -> None:
+        one = Replica(leases, "host", group)
+        await asyncio.sleep(5)
+        other = Replica(leases, "host", group)
+        for _ in range(60):
+            await asyncio.sleep(1)
+            assert (one.leading, other.leading) == (True, False)
+        assert leases.holder().startswith("host_"), "administrators see who it is"
+        one.task.cancel()
+        await asyncio.wait([one.task])
+        await other.election.release()
+        assert leases.holder() != "", "it is not the other's to give back"
+        await one.election.release()
+        await asyncio.sleep(1.5)
+        assert other.leading
+        other.task.cancel()
+
+    play(story)
+
+
 @pytest.mark.parametrize("mood", [refuses, hangs, fails])
 def test_a_blip_of_three_seconds_changes_nothing(mood: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async def story(leases: Leases, group: asyncio.TaskGroup) -> None:
