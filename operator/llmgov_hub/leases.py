@@ -125,11 +125,14 @@ class Leases:
         another's, this one's may have been lent.
 
         Raises:
-            StoreError: nothing was lent, or it was and the request may be repeated to learn which.
+            StoreError: nothing was lent, or it was and the request may be repeated to learn which; or it is not decided
+                yet, since its sender has too many refused ones open.
             BadInputError: the request cannot be meant, or its epoch was never given out; nothing was lent.
         """
         try:
             return await self._lease(request)
+        except epochs.CrowdedError as error:
+            raise StoreError(str(error)) from error
         except BadInputError as error:
             if error.fault is Fault.UNKNOWN and error.field == "epoch":
                 # Its sender may be alive and the ledger begun anew: then what it holds is what there is to know.

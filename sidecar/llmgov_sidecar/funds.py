@@ -4,6 +4,8 @@ Where nothing limits it, or what limits it cannot be reached and may be passed o
 only says what the attempt may cost.
 """
 
+from typing import assert_never
+
 import msgspec
 
 from llmgov import snapshot
@@ -140,11 +142,22 @@ def _out_of_money(refusal: LeaseRefusal, decision: Decision) -> RefusedError:
         case Why.RECOVERING:
             why = "the ledger may have lost something and waits for what every sidecar still holds"
             return RefusedError(refusals.unavailable(why))
-        case _:
+        case Why.FENCED:
             return RefusedError(refusals.unavailable("this sidecar's place at the ledger was taken by a newer one"))
+        case Why.CLOSED:
+            return RefusedError(refusals.unavailable(_closed(refusal)))
+        case _:
+            assert_never(refusal.why)
     assert plan is not None, "no account refuses what charges none"
     told = telling.told(refusal, plan)
     return RefusedError(told, (Violation(told.policy or refusal.source, action, reason, told.message),))
+
+
+def _closed(refusal: LeaseRefusal) -> str:
+    """Nobody was asked where it is this sidecar that takes no more holds."""
+    if refusal.request:
+        return "the ledger takes this request for a late copy of one that it has answered"
+    return "this sidecar is stopping"
 
 
 def _used_up(approval: Approval, asks: ApprovalRequest) -> RefusedError:

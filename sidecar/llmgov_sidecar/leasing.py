@@ -227,9 +227,12 @@ class Leasing:
             self._carry_out(self._purse.on_refusal(answer, now))
 
     async def _answer_to(self, request: LeaseRequest) -> LeaseGrant | LeaseRefusal:
-        """The hub's answer; where the ledger does not take the request for one, that is a refusal of no account."""
+        """The hub's answer; where the ledger does not take the request for one, that is a refusal of no account.
+
+        Each time it is told which requests are closed by then: while too many refused ones are not, it decides none.
+        """
         try:
-            return await self._calls.until_decided(lambda: self._hub.lease(request))
+            return await self._calls.until_decided(lambda: self._hub.lease(self._purse.again(request)))
         except BadInputError:
             now = self._clock()
             return LeaseRefusal(request.request, Why.NOT_TAKEN, "", 0, 0, now, now)

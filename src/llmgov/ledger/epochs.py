@@ -17,7 +17,12 @@ the ledger may have lost."""
 
 MAX_REFUSED = 100
 """Refused requests of one boot that are remembered each, in a row that every further one writes. A sidecar that works
-closes them as it goes on."""
+closes them as it goes on: so many are there only while one that was asked for before them is not answered yet."""
+
+
+class CrowdedError(Exception):
+    """A request would be refused, and its boot has not closed `MAX_REFUSED` others that were: nothing was decided, so
+    the same request may be sent again, and is decided once some of those are closed."""
 
 
 BELIEVED: Duration = instants.HOUR
@@ -124,18 +129,18 @@ def is_answered(book: Book, request: LeaseRequest) -> bool:
 
 
 def remember(book: Book, request: LeaseRequest, *, refused: bool) -> None:
-    """Note the answer to an admitted request, and forget what can no longer arrive late.
+    """Note the answer to an admitted request, and forget what can no longer arrive late: what its sender has closed,
+    and nothing else, since below any number may be one that is being decided.
 
-    Where there are more than `MAX_REFUSED` the oldest of them are closed, with all requests below: one of those that
-    was not answered yet is refused, which lends nothing to nobody.
+    Raises:
+        CrowdedError: it cannot be refused now: nobody would know later that it was.
     """
     known = book.epochs[request.epoch.holder]
     closed = max(known.closed, request.closed)
     numbers = {*known.refused, request.request} if refused else set(known.refused)
     refused_since = tuple(sorted(n for n in numbers if n >= closed))
     if len(refused_since) > MAX_REFUSED:
-        closed = refused_since[-MAX_REFUSED]
-        refused_since = refused_since[-MAX_REFUSED:]
+        raise CrowdedError(f"{len(refused_since)} requests of {request.epoch} are refused and not closed: ask again")
     after = msgspec.structs.replace(known, closed=closed, refused=refused_since)
     if after != known:
         book.put_epoch(after)

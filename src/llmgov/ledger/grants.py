@@ -73,6 +73,7 @@ def grant(
     Raises:
         BadInputError: its epoch was never given out, its number was another request's, or an account is not on its path
             or was never in force: the sender is broken.
+        CrowdedError: it would be refused, and too many are that are not closed: it may be sent again.
     """
     request = asking.as_in_force(book, request, observed=observed)
     epochs.require_given(book, request.epoch)

@@ -144,6 +144,10 @@ class Purse:
         self._waits.pop(attempt, None)
         return tuple(self._serve(now))
 
+    def again(self, request: LeaseRequest) -> LeaseRequest:
+        """A request as it is to be sent now: since it was made, others below it may have been answered."""
+        return msgspec.structs.replace(request, closed=min(self._asked, default=request.closed))
+
     def on_grant(self, grant: LeaseGrant, now: Instant) -> tuple[Command, ...]:
         """Take leases; a repeated grant changes nothing."""
         if grant.request not in self._asked:

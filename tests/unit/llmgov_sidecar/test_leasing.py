@@ -7,17 +7,32 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from llmgov.ledger import epochs
 from llmgov.ledger.commands import Held
 from llmgov.ledger.errors import BadInputError, Fault
-from llmgov.ledger.messages import Epoch, LeaseGrant, LeaseRefusal, LeaseRequest, LeaseReturn, Recall, Why
+from llmgov.ledger.messages import (
+    Epoch,
+    LeaseGrant,
+    LeaseRefusal,
+    LeaseRequest,
+    LeaseReturn,
+    Need,
+    Recall,
+    Recalled,
+    Why,
+)
 from llmgov.ledger.purse import Wish
 from llmgov.policy.decision import Charge
+from llmgov.snapshot import Account, OrganizationPart, Target, TargetKind, user_account_key
+from llmgov_hub.hub import Hub as RealHub
 from llmgov_sidecar.calls import Calls, Waits
 from llmgov_sidecar.journal import Journal
 from llmgov_sidecar.leasing import Leasing, NoMoneyError
 from llmgov_sidecar.sidecar import system_clock
 from llmgov_sidecar.tasks import Tasks
+from llmgov_store.memory import MemoryStore
 from tests.bench.bench_hub import BenchHub
+from tests.support.ledgers import USD
 from tests.unit.llmgov_sidecar import harness, world
 
 WAITS = Waits(lease=0.2, call=0.1, retry=0.01, retry_at_most=0.02, tick=0.02)
@@ -47,13 +62,13 @@ class Lender(BenchHub):
 
 
 class Setup:
-    """One epoch's leasing over a lender."""
+    """One epoch's leasing over a lender, or a hub."""
 
-    def __init__(self, hub: Lender, folder: pathlib.Path) -> None:
+    def __init__(self, hub: Lender | RealHub, folder: pathlib.Path, waits: Waits = WAITS) -> None:
         self.failures: list[str] = []
         self.tasks = Tasks(lambda name, _: self.failures.append(name))
         self.journal = Journal(folder, 1_000_000, 10_000_000)
-        calls = Calls(WAITS, lambda where, _: self.failures.append(where))
+        calls = Calls(waits, lambda where, _: self.failures.append(where))
         self.leasing = Leasing(Epoch("pod-1", 1), hub, self.journal, system_clock, self.tasks, calls)
         self.leasing.start()
 
@@ -120,6 +135,52 @@ def test_a_boot_that_the_ledger_does_not_know_waits_until_it_does(tmp_path: path
         await made.stop()
 
     harness.run(main())
+
+
+def test_who_asks_for_many_that_are_refused_hears_so_for_each_and_the_first_gets_what_others_return(
+    tmp_path: pathlib.Path,
+) -> None:
+    """All ask at once, when none is answered yet; the first waits for the ledger to ask another sidecar."""
+
+    async def main() -> None:
+        each = world.budget("1", Target(TargetKind.USER))
+        store = MemoryStore()
+        hub = RealHub(store, system_clock, recall_wait_seconds=5)
+        await hub.configuration.publish({"organization": OrganizationPart("test", accounts=(each,))})
+        other, _ = await hub.register("other"), await hub.register("pod-1")
+        path = ("workload/shop/app", "namespace/shop", "user/ann")
+        needs = (Need(user_account_key(each.key, "ann"), each, USD, USD),)
+        lent = await hub.lease(LeaseRequest(other, 1, needs, path))
+        assert isinstance(lent, LeaseGrant)
+        recalls = hub.recalls(other)
+        many = epochs.MAX_REFUSED + 30
+        made = Setup(hub, tmp_path, Waits(lease=20, call=10, retry=0.01, retry_at_most=0.02, tick=0.02))
+        names = ("ann", *(f"bob-{number}" for number in range(many)))
+        asking = [
+            asyncio.get_running_loop().create_task(
+                made.leasing.hold(a_users(each, name, USD // 2 + (name != "ann") * USD))
+            )
+            for name in names
+        ]
+        recall = await anext(recalls)
+        while sum(task.done() for task in asking) < epochs.MAX_REFUSED:  # noqa: ASYNC110 - until no more are remembered
+            await asyncio.sleep(0.001)
+        (lease,) = lent.leases
+        await hub.give_back(LeaseReturn(other, lease.id, 1, lease.amount, final=True))
+        await hub.recalled(Recalled(other, recall.key, lease.amount, recall.ask))
+        first, *rest = await asyncio.gather(*asking)
+        assert isinstance(first, Held)
+        assert [each.why for each in rest if isinstance(each, LeaseRefusal)] == [Why.EXHAUSTED] * many
+        made.leasing.settle(first.attempt, 0)
+        await made.stop()
+        assert made.failures == []
+
+    harness.run(main())
+
+
+def a_users(each: Account, name: str, amount: int) -> Wish:
+    path = ("workload/shop/app", "namespace/shop", f"user/{name}")
+    return Wish(name, (Charge(each, user_account_key(each.key, name)),), amount, amount, path)
 
 
 def test_nothing_is_spent_from_a_lease_before_it_is_synced(tmp_path: pathlib.Path) -> None:

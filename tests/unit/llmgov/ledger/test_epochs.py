@@ -86,11 +86,23 @@ def test_a_number_is_given_by_this_life_or_may_be_of_an_earlier_one(
                 epochs.require_given(rows, Epoch("pod", number))
 
 
-def test_a_sidecar_that_closes_nothing_is_remembered_by_its_latest_refusals() -> None:
-    """The older ones are closed: none of them is granted late, and the row stays small."""
-    rows, last = Book(epochs={"pod": EpochRow("pod", 1)}), epochs.MAX_REFUSED + 5
-    for number in range(1, last + 1):
-        epochs.remember(rows, LeaseRequest(Epoch("pod", 1), number, (), ()), refused=True)
-    assert len(rows.epochs["pod"].refused) == epochs.MAX_REFUSED
-    late = (LeaseRequest(Epoch("pod", 1), number, (), ()) for number in range(1, last + 2))
-    assert [epochs.is_answered(rows, request) for request in late] == [True] * last + [False]
+def test_no_more_requests_are_refused_than_can_be_remembered_and_none_is_closed_but_by_its_sender() -> None:
+    """The first is being decided meanwhile: what was refused after it is no answer to it."""
+    rows, last = Book(epochs={"pod": EpochRow("pod", 1)}), epochs.MAX_REFUSED + 1
+    for number in range(2, last + 1):
+        epochs.remember(rows, asked(number), refused=True)
+    before = rows.epochs["pod"]
+    assert (before.closed, len(before.refused)) == (0, epochs.MAX_REFUSED)
+    with pytest.raises(epochs.CrowdedError, match="refused and not closed: ask again"):
+        epochs.remember(rows, asked(last + 1), refused=True)
+    epochs.remember(rows, asked(2), refused=True)
+    epochs.remember(rows, asked(1), refused=False)
+    assert rows.epochs["pod"] == before
+    answered = [epochs.is_answered(rows, asked(number)) for number in range(1, last + 2)]
+    assert answered == [False, *[True] * epochs.MAX_REFUSED, False]
+    epochs.remember(rows, asked(last + 1, closed=3), refused=True)
+    assert rows.epochs["pod"] == EpochRow("pod", 1, closed=3, refused=tuple(range(3, last + 2)))
+
+
+def asked(number: int, closed: int = 0) -> LeaseRequest:
+    return LeaseRequest(Epoch("pod", 1), number, (), (), closed=closed)
