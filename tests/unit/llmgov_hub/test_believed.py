@@ -163,6 +163,20 @@ async def test_an_attempt_brings_its_lease_back_within_the_hour_alone(store: Sto
 
 
 @on_every_store
+async def test_what_came_back_of_a_lost_lease_before_its_report_came_back_once(store: Store) -> None:
+    """The return may have been lost with the lease, or be on its way; the report has it already."""
+    world = World(store)
+    await world.begin()
+    await world.fail_over()
+    for _ in range(2):
+        await world.report(LOST, returned=30 * CENT, serial=1)
+        await world.hub.give_back(LeaseReturn(Epoch("pod-1", 1), LOST.id, 1, 30 * CENT, final=False))
+        assert await world.sums() == (0, LOST.amount - 30 * CENT, 0)
+    await world.hub.give_back(LeaseReturn(Epoch("pod-1", 1), LOST.id, 2, LOST.amount - 30 * CENT, final=True))
+    assert await world.sums() == (0, 0, 0)
+
+
+@on_every_store
 async def test_no_lost_lease_has_more_outstanding_than_its_accounts_limit(store: Store) -> None:
     """What its attempts cost counts whole, and what its holder returns is not refused."""
     world = World(store)
