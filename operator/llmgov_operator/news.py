@@ -109,7 +109,7 @@ def _event(body: Body, condition: Mapping[str, Any], now: Instant, instance: str
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": f"{metadata['name'][:200]}.{_digest(metadata, condition)}", "namespace": _namespace(body)},
+        "metadata": {"name": f"{_beginning(metadata)}.{_digest(metadata, condition)}", "namespace": _namespace(body)},
         "type": "Normal" if good else "Warning",
         "reason": condition["reason"],
         "action": "Reconcile",
@@ -126,6 +126,11 @@ def _event(body: Body, condition: Mapping[str, Any], now: Instant, instance: str
             **({"namespace": metadata["namespace"]} if metadata.get("namespace") else {}),
         },
     }
+
+
+def _beginning(metadata: Mapping[str, Any]) -> str:
+    """Of an object's name: cut anywhere, it may end as no name may before a dot."""
+    return str(metadata["name"][:200].rstrip("-."))
 
 
 def _micro_time(now: Instant) -> str:

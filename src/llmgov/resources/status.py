@@ -1,10 +1,22 @@
 """Statuses' common parts. Only the operator writes them, by server-side apply; kstatus, Argo CD and Flux read them."""
 
 import enum
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from llmgov.resources.base import Model, list_map
+from llmgov.resources.text import Text
+
+CONDITIONS: Final = 16
+"""Conditions of one status: more than twice as many as any kind has, for others to add theirs."""
+
+
+MESSAGE: Final = 2048
+"""Characters of a condition's message."""
+
+PERCENT: Final = 1_000_000
+"""The highest percentage that is told: a limit may be lowered to a millionth of what is spent."""
 
 
 class Truth(enum.Enum):
@@ -28,7 +40,7 @@ class Condition(Model):
     """When `status` changed last, RFC 3339."""
     reason: str = Field(min_length=1, max_length=128)
     """A stable word for machines."""
-    message: str = Field(max_length=2048)
+    message: str = Field(max_length=MESSAGE)
     """A sentence for people."""
 
 
@@ -46,8 +58,23 @@ class Status(Model):
 
     observed_generation: int | None = Field(default=None, ge=0)
     """The generation of the spec that this status is about."""
-    conditions: tuple[Condition, ...] | None = Field(default=None, max_length=16, json_schema_extra=list_map("type"))
+    conditions: tuple[Condition, ...] | None = Field(
+        default=None, max_length=CONDITIONS, json_schema_extra=list_map("type")
+    )
     """`Ready`, `Accepted`, `Enforced`, and what the kind adds."""
+
+
+Amount = Annotated[
+    str,
+    Text(
+        code="InvalidAmount",
+        pattern=r"-?[0-9]{1,25}([.][0-9]{1,6})?",
+        max_length=32,
+        message="must be a decimal string",
+        remedy="leave the status to the operator",
+    ),
+]
+"""Money as the operator writes it. Who else may write statuses can write no other text there."""
 
 
 class AccountStatus(Status):
@@ -55,17 +82,17 @@ class AccountStatus(Status):
 
     target: str | None = Field(default=None, max_length=512)
     """What is counted, such as team/payments."""
-    spent: str | None = Field(default=None, max_length=32)
+    spent: Amount | None = None
     """Settled in this window."""
-    held: str | None = Field(default=None, max_length=32)
+    held: Amount | None = None
     """Lent to sidecars, more than requests under way may cost; what a lost sidecar held stays here until charged."""
-    remaining: str | None = Field(default=None, max_length=32)
+    remaining: Amount | None = None
     """Limit less spent and held."""
-    percent: int | None = Field(default=None, ge=0, le=1_000_000)
-    """Spent, of the limit."""
+    percent: int | None = Field(default=None, ge=0, le=PERCENT)
+    """Spent, of the limit; at most 1000000."""
     used: str | None = Field(default=None, max_length=16)
     """The same, as `kubectl get` shows it."""
-    forecast: str | None = Field(default=None, max_length=32)
+    forecast: Amount | None = None
     """What will be spent at the window's end at this window's rate."""
     window: Window | None = None
     """The window that the amounts belong to."""

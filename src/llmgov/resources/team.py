@@ -41,7 +41,7 @@ class TeamStatus(status.Status):
     """The namespaces that it owns."""
     members: int | None = Field(default=None, ge=0)
     """How many users it has."""
-    spent: str | None = Field(default=None, max_length=32)
+    spent: status.Amount | None = None
     """USD spent in this month."""
 
 

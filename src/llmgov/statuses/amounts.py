@@ -6,6 +6,7 @@ from llmgov import instants, money, snapshot
 from llmgov.instants import Instant
 from llmgov.ledger import ceilings, rows, windows
 from llmgov.money import MicroUsd
+from llmgov.resources import status
 
 
 def of_window(
@@ -19,7 +20,7 @@ def of_window(
     """
     held = window.leased + window.unknown
     limit = ceilings.limit(account, window.nano_usd)
-    percent = window.spent * 100 // limit if limit else 100
+    percent = min(window.spent * 100 // limit, status.PERCENT) if limit else 100
     return {
         "target": _target(account, window),
         "spent": _shown(window.spent, window),
@@ -68,9 +69,10 @@ def _target(account: snapshot.Account, window: rows.Window) -> str:
 
 
 def _forecast(window: rows.Window, now: Instant) -> MicroUsd:
-    """What will be spent at the window's end if it goes on as it did so far."""
+    """What will be spent at the window's end if it goes on as it did so far; no more than any limit could be."""
     elapsed = min(max(now - window.start, 1), window.end - window.start)
-    return window.spent * (window.end - window.start) // elapsed
+    expected = window.spent * (window.end - window.start) // elapsed
+    return max(window.spent, min(expected, money.MAX_AMOUNT))
 
 
 def _shown(amount: MicroUsd, window: rows.Window) -> str:

@@ -11,9 +11,19 @@ from typing import Any, Final
 
 from llmgov import instants, problems
 from llmgov.instants import Instant
+from llmgov.resources import status
+
+TYPES: Final = frozenset({"Accepted", "Enforced", "Ready", "Exhausted", "Cycle", "Conflicted"})
+"""All that any kind has. Others may add theirs, which nobody here looks at."""
 
 KEPT: Final = ". Until it is mended, its earlier state stays in force"
 """What `Ready` adds where an earlier state of a faulty resource is still in force."""
+
+
+_TOLD: Final = status.MESSAGE - 200
+"""Characters of problems in a message: the rest is for how many more there are, and for what `Ready` adds."""
+
+_WORD: Final = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,8 +54,23 @@ def common(state: State, generation: int, since: Instant) -> list[dict[str, Any]
 
 
 def sentences(found: Sequence[problems.Problem]) -> str:
-    """What is wrong, where, and what to do."""
-    return ". ".join(": ".join(filter(None, (problem.field, problem.explanation))) for problem in found)
+    """What is wrong, where, and what to do; where that is too much for a message, how much more there is."""
+    every = [": ".join(filter(None, (problem.field, problem.explanation))) for problem in found]
+    told = [_shortened(sentence, _TOLD) for sentence in every[:1]]
+    for sentence in every[1:]:
+        if sum(map(len, told)) + len(sentence) + 2 * len(told) > _TOLD:
+            return ". ".join([*told, f"And {len(every) - len(told)} more"])
+        told.append(sentence)
+    return ". ".join(told)
+
+
+def _shortened(text: str, longest: int) -> str:
+    """A text without the words that are too many; what is longer than any word is cut anywhere."""
+    if len(text) <= longest:
+        return text
+    cut = text[: longest - 2]
+    whole, _, last = cut.rpartition(" ")
+    return f"{whole if len(last) < _WORD else cut} …"
 
 
 def _accepted(state: State, generation: int, since: Instant) -> dict[str, Any]:
@@ -85,5 +110,5 @@ def condition(kind: str, holds: bool, reason: str, message: str, generation: int
         "observedGeneration": generation,
         "lastTransitionTime": instants.to_rfc3339(since),
         "reason": reason,
-        "message": message[:2048],
+        "message": _shortened(message, status.MESSAGE),
     }

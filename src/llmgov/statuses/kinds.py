@@ -15,6 +15,9 @@ NAMESPACES = 1024
 PATH = 32
 """The same of the teams on its path."""
 
+REASON, WORKLOAD = 256, 512
+"""The same of a recent violation's characters."""
+
 
 def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
     """The status of any resource: what every kind has, and what its kind adds."""
@@ -22,8 +25,9 @@ def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
     match resource:
         case resources.Budget():
             made |= _of_source(references.source(resource.ref), observed)
-            limit = _limit(resource, observed)
-            made["conditions"].append(_exhausted(limit, made, resource.metadata.generation, observed))
+            if "state" in made:  # a Budget that is not accepted limits nothing
+                limit = _limit(resource, observed)
+                made["conditions"].append(_exhausted(limit, made, resource.metadata.generation, observed))
         case resources.LLMPolicy():
             made |= _of_source(resource.id, observed) | _policy(resource.id, observed)
         case resources.Team():
@@ -120,8 +124,8 @@ def _shown_limit(account: snapshot.Account) -> str:
 
 
 def _exhausted(limit: str, made: dict[str, Any], generation: int, observed: Observed) -> dict[str, Any]:
-    exhausted = made.get("state") == "Exhausted"
-    sentence = f"{made.get('spent', '0')} of {limit} is spent"
+    exhausted = made["state"] == "Exhausted"
+    sentence = f"{made['spent']} of {limit} is spent"
     reason = "LimitReached" if exhausted else "MoneyLeft"
     return conditions.condition("Exhausted", exhausted, reason, sentence, generation, observed.since)
 
@@ -144,8 +148,8 @@ def _violation(row: rows.ViolationRow) -> dict[str, Any]:
     return {
         "time": instants.to_rfc3339(row.at),
         "action": row.action.value,
-        "reason": row.reason,
-        "workload": f"{row.namespace}/{row.service_account}",
+        "reason": row.reason[:REASON],
+        "workload": f"{row.namespace}/{row.service_account}"[:WORKLOAD],
         "dryRun": row.dry_run,
     }
 

@@ -1,5 +1,6 @@
 """Which events an author gets to see, and that none of them floods anybody."""
 
+import re
 from typing import Any
 
 import pytest
@@ -108,3 +109,14 @@ def test_an_object_has_ten_events_at_once_and_then_one_a_minute() -> None:
     assert quota.take("u1", NOW + 60 * instants.SECOND)
     assert not quota.take("u1", NOW + 60 * instants.SECOND)
     assert [quota.take("u1", NOW + instants.HOUR) for _ in range(11)] == [True] * 10 + [False]
+
+
+@pytest.mark.parametrize("end", ["b---", "bc-.", "aaaa", "9999"])
+def test_the_event_of_an_object_with_a_long_name_has_a_name_that_the_api_server_takes(end: str) -> None:
+    body = _body()
+    body["metadata"]["name"] = "a" * 196 + end + "c" * 53
+    (event,) = news.of(body, {"conditions": [WRONG]}, NOW, "operator-1")
+    subdomain = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+    assert re.fullmatch(subdomain, event["metadata"]["name"])
+    assert len(event["metadata"]["name"]) <= 253
+    assert event["regarding"]["name"] == body["metadata"]["name"]
