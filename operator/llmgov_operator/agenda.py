@@ -7,11 +7,14 @@ everything written and write nothing.
 
 import dataclasses
 import decimal
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from llmgov import instants
 from llmgov.instants import Instant
+from llmgov.resources import status as statuses
+from llmgov.statuses import conditions
 from llmgov_operator.cluster import Body
 
 APART: Final = 5 * instants.SECOND
@@ -28,6 +31,9 @@ FORECAST_PERCENT: Final = 5
 _ELSEWHERE: Final = frozenset({"keyFingerprint", "lastVerified", "lastRotation"})
 """Fields of statuses that others write (the hub, who alone sees keys)."""
 
+_AMOUNT: Final = re.compile(r"-?[0-9]{1,32}(?:[.][0-9]{1,6})?", re.ASCII)
+"""As we write them. Whoever may write a status may write anything else, such as NaN."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Write:
@@ -42,6 +48,13 @@ class Write:
     def uid(self) -> str:
         """Whose status it is."""
         return str(self.body["metadata"]["uid"])
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether conditions that are not ours leave no room for ours, until they are taken away."""
+        present = (self.body.get("status") or {}).get("conditions") or ()
+        types = {each.get("type") for each in (*present, *self.status["conditions"])}
+        return len(types) > statuses.CONDITIONS
 
 
 class Agenda:
@@ -137,8 +150,17 @@ def merged(current: Mapping[str, Any], wanted: Mapping[str, Any], now: Instant) 
 
 
 def _since(known: Mapping[str, Any] | None, condition: Mapping[str, Any], now: Instant) -> str:
-    before = None if known is None or known.get("status") != condition["status"] else known.get("lastTransitionTime")
-    return before or instants.to_rfc3339(now - now % instants.SECOND)
+    if known is not None and known.get("status") == condition["status"] and _is_time(known.get("lastTransitionTime")):
+        return str(known["lastTransitionTime"])
+    return instants.to_rfc3339(now - now % instants.SECOND)
+
+
+def _is_time(text: Any) -> bool:
+    try:
+        instants.from_rfc3339(text)
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def is_said(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
@@ -150,19 +172,25 @@ def is_said(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 def _comparable(status: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Without what others write, what time alone changes, and conditions that are not ours."""
-    ours = {each["type"] for each in wanted["conditions"]}
-    conditions = {
-        each["type"]: {name: value for name, value in each.items() if name != "lastTransitionTime"}
+    ours = conditions.TYPES.union(each["type"] for each in wanted["conditions"])
+    said = {
+        each["type"]: {**each, "lastTransitionTime": _is_time(each.get("lastTransitionTime"))}
         for each in status.get("conditions") or ()
         if each.get("type") in ours
     }
     apart = _ELSEWHERE | {"conditions", "forecast"}
     rest = {name: value for name, value in status.items() if name not in apart and value != []}
-    return {**rest, "conditions": conditions}
+    return {**rest, "conditions": said}
 
 
 def _is_near(current: str | None, wanted: str | None) -> bool:
     if current is None or wanted is None:
         return current == wanted
-    before, after = decimal.Decimal(current), decimal.Decimal(wanted)
+    before, after = _amount(current), _amount(wanted)
+    if before is None or after is None:
+        return current == wanted
     return abs(after - before) * 100 <= FORECAST_PERCENT * max(abs(before), abs(after))
+
+
+def _amount(text: str) -> decimal.Decimal | None:
+    return decimal.Decimal(text) if _AMOUNT.fullmatch(text) else None

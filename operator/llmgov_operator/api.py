@@ -23,6 +23,9 @@ FIELD_MANAGER: Final = "llmgov-operator"
 TIMEOUT_SECONDS: Final = 15.0
 """For one request."""
 
+_APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
+
 _PAGE: Final = 500
 _METADATA: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -127,8 +130,20 @@ class Api:
         Raises:
             ApiError: the API server did not answer, or refused.
         """
+        return await self._write_status(kind, body, _APPLY, status)
+
+    async def clear_conditions(self, kind: Kind, body: Body) -> Body | None:
+        """Take all conditions from an object's status, whoever's they are; the object after that, `None` where it is
+        gone.
+
+        Raises:
+            ApiError: the API server did not answer, or refused.
+        """
+        return await self._write_status(kind, body, _MERGE, {"conditions": None})
+
+    async def _write_status(self, kind: Kind, body: Body, way: str, status: Mapping[str, Any]) -> Body | None:
         try:
-            return await self._apply_status(kind, body, status)
+            return await self._patch_status(kind, body, way, status)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -137,17 +152,17 @@ class Api:
         there = await self.read(kind, *place(body))
         if there is None or there["metadata"]["uid"] != body["metadata"]["uid"]:
             return None
-        return await self._apply_status(kind, there, status)
+        return await self._patch_status(kind, there, way, status)
 
-    async def _apply_status(self, kind: Kind, body: Body, status: Mapping[str, Any]) -> Body:
+    async def _patch_status(self, kind: Kind, body: Body, way: str, status: Mapping[str, Any]) -> Body:
         """The version says which object is meant: writing a status, the API server looks at no UID, and another object
         may have the name now."""
         metadata = body["metadata"]
         named = {name: metadata[name] for name in ("name", "namespace", "resourceVersion") if name in metadata}
-        applied = {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.name, "metadata": named, "status": status}
+        patch = {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.name, "metadata": named, "status": status}
         path = f"{kind.path_of(metadata['name'], metadata.get('namespace', ''))}/status"
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
-        return await self._request("PATCH", path, query, {"Content-Type": "application/apply-patch+yaml"}, applied)
+        query = {"fieldManager": FIELD_MANAGER} | ({"force": "true"} if way == _APPLY else {})
+        return await self._request("PATCH", path, query, {"Content-Type": way}, patch)
 
     async def create(self, path: str, body: Mapping[str, Any]) -> None:
         """Create an object below `path`.

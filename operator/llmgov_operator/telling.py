@@ -45,6 +45,14 @@ class Writes(Protocol):
         """
         ...
 
+    async def clear_conditions(self, kind: Kind, body: Body) -> Body | None:
+        """Take all conditions from an object's status; the object after that, `None` where it is gone.
+
+        Raises:
+            ApiError: it was refused, or nobody answered.
+        """
+        ...
+
     async def create(self, path: str, body: Mapping[str, Any]) -> None:
         """Create an object below `path`.
 
@@ -167,7 +175,7 @@ class Telling:
             self._agenda.failed(write, self._clock())
             return
         try:
-            answer = await self._api.apply_status(kinds.OURS[write.kind], write.body, write.status)
+            answer = await self._apply(write)
         except ApiError as error:
             self._failed(write, error)
             return
@@ -181,6 +189,15 @@ class Telling:
         self._known.see(write.kind, body)
         self._agenda.wrote(write, self._clock())
         await self._post(write)
+
+    async def _apply(self, write: Write) -> Body | None:
+        kind, body = kinds.OURS[write.kind], write.body
+        if not write.is_crowded:
+            return await self._api.apply_status(kind, body, write.status)
+        named = write.kind, "/".join(_place(body))
+        _LOG.warning("the conditions of others left no room in the status of %s %s, and are taken away", *named)
+        cleared = await self._api.clear_conditions(kind, body)
+        return None if cleared is None else await self._api.apply_status(kind, cleared, write.status)
 
     def _failed(self, write: Write, error: ApiError) -> None:
         """The object's turn comes again later; everybody's where the API server asks to be left alone."""

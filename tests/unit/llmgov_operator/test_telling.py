@@ -69,11 +69,21 @@ class ApiServer:
         old = self.objects.get(place)
         if old is None:
             return None
+        theirs = [each for each in (old.get("status") or {}).get("conditions", ()) if each["type"].startswith("Theirs")]
+        conditions = [*theirs, *status["conditions"]]
+        if len(conditions) > 16:
+            raise ApiError("status.conditions: Too many", 422)
         self.writes.append((body["metadata"]["name"], dict(status)))
         if len(self.writes) == self.awaited:
             self.wrote.set()
         metadata = old["metadata"] | {"resourceVersion": str(next(self._versions))}
-        self.objects[place] = old | {"metadata": metadata, "status": (old.get("status") or {}) | dict(status)}
+        made = (old.get("status") or {}) | dict(status) | {"conditions": conditions}
+        self.objects[place] = old | {"metadata": metadata, "status": made}
+        return self.objects[place]
+
+    async def clear_conditions(self, kind: Kind, body: Body) -> Body | None:
+        place = (kind.name, body["metadata"].get("namespace", ""), body["metadata"]["name"])
+        del self.objects[place]["status"]["conditions"]
         return self.objects[place]
 
     async def create(self, path: str, body: Mapping[str, Any]) -> None:
@@ -455,6 +465,23 @@ class _Away(MemoryStore):
         if self.away:
             raise StoreError("the database does not answer")
         return await super().nearest_windows(at)
+
+
+@pytest.mark.parametrize(("others", "left"), [(3, 3), (16, 0)], ids=["some", "as many as there may be"])
+def test_conditions_of_others_stay_where_there_is_room_for_ours(others: int, left: int) -> None:
+    async def run() -> None:
+        server = _server()
+        theirs = [{"type": f"Theirs{number}", "status": "True"} for number in range(others)]
+        server.objects["Budget", "shop", "shop"]["status"] = {"conditions": theirs}
+        replica = Replica(server, MemoryStore())
+        await replica.reconcile()
+        await replica.step(6)
+        await replica.step(6)
+        found = [each["type"] for each in server.objects["Budget", "shop", "shop"]["status"]["conditions"]]
+        assert {"Accepted", "Ready", "Exhausted"} <= set(found)
+        assert len(found) == left + 3
+
+    asyncio.run(run())
 
 
 def test_a_ledger_that_is_away_makes_statuses_old_and_nothing_else() -> None:
