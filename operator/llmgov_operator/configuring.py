@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from llmgov import compiler, problems, resources, snapshot
+from llmgov.statuses import holding
 from llmgov_operator import kinds
 from llmgov_operator.cluster import Body, place
 
@@ -26,7 +27,9 @@ class Configured:
     """A configuration. `parts` are those to publish, by name; of these `held` lack a faulty resource and must not
     replace good ones; where `whole_held` is true none must (docs/decisions/0004).
 
-    `parsed` are the resources that could be read and their objects, `unread` those that could not.
+    `parsed` are the resources that could be read and their objects, `unread` those that could not. `kill_switch` is
+    what GovernanceSettings says of it, `None` where these are faulty themselves. `root` is the namespace that may
+    govern the organization.
     """
 
     compiled: compiler.Compiled
@@ -36,6 +39,8 @@ class Configured:
     problems: tuple[problems.Problem, ...]
     parsed: Sequence[tuple[resources.Resource, Body]]
     unread: Sequence[Body]
+    kill_switch: bool | None
+    root: str
 
 
 class Configurator:
@@ -66,11 +71,13 @@ class Configurator:
         return Configured(
             compiled=compiled,
             parts=_parts(compiled),
-            held=frozenset(f"namespace/{name}" for name in holders if name != compiler.ORGANIZATION),
+            held=frozenset(f"{holding.PREFIX}{name}" for name in holders if name != compiler.ORGANIZATION),
             whole_held=compiler.ORGANIZATION in holders,
             problems=(*unread, *compiled.problems),
             parsed=parsed,
             unread=[body for _, body in wrong],
+            kill_switch=_kill_switch(compiled, (*unread, *compiled.problems)),
+            root=self._root,
         )
 
     def _parse(self, body: Body) -> tuple[Body, resources.Resource | list[problems.Problem]]:
@@ -80,6 +87,13 @@ class Configurator:
         before, made = old
         unchanged = before is body or _readable(before) == _readable(body)
         return body, made if unchanged else resources.parse(_readable(body))
+
+
+def _kill_switch(compiled: compiler.Compiled, found: Sequence[problems.Problem]) -> bool | None:
+    settings = resources.GovernanceSettings.__name__
+    if any(resource.kind == settings for resource in holding.faulty(found)):
+        return None
+    return compiled.organization.settings.kill_switch
 
 
 def _ours(known: Known) -> Iterator[Body]:
@@ -106,4 +120,4 @@ def _namespaces(known: Known) -> Iterator[compiler.Namespace]:
 
 def _parts(compiled: compiler.Compiled) -> dict[str, snapshot.Part]:
     named: dict[str, snapshot.Part] = {"organization": compiled.organization, "prices": compiled.prices}
-    return named | {f"namespace/{name}": part for name, part in compiled.namespaces.items()}
+    return named | {f"{holding.PREFIX}{name}": part for name, part in compiled.namespaces.items()}

@@ -26,6 +26,7 @@ from llmgov_operator.electing import Election, LeaseLostError
 from llmgov_operator.looking import Looking
 from llmgov_operator.operator import Leader
 from llmgov_operator.settings import Settings, SettingsError
+from llmgov_operator.switching import Switching
 from llmgov_operator.telling import Telling
 from llmgov_store import opening
 from llmgov_store.opening import Opened
@@ -136,7 +137,8 @@ class _Replica:
             observe_seconds=self._settings.observe_seconds,
         )  # fmt: skip
         configurator = Configurator(cluster_id, self._settings.root_namespace, self._prices)
-        self._leader = Leader(known, requests, configurator, publisher, telling, opened.clock, self._metrics)
+        switching = Switching(publisher, opened.store, cluster_id)
+        self._leader = Leader(known, requests, configurator, switching, telling, opened.clock, self._metrics)
         await self._leader.run(watching.login(connection.configuration), self._take_signals)
 
     def _probes(self) -> contextlib.AbstractAsyncContextManager[int]:

@@ -19,6 +19,7 @@ class Metrics:
     missed: Counter
     objects: Gauge
     problems: Gauge
+    held: Gauge
     queue_age: Gauge
     status_queue: Gauge
     leader: Gauge
@@ -65,6 +66,9 @@ def metrics() -> Metrics:
         ),
         objects=Gauge("llmgov_operator_objects", "Objects that are known.", ["kind"], registry=registry),
         problems=Gauge("llmgov_operator_problems", "Problems of resources.", ["severity"], registry=registry),
+        held=Gauge(
+            "llmgov_operator_held_parts", "Parts that wait for a faulty resource to be mended.", registry=registry
+        ),
         queue_age=Gauge(
             "llmgov_operator_queue_age_seconds", "How long the oldest change has waited.", registry=registry
         ),

@@ -6,6 +6,7 @@ round that failed is begun again.
 
 import asyncio
 import collections
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
@@ -16,6 +17,7 @@ from llmgov.ledger.publishing import Change
 from llmgov.ledger.store import StoreError
 from llmgov_operator.cluster import Cluster
 from llmgov_operator.configuring import Configured
+from llmgov_operator.held_log import HeldLog
 from llmgov_operator.metrics import Metrics
 
 GATHER_SECONDS: Final = 0.02
@@ -41,6 +43,14 @@ class Publisher(Protocol):
         """
         ...
 
+    async def switch(self, kill_switch: bool) -> tuple[Mapping[str, snapshot.Part], list[Change]]:
+        """Set the kill switch, or take it back, in what is in force; the parts that are otherwise, and what changed.
+
+        Raises:
+            StoreError: what was in force still is.
+        """
+        ...
+
 
 class Reconciler:
     """`configure` makes a configuration of what is known now; `told` is given each that is in force, or would be but
@@ -61,6 +71,7 @@ class Reconciler:
         self._told = told
         self._clock = clock
         self._metrics = metrics
+        self._held = HeldLog(metrics)
         self._woken = asyncio.Event()
         self._waits_since: Instant | None = None
         self._tried: Instant = 0
@@ -118,15 +129,25 @@ class Reconciler:
         return APART_SECONDS
 
     async def _round(self) -> None:
-        configured = await self._configure()
-        changes: list[Change] = []
-        if not configured.whole_held:
-            changes = await self._publisher.publish(configured.parts, configured.held)
+        configured, changes = await self._published(await self._configure())
         for change in changes:
             _LOG.info("in force: %s %s", change.part, change.version or "ended")
         self._metrics.published.inc(len(changes))
         self._count(configured)
+        self._held.note(configured)
         await self._told(configured, changes)
+
+    async def _published(self, configured: Configured) -> tuple[Configured, list[Change]]:
+        """Put it in force, where it is held as a whole the kill switch alone; what is in force then, and what changed.
+
+        Not even that where the settings that it is one of are faulty.
+        """
+        if not configured.whole_held:
+            return configured, await self._publisher.publish(configured.parts, configured.held)
+        if configured.kill_switch is None:
+            return configured, []
+        parts, changes = await self._publisher.switch(configured.kill_switch)
+        return dataclasses.replace(configured, parts={**configured.parts, **parts}), changes
 
     def _count(self, configured: Configured) -> None:
         found = collections.Counter(problem.severity for problem in configured.problems)

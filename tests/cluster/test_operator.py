@@ -1,5 +1,6 @@
 """The operator as a process on a real API server, with its own ServiceAccount's rights."""
 
+import asyncio
 import json
 import pathlib
 import secrets
@@ -8,8 +9,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from llmgov import snapshot
+from llmgov.ledger.rows import PartRow
+from llmgov_store.sqlite.store import SqliteReader
 from tests.cluster import operators, proxy
 from tests.cluster.audit_log import AuditLog
 from tests.cluster.cluster import Cluster
@@ -25,6 +30,19 @@ def _policy(namespace: str, name: str, deny: str = "*-preview") -> dict[str, Any
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"priority": 100, "modelAccess": {"deny": [deny]}},
     }
+
+
+def _resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": "llmgov.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+async def _parts(folder: pathlib.Path, name: str) -> list[PartRow]:
+    """The versions in force of a part."""
+    reader = SqliteReader.open(folder / "ledger.db")
+    try:
+        return await reader.parts_now(name)
+    finally:
+        await reader.close()
 
 
 def _database(folder: pathlib.Path) -> str:
@@ -57,6 +75,33 @@ def test_a_policy_comes_into_force_and_its_author_is_told(cluster: Cluster, name
     managers = cluster.get("llmpolicy", "access", "-n", namespace, "--show-managed-fields")["metadata"]["managedFields"]
     ours = [each for each in managers if each["manager"] == "llmgov-operator"]
     assert [each.get("subresource") for each in ours] == ["status"]
+
+
+def test_what_is_held_back_is_in_log_and_metrics_and_the_kill_switch_is_not(
+    cluster: Cluster, namespace: str, operator: Operator, folder: pathlib.Path
+) -> None:
+    def killed() -> bool:
+        (row,) = asyncio.run(_parts(folder, "organization"))
+        return msgspec.json.decode(row.document, type=snapshot.OrganizationPart).settings.kill_switch
+
+    role = _resource("LLMRole", f"role-{namespace}", {"permissions": ["users.view"], "inherits": ["nobody"]})
+    settings = _resource("GovernanceSettings", "default", {"requests": {"killSwitch": True}})
+    operator.wait("the namespace is known", lambda: operator.said(f"in force: namespace/{namespace} "))
+    try:
+        cluster.apply(role)
+        operator.wait("it says so", lambda: operator.said(f"LLMRole/role-{namespace} (UnknownRole)"))
+        assert operator.said("held back: every part, until this is mended: ")
+        assert operator.metric("llmgov_operator_held_parts") > 2
+        cluster.apply(settings, _policy(namespace, "access"))
+        cluster.kubectl("wait", "--for=condition=Ready", "--timeout=20s", "governancesettings/default")
+        assert killed()
+        cluster.kubectl("wait", "--for=condition=Ready=False", "--timeout=20s", "-n", namespace, "llmpolicy/access")
+        cluster.kubectl("delete", "governancesettings", "default")
+        operator.wait("it is taken back", lambda: not killed())
+    finally:
+        cluster.kubectl("delete", "--ignore-not-found", "llmrole", f"role-{namespace}")
+        cluster.kubectl("delete", "--ignore-not-found", "governancesettings", "default")
+    cluster.kubectl("wait", "--for=condition=Ready", "--timeout=20s", "-n", namespace, "llmpolicy/access")
 
 
 def test_a_second_start_writes_nothing(cluster: Cluster, audit: AuditLog, namespace: str, folder: pathlib.Path) -> None:

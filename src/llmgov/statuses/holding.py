@@ -50,7 +50,7 @@ def back(compiled: compiler.Compiled, held: Held) -> dict[ResourceRef, str]:
         if isinstance(new, OrganizationPart | NamespacePart):
             sentence = _sentence(name.removeprefix(PREFIX), _culprits(name, errors, held.root))
             waiting = _waiting(new, old, limits)
-            found.update((resource, sentence) for resource in waiting if resource not in errors)
+            found.update((each, _said(each, sentence, old)) for each in waiting if each not in errors)
     return found
 
 
@@ -139,6 +139,12 @@ def _sentence(place: str, culprits: Sequence[Problem]) -> str:
     others = _listed([*named, *more] or [_OTHER])
     whom = "everybody" if place == _EVERYBODY else place
     return f"waits until {others} is mended: until then what was in force for {whom} before stays in force"
+
+
+def _said(resource: ResourceRef, sentence: str, old: Part | None) -> str:
+    """The settings' kill switch is set in what is in force, where anything is (docs/decisions/0004)."""
+    at_once = resource.kind == resources.GovernanceSettings.__name__ and old is not None
+    return f"{sentence}. The kill switch alone does not wait" if at_once else sentence
 
 
 def _listed(words: Iterable[str]) -> str:

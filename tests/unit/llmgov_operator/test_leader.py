@@ -36,6 +36,9 @@ class Recording:
         self.published.append(parts)
         return []
 
+    async def switch(self, kill_switch: bool) -> tuple[Mapping[str, snapshot.Part], list[Published]]:
+        return {}, []
+
     async def told(self, configured: Configured, published: Sequence[Published]) -> None:
         self.resources.append({str(body["metadata"]["name"]) for _, body in configured.parsed})
         self.unread.append({str(body["metadata"]["name"]) for body in configured.unread})

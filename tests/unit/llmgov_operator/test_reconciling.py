@@ -1,6 +1,7 @@
 """The one queue, in virtual time: changes that come together are one round, a failed round is begun again."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -52,6 +53,9 @@ class Rig:
             raise self.failure
         self.held.append(held)
         return [Change("organization", "v", None)]
+
+    async def switch(self, kill_switch: bool) -> tuple[Mapping[str, snapshot.Part], list[Change]]:
+        return {}, []
 
     async def _tell(self, configured: Configured, _: Sequence[Change]) -> None:
         self.told.append(configured)
@@ -174,6 +178,41 @@ def test_a_faulty_policy_of_a_namespace_holds_that_namespace_and_one_of_the_root
         await asyncio.sleep(1)
         assert len(rig.held) == 1, "nothing was published"
         assert len(rig.told) == 2, "and its author is told"
+
+    play(story)
+
+
+def test_the_log_and_a_metric_say_what_is_held_back_and_for_whom_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(rig: Rig) -> None:
+        async def after(version: str, *faulty: str, gone: Sequence[str] = ()) -> tuple[float, list[str]]:
+            for namespace in faulty:
+                rig.cluster.see("LLMPolicy", _faulty(namespace, version))
+            for namespace in gone:
+                rig.cluster.forget("LLMPolicy", f"u-{namespace}")
+            caplog.clear()
+            rig.reconciler.wake()
+            await asyncio.sleep(1)
+            said = [record.getMessage() for record in caplog.records if "held back" in record.getMessage()]
+            return rig.metrics.held._value.get(), said
+
+        for number, name in enumerate((ROOT, "shop", *"abcd")):
+            metadata = {"name": name, "uid": f"n{number}", "resourceVersion": "2"}
+            rig.cluster.see("Namespace", {"metadata": metadata})
+        assert await after("3") == (0, [])
+        shop = "held back: namespace/shop, until this is mended: LLMPolicy/shop/p (ExactlyOneBody)"
+        assert await after("4", "shop") == (1, [shop])
+        assert await after("5", "shop") == (1, [])
+        many = (
+            "held back: namespace/a, namespace/b, namespace/c, 2 more, until this is mended:"
+            " LLMPolicy/a/p (ExactlyOneBody), LLMPolicy/b/p (ExactlyOneBody), LLMPolicy/c/p (ExactlyOneBody), 2 more"
+        )
+        assert await after("6", *"abcd") == (5, [many])
+        every = f"held back: every part, until this is mended: LLMPolicy/{ROOT}/p (ExactlyOneBody)"
+        assert await after("7", ROOT) == (8, [every])
+        nothing = "nothing is held back any more"
+        assert await after("8", gone=(ROOT, "shop", *"abcd")) == (0, [nothing])
 
     play(story)
 

@@ -17,6 +17,7 @@ from llmgov_operator.electing import Election
 from llmgov_operator.looking import Looking
 from llmgov_operator.operator import STUCK_SECONDS, Leader
 from llmgov_operator.settings import Settings
+from llmgov_operator.switching import Switching
 from llmgov_operator.telling import Telling
 from llmgov_store import opening
 from llmgov_store.memory import MemoryStore
@@ -91,7 +92,7 @@ def _leader(connection: client.ApiClient, clock: Callable[[], Instant]) -> tuple
         Looking(store, "c", "llm-governance"), requests, cluster, lambda: True, clock, counted,
         instance="operator-1", observe_seconds=5,
     )  # fmt: skip
-    publisher = Publisher(store, Recorder("operator"), clock, _announce)
+    publisher = Switching(Publisher(store, Recorder("operator"), clock, _announce), store, "c")
     configurator = Configurator("c", "llm-governance", snapshot.PricePart())
     leader = Leader(cluster, requests, configurator, publisher, telling, clock, counted)
     return leader, leader._reconciler.wake
