@@ -8,7 +8,7 @@ from typing import NamedTuple
 from llmgov.audit import facts
 from llmgov.instants import Instant
 from llmgov.ledger import approvals, checks, recording, reopening
-from llmgov.ledger.book import Book, WindowLock
+from llmgov.ledger.book import Book, Lock, WindowLock
 from llmgov.ledger.definitions import Definitions
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Event, Settlement, Subject, Violated
@@ -29,6 +29,20 @@ class _Unread(NamedTuple):
 
     windows: tuple[WindowLock, ...]
     marks: tuple[str, ...]
+    holders: tuple[str, ...]
+
+    def is_read(self, book: Book, lock: Lock) -> bool:
+        """Whether a book that was loaded by `lock` has all of it; with a mark its holder was read."""
+        return set(self.marks) <= set(lock.events) and reopening.has_read(book, self.windows)
+
+    def added_to(self, lock: Lock) -> Lock:
+        """The same rows and these."""
+        return dataclasses.replace(
+            lock,
+            windows=(*lock.windows, *self.windows),
+            events=(*lock.events, *self.marks),
+            holders=(*lock.holders, *self.holders),
+        )
 
 
 class Events:
@@ -103,9 +117,10 @@ class Events:
         prepared = [self._recorder.prepare(event) for event in events]  # while others have the locks
 
         def step(book: Book) -> _Unread | None:
-            lost, marks = reopening.lost(book, events, definitions, now), reopening.marks(book, events)
-            if not (reopening.has_read(book, lost) and set(marks) <= set(lock.events)):
-                return _Unread(lost, marks)
+            lost = reopening.lost(book, events, definitions, now)
+            unread = _Unread(lost, reopening.marks(book, events), reopening.holders(book, events))
+            if not unread.is_read(book, lock):
+                return unread
             reopening.open_again(book, lost, definitions, now)
             for event, each in zip(events, prepared, strict=True):
                 if recording.record(book, event, now):
@@ -114,8 +129,7 @@ class Events:
 
         lock = self._recorder.lock(recording.lock(events, now, asked), events)
         while unread := await self._store.transact(lock, step):  # nothing was taken yet
-            windows, marks = (*lock.windows, *unread.windows), (*lock.events, *unread.marks)
-            lock = dataclasses.replace(lock, windows=windows, events=marks)
+            lock = unread.added_to(lock)
 
 
 def _shown(text: str) -> str:

@@ -249,7 +249,7 @@ class Invariants:
 
     def _check_taken_up(self, pod: "Pod", rows: dict[str, LeaseRow]) -> None:
         """What a sidecar reported and still has is lent to it as far as the ledger knows."""
-        report = self._reports.get(pod.name)
+        world, report = self.world, self._reports.get(pod.name)
         leasing = None if pod.boot is None else pod.boot.services.leasing
         if leasing is None or not isinstance(report, Holdings) or report.epoch != leasing.epoch:
             return
@@ -258,9 +258,9 @@ class Invariants:
             lease, row = holding.lease, rows.get(holding.lease.id)
             rest = lease.amount - holding.spent - holding.returned
             left = 0 if row is None else row.outstanding
-            if lease.id in reported and left < rest:
+            if lease.id in reported and left < rest and not world.truth.is_beyond_belief(lease.id):
                 what = f"the ledger lends again, and of {lease.id} it knows {left}, where {pod.name} has {rest}"
-                self.world.fail(Invariant.RECOVERY, what)
+                world.fail(Invariant.RECOVERY, what)
 
     async def lent(self, grant: LeaseGrant, fresh: Collection[str]) -> None:
         """A grant is committed, with `fresh` leases; nothing awaits here but the memory store, which never does."""

@@ -46,22 +46,10 @@ async def reach(world: "World") -> None:
         await world.stop_pod(pod)
     await _until(world, started, "stopped sidecars are up again", lambda: all(pod.settled for pod in _there(world)))
     await _until(world, started, "all money is given back", lambda: all(pod.rested for pod in _there(world)))
-    await _write_off_again(world)
     await _until(world, started, "the ledger lends again", lambda: world.database.lends)
     await _until(world, started, "every correction is made", lambda: not world.admin.correcting)
     await _until(world, started, "every message has arrived", lambda: world.network.in_flight == 0)
     await asyncio.sleep(2)
-
-
-async def _write_off_again(world: "World") -> None:
-    """What arrives late of a pod that was written off may bring a lease back that a failover lost, and for which the
-    ledger waits then: until somebody says once more that nobody will report."""
-    patience = 2 * instants.MINUTE
-    while not world.database.lends and patience > 0:
-        await asyncio.sleep(1)
-        patience -= instants.SECOND
-    for holder in sorted(world.truth.lost_pods) if not world.database.lends else ():
-        await world.admin.write_off(holder)
 
 
 def _there(world: "World") -> list["Pod"]:
@@ -122,13 +110,15 @@ def _of_attempt(world: "World", attempt: Attempt, row: Recorded | None) -> Itera
 
 
 def _of_leases(world: "World", found: Balances) -> Iterator[Violation]:
-    """Nothing came back of a lease that an attempt has spent from it; what was billed counts beside the lease."""
+    """Nothing came back of a lease that an attempt has spent from it; what was billed counts beside the lease. One that
+    attempts have brought back may have been larger, since each of them held money of its own as far as anybody knew."""
     spent: collections.Counter[str] = collections.Counter()
     for attempt in world.truth.attempts.values():
         for lease, paid in shares(attempt.charged, attempt.surely):
             spent[lease] += paid
     for row in found.leases:
-        amount, known = world.truth.leases[row.id].amount, row.id not in world.truth.billed | world.truth.anew
+        amount = max(row.amount, world.truth.leases[row.id].amount)
+        known = row.id not in world.truth.billed | world.truth.anew and not world.truth.is_beyond_belief(row.id)
         if row.returned and row.returned + spent[row.id] > amount and known:
             what = f"of lease {row.id} over {amount} came back {row.returned}, and {spent[row.id]} was spent"
             yield Violation(Invariant.RETURNED, what)
@@ -174,7 +164,8 @@ def _of_window(world: "World", window: Window, found: Balances) -> Iterator[Viol
         yield from _of_money_at_rest(world, window, found)
     whole: Collection[str] = world.truth.leases
     if world.truth.forgetful:
-        whole = {row.id for row in found.leases if row.deadline} - world.truth.anew
+        whole = {row.id for row in found.leases if row.deadline and not world.truth.is_beyond_belief(row.id)}
+        whole -= world.truth.anew
     really, counted = sum(_really(world, window, whole)), window.spent + window.unknown + window.leased
     if counted < really:
         what = f"{counted} is spent, unknown or lent, and {really} was really spent"

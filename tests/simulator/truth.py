@@ -150,6 +150,12 @@ class Truth:
         holder, _, boot = epoch.partition(":")
         return self._requests.get((Epoch(holder, int(boot)), int(number)))
 
+    def is_beyond_belief(self, lease: str) -> bool:
+        """Whether it is larger than a limit of its account, as one may be while nothing is refused: of such a lease
+        that a failover lost the ledger takes up a part, and its attempts count when they end."""
+        lent = self.leases[lease]
+        return self.forgetful and lent.amount > self.limits.lowest(lent.key)
+
     def arrived(self, request: LeaseRequest, grant: LeaseGrant, now: Instant) -> None:
         """A grant arrived at the sidecar that asks. By its own rule it counts what is left from when it asked."""
         asked = self._asked[request.epoch, request.request]
@@ -385,6 +391,11 @@ class Limits:
         """The highest that any definition that may have been in force since then let it be lent from."""
         opened, rates = self._opened[key, start], self._rates(key, start)
         return max(_ceiling(version.account, opened, max(rates)) for version in self._in_force(key, since))
+
+    def lowest(self, key: str) -> MicroUsd:
+        """The lowest that any definition of the account has limited it to, in micro-USD by any of their rates."""
+        accounts = [version.account for version in self._of(key)]
+        return min(each.limit for each in accounts) * min(each.nano_usd for each in accounts) // 10**9
 
     def _in_force(self, key: str, since: Instant) -> list[_Version]:
         """The definitions that may have been in force since then."""

@@ -98,6 +98,20 @@ def is_brought_back(book: Book, lease: str, now: Instant) -> bool:
     return may_have_lent(book, lease) and is_believed(book, now)
 
 
+def is_gone(book: Book, holder: str) -> bool:
+    """Whether its pod was lost for good, and none of its boots has registered since: nobody reports what it holds."""
+    known = book.epochs.get(holder)
+    return known is not None and known.gone is not None
+
+
+def remembered(book: Book, holder: str) -> EpochRow | None:
+    """What is known of a holder; where another life of the database may have lost its row, one in the place of that,
+    with the highest number that a boot of it can have."""
+    known, ledger = book.epochs.get(holder), book.ledger_epoch
+    may_be_lost = _lives_before(book) > 0 or (ledger is not None and not ledger.open)
+    return EpochRow(holder, max(_lives_before(book), BOOTS)) if known is None and may_be_lost else known
+
+
 def begun_before(book: Book, epoch: Epoch, now: Instant) -> bool:
     """Whether a boot, of a holder that nobody ever heard of, may be older than the ledger, which began empty of late:
     then no life of the database says that anything was lost."""

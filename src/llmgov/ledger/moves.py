@@ -30,6 +30,14 @@ def change_lease(book: Book, after: LeaseRow, now: Instant, *, spent: MicroUsd =
     )
 
 
+def take_in(book: Book, lease: LeaseRow, now: Instant) -> None:
+    """Put a lease that is not known yet, and on its window what it has outstanding."""
+    window = book.windows[lease.account, lease.window_start]
+    leased, unknown = window.leased + _as_leased(lease), window.unknown + _as_unknown(lease)
+    book.put_lease(lease)
+    put_window(book, msgspec.structs.replace(window, leased=leased, unknown=unknown), now)
+
+
 def claim(book: Book, lease: LeaseRow, held: MicroUsd, now: Instant) -> None:
     """An attempt that has not ended is on record with what it holds of a lease."""
     if lease.strict:

@@ -166,7 +166,10 @@ def _require_lent(row: LeaseRow, holding: Holding, field: str, *, may_be_lost: b
 
 
 def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Definitions, now: Instant) -> None:
-    """A lease that the ledger does not know: as its holder has it, but for what it spent, which settlements say."""
+    """A lease that the ledger does not know: as its holder has it, but for what it spent, which settlements say.
+
+    Where its pod was written off it is lost like all that is known to be that pod's.
+    """
     lease, account = holding.lease, _decisive(book, holding, definitions)
     assert account is not None, "what nobody defines is not taken up"
     need = Need(lease.key, account, 0, 0)
@@ -185,8 +188,7 @@ def _take_up(book: Book, message: Holdings, holding: Holding, definitions: Defin
         definition=lease.definition,
     )
     row = moves.no_more_outstanding(row, ceilings.believed(book, row.account, row.window_start))
-    book.put_lease(row)
-    moves.put_window(book, msgspec.structs.replace(window, leased=window.leased + row.outstanding), now)
+    moves.take_in(book, returns.lost_whole(row) if epochs.is_gone(book, row.holder) else row, now)
     _remember_returns(book, holding)
 
 

@@ -1,9 +1,9 @@
 """What attempts need that arrive first of all that the ledger lost in a failover: windows that they held from, opened
-again, and the marks of leases that have ended meanwhile.
+again, the marks of leases that have ended meanwhile, and whether their pods were written off.
 
 Without its window the lease that such an attempt names could not come back with it (`settling`): the attempt would
-count for its path alone, and a second time in the lease that its holder reports later. Without its mark it would come
-back as one that somebody may still return.
+count for its path alone, and a second time in the lease that its holder reports later. Without its mark or
+its holder's row it would come back as one that somebody may still return.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,9 +40,17 @@ def _lost(book: Book, events: Iterable[Event], definitions: Definitions, now: In
 def marks(book: Book, events: Iterable[Event]) -> tuple[str, ...]:
     """The marks of ended leases to be looked for (`returns.ended_unknown`): of those that intents held from and that
     the ledger may have lost."""
+    return tuple(dict.fromkeys(map(returns.ended_unknown, _lost_leases(book, events))))
+
+
+def holders(book: Book, events: Iterable[Event]) -> tuple[str, ...]:
+    """Whose leases those are: it matters whether their pods were written off."""
+    return tuple(dict.fromkeys(lease.rsplit("/", 2)[0].rpartition(":")[0] for lease in _lost_leases(book, events)))
+
+
+def _lost_leases(book: Book, events: Iterable[Event]) -> Iterator[str]:
     parts = (part for event in events if isinstance(event, Intent) for part in event.charged)
-    lost = (part.lease for part in parts if part.lease not in book.leases and epochs.may_have_lent(book, part.lease))
-    return tuple(dict.fromkeys(map(returns.ended_unknown, lost)))
+    return (part.lease for part in parts if part.lease not in book.leases and epochs.may_have_lent(book, part.lease))
 
 
 def has_read(book: Book, wanted: Iterable[WindowLock]) -> bool:

@@ -150,11 +150,12 @@ def lose(book: Book, holder: str, now: Instant) -> MicroUsd:
     of one that was lent in an earlier life of the database: the ledger may have lost what was on record.
 
     Its epoch is fenced: a request of its that is still on its way is lent nothing, which nobody would give back. In the
-    end its row may be removed with what protects from repeated messages of its own.
+    end its row may be removed with what protects from repeated messages of its own. So is that of a holder which the
+    ledger may have lost: what arrives late of it is not waited for.
 
     Settlements that arrive later are still accepted, and take their cost out of what is unknown.
     """
-    known = book.epochs.get(holder)
+    known = epochs.remembered(book, holder)
     if known is not None and known.gone is None:
         book.put_epoch(msgspec.structs.replace(known, number=known.highest + 1, gone=now))
     lost = 0

@@ -13,7 +13,7 @@ from llmgov.instants import Instant
 from llmgov.ledger import ceilings, charging, epochs, moves, returns, timing
 from llmgov.ledger.book import Book, WindowId
 from llmgov.ledger.messages import Charged, Intent, Settlement
-from llmgov.ledger.rows import Attempt, LeaseRow, LeaseState, Spend
+from llmgov.ledger.rows import Attempt, LeaseRow, Spend
 from llmgov.money import MicroUsd
 
 
@@ -124,16 +124,14 @@ def _bring_one_back(book: Book, part: Charged, intent: Intent, now: Instant) -> 
     """Where its window is not there any more, the attempt counts for its path alone.
 
     One that ended before its attempts arrived comes back as lost, as it would be had they come first: nobody returns
-    what they held and did not spend, so it must not count as lent.
+    what they held and did not spend, so it must not count as lent. So does one of a pod that was written off: nobody
+    reports it, and the ledger must not wait for that.
     """
-    ended = returns.ended_unknown(part.lease) in book.events
     holder, _, number = intent.id.rpartition("/")[0].rpartition(":")
+    is_over = returns.ended_unknown(part.lease) in book.events or epochs.is_gone(book, holder)
     for window in list(book.windows.values()):
         if window.account == part.key and intent.at in window.span and number.isdecimal():
             row = LeaseRow(part.lease, part.key, window.start, window.end, holder, int(number), part.held, 0)
             row = moves.no_more_outstanding(row, ceilings.believed(book, window.account, window.start))
-            book.put_lease(row)
-            book.put_window(msgspec.structs.replace(window, leased=window.leased + row.outstanding))
-            if ended:
-                moves.change_lease(book, msgspec.structs.replace(row, state=LeaseState.LOST), now)
+            moves.take_in(book, returns.lost_whole(row) if is_over else row, now)
             return

@@ -360,6 +360,62 @@ async def test_it_is_lost_as_well_where_its_attempts_arrive_after_its_last_retur
     assert list(balances.differences(await store.balances())) == []
 
 
+@on_every_store
+async def test_an_attempt_of_a_pod_that_was_written_off_brings_back_no_lease_that_is_waited_for(store: Store) -> None:
+    """Nobody reports it: as lent it would keep everybody waiting until somebody accepts the loss."""
+    hub = Hub(store, lambda: NOW, recall_wait_seconds=0)
+    await store.transact(Lock(), define)
+    await hub.recovery.begin("root", "the latest was lost")
+    await hub.leases.lose("pod-1")
+    charged = (Charged(f"{ledgers.epoch()}/2/0", ACCOUNT.key, 20 * CENT),)
+    await hub.deliver([ledgers.intent("pod-1:1/7", 20 * CENT, charged), ledgers.settlement("pod-1:1/7", 15 * CENT)])
+    (window,) = await store.windows(NOW)
+    assert (window.spent, window.leased, window.unknown) == (15 * CENT, 0, 5 * CENT)
+    assert await store.unreported(LIFE) == []
+    assert list(balances.differences(await store.balances())) == []
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["the ledger knows the pod", "the ledger lost the pod"])
+def test_a_report_of_a_pod_that_was_written_off_counts_and_is_waited_for_no_more(known: bool) -> None:
+    async def main() -> None:
+        world = World()
+        if known:
+            await world.hub.register("pod-1")
+        copied = await world.keep()
+        lost = await world.lent(USD)
+        world.fail_over(copied)
+        await world.hub.recovery.look()
+        await world.hub.leases.lose("pod-1")
+        for _ in range(2):
+            await world.report(holding(lost, spent=20 * CENT))
+        assert await world.sums() == (0, 0, lost.amount)
+        world.wait(31)
+        assert await world.hub.recovery.look(), "nobody is left to report"
+        assert await world.why(1) is Why.FENCED
+        assert await world.why(1, epoch=ledgers.epoch("pod-2")) is None
+        assert list(balances.differences(await world.store.balances())) == []
+
+    asyncio.run(main())
+
+
+def test_a_pod_that_starts_again_after_it_was_written_off_is_waited_for() -> None:
+    async def main() -> None:
+        world = World()
+        copied = await world.keep()
+        lost = await world.lent(USD)
+        world.fail_over(copied)
+        await world.hub.recovery.look()
+        await world.hub.leases.lose("pod-1")
+        newer = await world.hub.register("pod-1")
+        await world.report(holding(lost))
+        assert (await world.sums())[1] == lost.amount
+        assert await world.store.unreported(LIFE) == ["pod-1"]
+        await world.report(epoch=newer)
+        assert await world.store.unreported(LIFE) == []
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("noticed", [False, True], ids=["before the failover is noticed", "after that"])
 def test_what_an_inventory_does_not_name_may_have_been_spent_where_the_ledger_lost_its_end(noticed: bool) -> None:
     """The holder spent all of it, and was told that this is known; so its spool has no trace of the lease any more."""
