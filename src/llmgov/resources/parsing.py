@@ -1,5 +1,6 @@
 """A raw document in, a resource out, or everything that is wrong with it at once."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -20,6 +21,10 @@ CODES = ("NotAnObject", "UnknownKind", "UnknownVersion", "EmptyValue", "Duplicat
 
 MAX_DEPTH = 64
 """Levels of lists and objects in one document; our own kinds have less than ten."""
+
+MOST_PROBLEMS = 1_000
+"""Of one kind of mistake in one document, told: beyond that whoever wrote it cannot read them, and whoever reads it has
+others to serve."""
 
 
 def parse(raw: object) -> Resource | list[Problem]:
@@ -43,11 +48,11 @@ def _validate(kind: type[Resource], raw: Raw) -> tuple[Resource | None, list[Fin
     text = _json(document)
     if isinstance(text, Finding):
         return None, [text]
-    empty = [_empty(location) for location in _nulls(document)]
+    empty = [_empty(location) for location in itertools.islice(_nulls(document), MOST_PROBLEMS)]
     resource, wrong = _read(kind, text)
     blamed = {finding.location for finding in empty}
     findings = [*empty, *(finding for finding in wrong if finding.location not in blamed)]
-    findings += _broken_rules(kind, document, findings)
+    findings += itertools.islice(_broken_rules(kind, document, findings), MOST_PROBLEMS)
     findings += _wrong_scope(kind, document)
     return resource, findings
 
@@ -79,7 +84,8 @@ def _read(kind: type[Resource], text: str) -> tuple[Resource | None, list[Findin
     try:
         return kind.model_validate_json(text), []
     except pydantic.ValidationError as error:
-        return None, [translate.translate(each, kind) for each in _without_echoes(error.errors(include_url=False))]
+        told = _without_echoes(error.errors(include_url=False))[:MOST_PROBLEMS]
+        return None, [translate.translate(each, kind) for each in told]
 
 
 def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -88,9 +94,9 @@ def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     return [error for error in errors if error["type"] != "too_short" or error["loc"] not in around]
 
 
-def _broken_rules(kind: type[Resource], document: Raw, findings: list[Finding]) -> list[Finding]:
+def _broken_rules(kind: type[Resource], document: Raw, findings: list[Finding]) -> Iterator[Finding]:
     blamed = [finding.location for finding in findings]
-    return [broken for place in outline.places(kind, document) for broken in _broken_at(place, blamed)]
+    return (broken for place in outline.places(kind, document) for broken in _broken_at(place, blamed))
 
 
 def _broken_at(place: outline.Place, blamed: list[Location]) -> Iterator[Finding]:

@@ -179,6 +179,20 @@ def test_a_deep_document_is_refused_and_not_followed_for_ever() -> None:
 
 
 @pytest.mark.parametrize(
+    "spec",
+    [
+        {"fromTemplate": {"name": "t", "parameters": {"N": [None] * 5_000}}},
+        {f"field{number}": 1 for number in range(5_000)},
+        {"modelAccess": {"deny": [1] * 5_000}},
+        {"costLimit": {"limits": [{"period": "Day", "amount": "1"}] * 5_000}},
+    ],
+    ids=["nulls", "unknown fields", "wrong types", "duplicates"],
+)
+def test_of_thousands_of_mistakes_the_first_thousand_are_told(spec: dict[str, Any]) -> None:
+    assert 1_000 <= len(_problems(_policy(**spec))) <= 1_003
+
+
+@pytest.mark.parametrize(
     ("value", "code"),
     [
         ("x" * 4096, None),
