@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from llmgov.instants import Instant
+from llmgov.ledger.bounds import MAX_VIOLATIONS
 from llmgov.ledger.messages import Epoch, Refused, Settlement, Subject, Violated
 from llmgov.policy.decision import ApprovalRequest, Violation
 from llmgov.wire.events import Refusal
@@ -78,7 +79,7 @@ class Records:
         """Violations of a request that goes all the same, or of its answer."""
         self.count_violations(violations)
         passage.violations.extend(violations)
-        self._note(Violated(self._ids(), self._clock(), passage.request_id, attempt, passage.subject(), violations))
+        self._violated(passage.request_id, attempt, passage.subject(), violations)
 
     def settled(self, passage: Passage, settlement: Settlement, hold: int) -> None:
         """An attempt has ended."""
@@ -156,6 +157,8 @@ class Records:
         asks: ApprovalRequest | None = None,
         singly: int = SINGLY,
     ) -> None:
+        """A refusal on record, with as many of its violations as one event may have; others follow in their own, and
+        are not in what is only counted."""
         digest = asks.digest if asks else None
         kind = (refusal.reason.value, refusal.policy or "", subject.model, subject.user or "", digest or "")
         if self._counted(kind) > singly:
@@ -168,15 +171,24 @@ class Records:
             reason=refusal.reason.value,
             policy=refusal.policy,
             message=refusal.message,
-            violations=violations,
+            violations=violations[:MAX_VIOLATIONS],
             status=status,
             approval_digest=digest,
             approval_summary=asks.summary if asks else None,
         )
         self._note(event)
+        self._violated(request_id, None, subject, violations[MAX_VIOLATIONS:])
         counted = self._kind(kind)
         self._written[counted] = self._written.get(counted, 0) + 1
         self._floods.setdefault(counted, event)
+
+    def _violated(
+        self, request_id: str, attempt: str | None, subject: Subject, violations: tuple[Violation, ...]
+    ) -> None:
+        """Violations on record, in as many events as the ledger takes them in."""
+        for start in range(0, len(violations), MAX_VIOLATIONS):
+            some = violations[start : start + MAX_VIOLATIONS]
+            self._note(Violated(self._ids(), self._clock(), request_id, attempt, subject, some))
 
     def _kind(self, kind: tuple[str, ...]) -> tuple[str, ...]:
         return kind if kind in self._kinds or len(self._kinds) < KINDS else ()

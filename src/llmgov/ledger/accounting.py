@@ -9,6 +9,7 @@ from llmgov.instants import Duration, Instant
 from llmgov.ledger import asking, paths
 from llmgov.ledger.bounds import (
     CLOCK_AHEAD,
+    MAX_HOLDINGS,
     MAX_NUMBER,
     require_count,
     require_epoch,
@@ -69,7 +70,8 @@ def check_holdings(message: Holdings, now: Instant) -> None:
     require_epoch(message.epoch)
     require_name(message.ledger, "ledger", empty=True)
     require_count(message.closed, "closed")
-    require_few(message.holdings, "holdings")
+    require_few(message.holdings, "holdings", MAX_HOLDINGS)
+    require_names(message.before, "before")
     for index, holding in enumerate(message.holdings):
         _check_holding(holding, f"holdings[{index}]", now)
 

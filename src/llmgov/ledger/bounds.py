@@ -39,7 +39,13 @@ MAX_TEXT = 64 * 1024 * 1024
 """Characters of a prompt: twice the bytes of the largest request that a sidecar takes."""
 
 MAX_LIST = 65_536
-"""Entries of any list: leases in an inventory, or in a report of what a boot holds."""
+"""Entries of any list: leases in an inventory, for one."""
+
+MAX_HOLDINGS = 4096
+"""Leases in one message of a report of what a boot holds, each a row to write: others wait for half a second."""
+
+MAX_ALL_RETURNS = 8 * MAX_HOLDINGS
+"""Returns of all leases of such a message, each a row to look up: nearly all leases are returned once, or never."""
 
 MAX_PATH = 256
 """Targets on a charging path, and accounts that one attempt is charged to."""

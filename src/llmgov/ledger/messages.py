@@ -182,13 +182,16 @@ class Holding(Struct, frozen=True):
 class Holdings(Struct, frozen=True, tag=True):
     """The answer to a `Recount`: all leases that the epoch may still hold from or return.
 
-    Requests below `closed` have been answered: what they were lent and is not named was returned.
+    Requests below `closed` have been answered: what they were lent and is not named was returned. A report of many
+    leases comes in several messages (`reporting`): all but the last are to no `ledger`, and say only what they name;
+    the last says in `before` which leases the others named.
     """
 
     epoch: Epoch
     ledger: str
     holdings: tuple[Holding, ...]
     closed: int = 0
+    before: tuple[str, ...] = ()
 
 
 class Recall(Struct, frozen=True, tag=True):

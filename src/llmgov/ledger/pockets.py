@@ -13,11 +13,12 @@ a grant tells the ledger's time, and ends every lease whose window does not cont
 import bisect
 import collections
 import dataclasses
+import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from llmgov.instants import Instant
-from llmgov.ledger import charging, definitions
+from llmgov.ledger import bounds, charging, definitions
 from llmgov.ledger.commands import Command, Returned, Send, Write
 from llmgov.ledger.messages import Charged, Epoch, Holding, Lease, LeaseGrant, LeaseReturn
 from llmgov.money import MicroUsd
@@ -101,10 +102,13 @@ class Pockets:
             self._put(pocket)
         return self._end_other_windows(grant)
 
-    def idle(self, key: str, now: Instant, *, strict: bool = True) -> MicroUsd:
-        """What could be held of an account at once, by an attempt that is strict or is not."""
+    def idle(self, key: str, now: Instant, *, strict: bool = True, most: int = bounds.MAX_PARTS) -> MicroUsd:
+        """What could be held of an account at once, by an attempt that is strict or is not, from so many leases."""
+        pockets = self._of.get(key, ())
+        if len(pockets) > most:
+            pockets = _largest(pockets, most, now, strict=strict)
         amount = 0
-        for pocket in self._of.get(key, ()):
+        for pocket in pockets:
             amount += pocket.usable(now, strict=strict)
         return amount
 
@@ -113,10 +117,17 @@ class Pockets:
         return attempt in self._held
 
     def hold(
-        self, attempt: str, keys: Iterable[str], amount: MicroUsd, now: Instant, *, strict: bool
+        self,
+        attempt: str,
+        keys: Iterable[str],
+        amount: MicroUsd,
+        now: Instant,
+        *,
+        strict: bool,
+        most: int = bounds.MAX_PARTS,
     ) -> tuple[Charged, ...]:
-        """Set `amount` aside in each account, which all have as much."""
-        charged = tuple([part for key in keys for part in self._set_aside(key, amount, now, strict)])
+        """Set `amount` aside in each account, all of which have as much in so many leases."""
+        charged = tuple([part for key in keys for part in self._set_aside(key, amount, now, strict, most)])
         self._held[attempt] = charged
         return charged
 
@@ -129,6 +140,15 @@ class Pockets:
             pocket.free += part.held - paid[part.lease]
             pocket.holds -= 1
         return self._retire(touched, now)
+
+    def give_back_small(self, key: str, now: Instant, *, strict: bool, but: int) -> Iterator[Command]:
+        """Return what could be held of an account, except from its largest leases, as many as `but`."""
+        pockets = self._of.get(key, ())
+        if len(pockets) > but:
+            kept = set(map(id, _largest(pockets, but, now, strict=strict)))
+            for pocket in tuple(pockets):
+                if id(pocket) not in kept and pocket.usable(now, strict=strict):
+                    yield from self._give_back(pocket)
 
     def give_back_idle(self, key: str, *, strict_only: bool = False) -> tuple[MicroUsd, list[Command]]:
         """Return what is idle of an account, or of its strict leases; how much that is."""
@@ -206,10 +226,12 @@ class Pockets:
         if not siblings:
             del self._of[pocket.lease.key]
 
-    def _set_aside(self, key: str, amount: MicroUsd, now: Instant, strict: bool) -> Iterator[Charged]:
+    def _set_aside(self, key: str, amount: MicroUsd, now: Instant, strict: bool, most: int) -> Iterator[Charged]:
         """Take `amount` from the account's leases, from the one that ends first on; a strict attempt first from those
-        that no other may hold from."""
+        that no other may hold from; from the largest alone where there are more than may be named."""
         pockets = self._of.get(key, [])
+        if len(pockets) > most:
+            pockets = _largest(pockets, most, now, strict=strict)
         if strict and len(pockets) > 1:
             pockets = sorted(pockets, key=lambda pocket: not pocket.lease.strict)
         for pocket in pockets:
@@ -238,6 +260,12 @@ class Pockets:
             self._drop(pocket)
         yield Write(Returned(message), sync=False)
         yield Send(message)
+
+
+def _largest(pockets: Sequence[Pocket], most: int, now: Instant, *, strict: bool) -> list[Pocket]:
+    """The `most` of them that most can be held from, in their order."""
+    chosen = heapq.nlargest(most, range(len(pockets)), key=lambda place: pockets[place].usable(now, strict=strict))
+    return [pockets[place] for place in sorted(chosen)]
 
 
 def _in_order(pocket: Pocket) -> tuple[Instant, str]:

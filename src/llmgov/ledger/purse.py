@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from llmgov.instants import Instant
+from llmgov.ledger import bounds, reporting
 from llmgov.ledger.commands import Command, Held, Leased, Refused, Send, Write
 from llmgov.ledger.messages import (
     Epoch,
     Holding,
-    Holdings,
     Lease,
     LeaseGrant,
     LeaseRefusal,
@@ -62,6 +62,16 @@ class Wish(msgspec.Struct, frozen=True):
         if len(self.charges) == 1:
             return (self.charges[0].key,)
         return tuple(dict.fromkeys(charge.key for charge in self.charges))
+
+    @property
+    def parts(self) -> int:
+        """From how many leases of each account it may hold, so that the ledger takes its intent."""
+        return max(1, bounds.MAX_PARTS // max(1, len(self.charges)))
+
+    @property
+    def is_too_wide(self) -> bool:
+        """Whether it is charged to more than the ledger takes of one attempt."""
+        return len(self.charges) > bounds.MAX_PATH or len(self.path) > bounds.MAX_PATH
 
 
 @dataclasses.dataclass(slots=True)
@@ -124,6 +134,8 @@ class Purse:
             raise ValueError(f"attempt {wish.attempt} already has a hold")
         if self._closed is not None:
             return (Refused(wish.attempt, _closed(self._closed, now)),)
+        if wish.is_too_wide:
+            return (Refused(wish.attempt, _closed(Why.NOT_TAKEN, now)),)
         wait = _Wait(wish)
         if not self._waits:  # nearly always: nobody waits, and the money is there
             held = self._take(wait, now)
@@ -192,7 +204,8 @@ class Purse:
         if recount.epoch != self.epoch:
             return ()
         closed = min(self._asked, default=self._requests + 1)
-        return (Send(Holdings(self.epoch, recount.ledger, self.holdings(), closed)), *self._serve(now))
+        report = reporting.messages(self.epoch, recount.ledger, self.holdings(), closed)
+        return (*map(Send, report), *self._serve(now))
 
     def holdings(self) -> tuple[Holding, ...]:
         """All leases, and what became of their money so far."""
@@ -250,22 +263,26 @@ class Purse:
 
     def _take(self, wait: _Wait, now: Instant) -> Held | None:
         """Hold as much as is wanted, or, where the hub was asked, as much as there is."""
-        wish, keys = wait.wish, wait.wish.keys
-        idle = [(self._pockets.idle(key, now, strict=wish.strict), key) for key in keys]
+        wish, keys, parts = wait.wish, wait.wish.keys, wait.wish.parts
+        idle = [(self._pockets.idle(key, now, strict=wish.strict, most=parts), key) for key in keys]
         amount, tightest = min(idle, default=(wish.want, ""))
         enough = wish.least if wait.answered else wish.want
         if amount < enough or (wish.approval is not None and not wait.answered):
             return None
         if amount >= wish.want:
             amount, tightest = wish.want, ""
-        charged = self._pockets.hold(wish.attempt, keys, amount, now, strict=wish.strict)
+        charged = self._pockets.hold(wish.attempt, keys, amount, now, strict=wish.strict, most=parts)
         return Held(wish.attempt, amount, charged, self._pockets.over(charged), tightest)
 
     def _exchange(self, wish: Wish, now: Instant) -> Iterator[Command]:
-        """Give back what lies idle here of accounts that are short, and that the attempt may not hold from."""
-        for key in () if wish.strict else wish.keys:
-            if self._pockets.idle(key, now, strict=False) < wish.want:
-                yield from self._pockets.give_back_idle(key, strict_only=True)[1]
+        """Give back what lies idle here of accounts that are short, and that the attempt may not hold from: strict
+        leases where it is not strict, and of many small ones those that would be too many beside the one it asks for.
+        """
+        for key in wish.keys:
+            if self._pockets.idle(key, now, strict=wish.strict, most=wish.parts) < wish.want:
+                if not wish.strict:
+                    yield from self._pockets.give_back_idle(key, strict_only=True)[1]
+                yield from self._pockets.give_back_small(key, now, strict=wish.strict, but=wish.parts - 1)
 
     def _ask(self, wait: _Wait, now: Instant) -> Send:
         self._requests += 1
@@ -294,7 +311,7 @@ class Purse:
     def _needs(self, wish: Wish, now: Instant) -> Iterator[Need]:
         """What is missing, and of each account better as much as all who wait for it want."""
         for charge in {charge.key: charge for charge in wish.charges}.values():
-            idle = self._pockets.idle(charge.key, now, strict=wish.strict)
+            idle = self._pockets.idle(charge.key, now, strict=wish.strict, most=wish.parts)
             if idle < wish.want:
                 served = (wait.wish for wait in self._waits.values() if wait.wish.strict or not wish.strict)
                 wanted = sum(other.want for other in served if charge.key in other.keys)

@@ -14,7 +14,7 @@ import msgspec
 from llmgov.instants import Instant
 from llmgov.ledger import asking, candidates, ceilings, epochs, lives, moves, paths, pruning, returns, windows
 from llmgov.ledger.book import Book, Lock, WindowLock
-from llmgov.ledger.bounds import MAX_LIST
+from llmgov.ledger.bounds import MAX_ALL_RETURNS
 from llmgov.ledger.definitions import Definitions, decisive
 from llmgov.ledger.errors import BadInputError, Fault, require_amount, require_time
 from llmgov.ledger.messages import Holding, Holdings, Lease, Need
@@ -24,10 +24,6 @@ from llmgov.snapshot import Account
 
 MAX_RETURNS = 10_000
 """Returns of one lease: each recall makes one, and a lease lives for minutes."""
-
-MAX_ALL_RETURNS = 2 * MAX_LIST
-"""Those of all leases of one report, each a row to look up: nearly all leases are returned once, or never. So many
-are written in some two seconds, while others wait."""
 
 
 def lock(message: Holdings, definitions: Definitions) -> Lock:
@@ -53,7 +49,8 @@ def report(book: Book, message: Holdings, definitions: Definitions, now: Instant
     """Take a report; repeating it changes nothing.
 
     A lease of the same epoch that the ledger has as open and that is not named, though its request has been answered,
-    was returned for the last time, and the ledger lost the return: its rest counts as unknown from then on.
+    was returned for the last time, and the ledger lost the return: its rest counts as unknown from then on. A copy of
+    an answered request that arrives after the report is lent nothing, whatever became of its leases.
 
     Raises:
         BadInputError: the report cannot be meant, or names what was never lent.
@@ -61,6 +58,8 @@ def report(book: Book, message: Holdings, definitions: Definitions, now: Instant
     _check(message)
     begun = epochs.begun_before(book, message.epoch, now)
     newest = epochs.admit(book, message.epoch)
+    if newest:
+        epochs.close(book, message.epoch, message.closed)
     for index, holding in enumerate(message.holdings):
         row, field = book.leases.get(holding.lease.id), f"holdings[{index}]"
         may_be_lost = begun or epochs.may_have_lent(book, holding.lease.id)
@@ -224,7 +223,7 @@ def _remember_returns(book: Book, holding: Holding) -> None:
 
 
 def _lose_unnamed(book: Book, message: Holdings, now: Instant) -> None:
-    named = {holding.lease.id for holding in message.holdings}
+    named = {*message.before, *(holding.lease.id for holding in message.holdings)}
     for row in list(book.leases.values()):
         mine = row.epoch == message.epoch and row.state is LeaseState.OPEN
         if mine and row.id not in named and _request(row) < message.closed:

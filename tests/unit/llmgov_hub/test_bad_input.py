@@ -345,9 +345,10 @@ RETURNS = {
 }
 
 REPORTS = {
-    **named(HOLDINGS, "epoch.holder", "ledger"),
+    **named(HOLDINGS, "epoch.holder", "ledger", "before[0]"),
     **named(HOLDINGS, *(f"holdings[0].lease.{field}" for field in ("id", "key", "definition"))),
-    **crowded(HOLDINGS, "holdings", many=HOLDINGS.holdings * (bounds.MAX_LIST + 1)),
+    **crowded(HOLDINGS, "holdings", many=HOLDINGS.holdings * (bounds.MAX_HOLDINGS + 1)),
+    **crowded(HOLDINGS, "before"),
     **defined(HOLDINGS, "holdings[0].account"),
     "a report of no epoch": at(HOLDINGS, Fault.RANGE, "epoch.number", 0),
     "closed below all": at(HOLDINGS, Fault.NEGATIVE, "closed", -1),
