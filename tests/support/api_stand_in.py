@@ -30,6 +30,9 @@ class ApiStandIn:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in self.served}
         self.version = 100
         self.lists = 0
+        self.looks = 0
+        """How often kopf was answered which of our kinds are served."""
+
         self.url = ""
         self._watches: dict[str, list[asyncio.Queue[bytes | None]]] = {name: [] for name in self.served}
 
@@ -84,6 +87,8 @@ class ApiStandIn:
         found = [kind for kind in self.served.values() if kind.path.rpartition("/")[0] == request.path]
         if not found:
             return web.json_response({"kind": "Status", "code": 404, "message": "not found"}, status=404)
+        if found[0].name in kinds.OURS and "kopf" in request.headers.get("User-Agent", ""):
+            self.looks += 1
         return web.json_response(
             {"resources": [_resource(kind) for kind in found if kind.name not in self.undiscovered]}
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -50,22 +49,27 @@ class Recording:
         await asyncio.Event().wait()
 
 
+PATIENT, IMPATIENT = 1_000, 2_000_000
+"""Microseconds from one look at the clock to the next: a watch is waited for as long as it takes, or a moment."""
+
+
 class Rig:
-    """One leader, as it runs in the operator, but for who publishes and tells."""
+    """One leader, as it runs in the operator, but for who publishes and tells; time passes by `tick` at each look."""
 
     def __init__(self, connection: client.ApiClient) -> None:
         self.recording = Recording()
         self.metrics = metrics.metrics()
         self.signals = 0
+        self.tick = PATIENT
+        self._now = 0
         self._connection = connection
-        ticks = itertools.count(0, 2_000_000)
         self.leader = Leader(
             Cluster(kinds.ALL),
             Api(connection, self.metrics),
             Configurator("c", "llm-governance", snapshot.PricePart()),
             self.recording,
             self.recording,
-            lambda: next(ticks),  # so that patience ends without waiting for it
+            self._clock,
             self.metrics,
         )
 
@@ -74,6 +78,10 @@ class Rig:
 
     def missed(self, kind: str) -> float:
         return self.metrics.missed.labels(kind)._value.get()
+
+    def _clock(self) -> int:
+        self._now += self.tick
+        return self._now
 
     async def run(self, silent_seconds: float) -> None:
         await self.leader.run(watching.login(self._connection.configuration), self._count, silent_seconds)
@@ -136,6 +144,7 @@ def test_what_was_deleted_while_a_watch_ended_with_410_is_found_gone() -> None:
         gone = api.put("LLMPolicy", "gone", ACCESS, told=False)
         async with leading(api) as rig:
             await until(lambda: rig.in_force() == {"gone"} and api.watched() == set(api.served))
+            rig.tick = IMPATIENT
             api.delete("LLMPolicy", gone, told=False)
             api.end_with_410("LLMPolicy")
             api.put("LLMPolicy", "new", ACCESS)
@@ -149,6 +158,7 @@ def test_what_a_silent_watch_keeps_to_itself_is_read() -> None:
     async def test(api: ApiStandIn) -> None:
         async with leading(api) as rig:
             await until(lambda: bool(rig.recording.published) and api.watched() == set(api.served))
+            rig.tick = IMPATIENT
             api.put("LLMPolicy", "unheard", ACCESS, told=False)
             await until(lambda: rig.in_force() == {"unheard"})
             assert rig.missed("LLMPolicy") == 1
@@ -193,17 +203,18 @@ def test_a_kind_that_kopf_looked_for_too_early_is_watched_all_the_same() -> None
         async with leading(api) as rig:
             await until(lambda: (rig.leader.not_ready() or "").endswith(": teams") and "Namespace" in api.watched())
             api.served["Team"], api.undiscovered = teams, {"Team"}
+            looks = api.looks
             api.put("CustomResourceDefinition", "teams.llmgov.dev", {"group": "llmgov.dev"})
-            await asyncio.sleep(0.5)  # kopf looks, and finds nothing
+            await until(lambda: api.looks > looks)  # kopf looks, and finds nothing
             assert "Team" not in api.watched()
             assert rig.leader.not_ready() is not None
             api.undiscovered = set()
-            await until(lambda: "Team" in api.watched())
+            await until(lambda: rig.signals == 2 and "Team" in api.watched())
             await until(lambda: bool(rig.recording.published))
             api.put("Team", "payments", {"namespaces": {"names": ["x"]}})
             await until(lambda: rig.in_force() == {"payments"})
             assert rig.missed("Team") == 0
-            assert rig.signals == 2
+            assert rig.signals == 2, "once"
 
     run(test)
 
@@ -213,8 +224,10 @@ def test_a_watch_that_was_lost_is_begun_anew_once_something_was_missed() -> None
         async with leading(api) as rig:
             await until(lambda: bool(rig.recording.published) and api.watched() == set(api.served))
             (before,) = api._watches["Budget"]
+            rig.tick = IMPATIENT
             api.put("LLMPolicy", "unheard", ACCESS, told=False)
             await until(lambda: rig.signals == 2 and api.watched() == set(api.served))
+            rig.tick = PATIENT
             assert before not in api._watches["Budget"]
             api.put("LLMPolicy", "heard", ACCESS)
             await until(lambda: rig.in_force() == {"unheard", "heard"})
