@@ -136,6 +136,15 @@ def admit(book: Book, epoch: Epoch) -> bool:
     return True
 
 
+def close(book: Book, epoch: Epoch, closed: int) -> None:
+    """Note that an admitted boot repeats none of its requests below `closed`: they were answered, though the ledger
+    may have lost that."""
+    known = book.epochs[epoch.holder]
+    if closed > known.closed:
+        refused = tuple(number for number in known.refused if number >= closed)
+        book.put_epoch(msgspec.structs.replace(known, closed=closed, refused=refused))
+
+
 def is_answered(book: Book, request: LeaseRequest) -> bool:
     """Whether this is a late copy of a request that was answered with no: nobody waits for it any more."""
     known = book.epochs[request.epoch.holder]

@@ -101,8 +101,8 @@ def test_what_a_lost_transaction_lent_counts_again_before_more_is_lent() -> None
         assert await world.why(3) is Why.RECOVERING
         assert (await world.sums())[1] < USD, "the ledger does not know yet"
         first = (await world.store.leases("pod-1"))[0]
-        await world.report(lent_again(first), holding(lost))
-        await world.report(lent_again(first), holding(lost))
+        for _ in range(2):
+            await world.report(lent_again(first), holding(lost), closed=4)
         assert (await world.sums())[1] == first.amount + lost.amount
         assert await world.why(4) is Why.RECOVERING, "others may not have found their way back yet"
         world.wait(31)
@@ -121,7 +121,7 @@ def test_a_holder_that_has_not_reported_keeps_everybody_waiting_until_the_loss_i
         world.fail_over(await world.keep())
         assert await world.why(1) is Why.RECOVERING
         world.wait(3600)
-        await world.report()
+        await world.report(closed=2)
         assert not await world.hub.recovery.look()
         with pytest.raises(BadInputError, match="reason"):
             await world.hub.recovery.accept_loss("root", " ")
@@ -412,6 +412,47 @@ def test_a_pod_that_starts_again_after_it_was_written_off_is_waited_for() -> Non
         assert await world.store.unreported(LIFE) == ["pod-1"]
         await world.report(epoch=newer)
         assert await world.store.unreported(LIFE) == []
+
+    asyncio.run(main())
+
+
+def test_a_late_copy_of_an_answered_request_is_lent_nothing_though_the_ledger_lost_the_answer() -> None:
+    """Its lease is spent and over, or the request was refused; nobody waits for it any more."""
+
+    async def main() -> None:
+        world = World()
+        await world.lent(CENT)
+        copied = await world.keep()
+        lost = await world.lent(USD, 2)
+        await world.hub.give_back(LeaseReturn(ledgers.epoch(), lost.id, 1, lost.amount, final=True))
+        world.fail_over(copied)
+        await world.hub.recovery.look()
+        await world.report(lent_again((await world.store.leases("pod-1"))[0]), closed=3)
+        world.wait(31)
+        await world.hub.recovery.look()
+        known = await world.sums()
+        assert await world.why(2, USD) is Why.CLOSED
+        assert await world.sums() == known
+        await world.report(closed=2)
+        assert await world.why(2, USD) is Why.CLOSED, "an earlier report says less, and arrives late"
+        assert await world.why(3) is None, "what nobody has asked for before"
+
+    asyncio.run(main())
+
+
+def test_an_older_boots_report_closes_no_request_of_the_newest_one() -> None:
+    async def main() -> None:
+        world = World()
+        await world.lent(CENT)
+        newer = await world.hub.register("pod-1")
+        await world.lent(CENT, 1, newer)
+        world.fail_over(await world.keep())
+        await world.hub.recovery.look()
+        await world.report(closed=100)
+        await world.report(epoch=newer, closed=2)
+        world.wait(31)
+        await world.hub.recovery.look()
+        assert await world.why(2, epoch=newer) is None
 
     asyncio.run(main())
 
