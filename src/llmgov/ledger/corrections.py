@@ -160,15 +160,32 @@ def _is_lost(row: LeaseRow, order: Order) -> bool:
 def _bill(leases: Sequence[LeaseRow], book: Book, amount: MicroUsd, now: Instant) -> None:
     """End the leases: nothing of them is outstanding any more, and in all they cost `amount` beyond what is settled.
 
-    No more than was lent, or than attempts on record hold, where that is more: whatever is above is a slip.
+    No more than was lent and is not settled, or than attempts on record hold, where that is more: whatever is above is
+    a slip. First each pays up to what is unknown of it; the rest is of what came back of them, as it was believed.
     """
-    require_amount(amount, "amount", most=sum(max(lease.amount, lease.claimed) for lease in leases))
-    for index, lease in enumerate(leases, 1):
-        part = amount if index == len(leases) else min(amount, lease.outstanding + lease.billed)
-        amount -= part
+    require_amount(amount, "amount", most=sum(map(_most, leases)))
+    unknown = [lease.outstanding + lease.billed for lease in leases]
+    parts = _filled(amount, unknown)
+    room = [_most(lease) - part for lease, part in zip(leases, parts, strict=True)]
+    rest = _filled(amount - sum(parts), room)
+    for lease, part, beyond in zip(leases, parts, rest, strict=True):
         returned = max(lease.returned, lease.amount - lease.spent)
-        after = msgspec.structs.replace(lease, returned=returned, billed=part)
-        moves.change_lease(book, after, now, spent=part - lease.billed)
+        after = msgspec.structs.replace(lease, returned=returned, billed=part + beyond)
+        moves.change_lease(book, after, now, spent=after.billed - lease.billed)
+
+
+def _most(lease: LeaseRow) -> MicroUsd:
+    """What a lease can have cost beyond what is settled."""
+    return max(lease.amount - lease.spent, lease.claimed, 0)
+
+
+def _filled(amount: MicroUsd, rooms: Sequence[MicroUsd]) -> list[MicroUsd]:
+    """As much of `amount` as there is room for, in order."""
+    parts = []
+    for room in rooms:
+        parts.append(min(amount, room))
+        amount -= parts[-1]
+    return parts
 
 
 def _row(

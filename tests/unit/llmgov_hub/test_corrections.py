@@ -272,6 +272,48 @@ async def test_no_bill_for_lost_leases_is_above_what_was_lent(store: Store) -> N
     await check(store)
 
 
+@on_every_store
+async def test_no_bill_for_a_lost_lease_is_above_what_is_not_settled_of_it(store: Store) -> None:
+    """Also where some of it came back, as it was believed: the bill may say that it did not."""
+    services = hub(store)
+    (lease,) = await lend(services, USD, 1, TEAM)
+    await services.deliver(attempt((lease,), 80 * CENT, 80 * CENT))
+    await services.give_back(LeaseReturn(ledgers.epoch(), lease.id, 1, 10 * CENT, final=False))
+    await services.leases.lose("pod-1")
+    assert (await sums(store))[TEAM.key] == (80 * CENT, 0, 10 * CENT)
+    most = 20 * CENT
+    for amount in (most + 1, lease.amount):
+        with pytest.raises(BadInputError) as raised:
+            await services.corrections.correct(order(amount, lease.id, CorrectionKind.LEASE))
+        assert (raised.value.fault, raised.value.field) == (Fault.RANGE, "amount")
+    await services.corrections.correct(order(most, lease.id, CorrectionKind.LEASE))
+    assert (await sums(store))[TEAM.key] == (lease.amount, 0, 0)
+    await services.deliver(attempt((lease,), CENT, CENT, "pod-1:1/2"))
+    assert (await sums(store))[TEAM.key] == (lease.amount, 0, 0)
+    await check(store)
+
+
+@on_every_store
+async def test_what_a_pod_is_billed_is_spread_over_its_leases_each_up_to_what_is_not_settled(store: Store) -> None:
+    """First what is unknown, in the order of their ids, then what came back of them: none is billed beyond its own."""
+    services = hub(store)
+    leases = [(await lend(services, USD, number, TEAM))[0] for number in (1, 2, 3)]
+    await services.deliver(attempt(leases[1:2], 90 * CENT, 90 * CENT))
+    for lease in leases:
+        await services.give_back(LeaseReturn(ledgers.epoch(), lease.id, 1, 5 * CENT, final=False))
+    await services.leases.lose("pod-1")
+    assert (await sums(store))[TEAM.key] == (90 * CENT, 0, (95 + 5 + 95) * CENT)
+    of = {"account": TEAM.key, "window_start": leases[0].window_start}
+    with pytest.raises(BadInputError):
+        await services.corrections.correct(order(210 * CENT + 1, "pod-1", CorrectionKind.HOLDER, **of))
+    amount = (100 + 6 + 95) * CENT
+    await services.corrections.correct(order(amount, "pod-1", CorrectionKind.HOLDER, **of))
+    billed = {row.id: row.billed for row in (await store.balances()).leases}
+    assert [billed[lease.id] for lease in leases] == [100 * CENT, 6 * CENT, 95 * CENT]
+    assert (await sums(store))[TEAM.key] == (90 * CENT + amount, 0, 0)
+    await check(store)
+
+
 BAD = {
     "an attempt that the ledger does not have": ({"subject": "pod-1:1/9"}, Fault.UNKNOWN, "subject"),
     "an attempt that has not ended": ({"subject": "pod-1:1/2"}, Fault.STATE, "subject"),
