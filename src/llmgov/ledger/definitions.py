@@ -49,17 +49,18 @@ def decisive(book: Book, key: str, said: Account, definitions: Definitions) -> A
     """The definition by which the ledger decides about the account `key`, which its sender defines as `said`.
 
     That is the one in force, else, since a sidecar may be of a configuration before, the one that the ledger stored
-    when it was. Never what the sender says: it would choose its own limit. Only before any configuration was in force
-    is there nothing else; what was stored then is not told apart later, so a hub whose sidecars may lie does not get
-    here before (`llmgov_hub.leases`). `None` where the account is not and never was in force, or is counted otherwise
-    than `said`: by that one its window was looked up.
+    when it was: of an account of each user the definition's own, which publications keep, before that of the user,
+    which is as old as the user's last request. Never what the sender says: it would choose its own limit. Only before
+    any configuration was in force is there nothing else; what was stored then is not told apart later, so a hub whose
+    sidecars may lie does not get here before (`llmgov_hub.leases`). `None` where the account is not and never was in
+    force, or is counted otherwise than `said`: by that one its window was looked up.
     """
     found = definitions.get(said.key)
     if found is not None:
         return found
     if not book.edition:
         return said
-    row = book.accounts.get(key) or book.accounts.get(said.key)
+    row = book.accounts.get(said.key) or book.accounts.get(key)
     return row.account if row is not None and _counts_alike(row.account, said, key) else None
 
 

@@ -128,6 +128,27 @@ async def test_a_withdrawn_account_lends_by_what_it_was_when_it_was_in_force(sto
 
 
 @on_every_store
+async def test_a_withdrawn_account_of_each_user_lends_by_what_it_was_last_and_not_when_its_user_last_asked(
+    store: Store,
+) -> None:
+    services = hub(store)
+    low = msgspec.structs.replace(EACH, limit=10 * CENT)
+    for accounts in ((EACH,), (low,), ()):
+        await publish(services, *accounts)
+        if accounts == (EACH,):
+            assert isinstance(await lend(services, of_jane(EACH, CENT, 1)), LeaseGrant)
+    for number, said in enumerate((EACH, low), 2):
+        reply = await lend(services, of_jane(said, 50 * CENT, number))
+        assert isinstance(reply, LeaseRefusal)
+        assert (reply.why, reply.limit) == (Why.EXHAUSTED, 10 * CENT)
+
+
+def of_jane(account: Account, least: int, number: int) -> LeaseRequest:
+    needs = (Need(user_account_key(account.key, "jane"), account, least, least),)
+    return LeaseRequest(ledgers.epoch(), number, needs, JANE)
+
+
+@on_every_store
 async def test_who_names_no_account_at_all_is_refused_by_those_that_cover_it(store: Store) -> None:
     services = hub(store)
     await publish(services, TEAM, ORGANIZATION)
