@@ -18,6 +18,7 @@ from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.messages import (
     Epoch,
     Holdings,
+    Inventory,
     LeaseGrant,
     LeaseRefusal,
     LeaseRequest,
@@ -44,7 +45,7 @@ class NoMoneyError(Exception):
 class _Letter:
     """A message to the hub that waits its turn; `arrived` once the hub has taken it."""
 
-    message: LeaseReturn | Recalled | Holdings
+    message: LeaseReturn | Recalled | Holdings | Inventory
     arrived: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
 
     @property
@@ -72,6 +73,8 @@ class Leasing:
         self._post: collections.deque[_Letter] = collections.deque()
         self._posted = asyncio.Event()
         self._idle = asyncio.Event()
+        self._recovered = False
+        self._recounted = False
 
     @property
     def epoch(self) -> Epoch:
@@ -88,6 +91,13 @@ class Leasing:
         self._tasks.keep("returns", self._send_post)
         self._tasks.keep("recalls", self._follow_recalls)
         self._tasks.keep("lease deadlines", self._tick)
+
+    def recovered(self) -> None:
+        """All that earlier boots of this volume held is closed, and the hub has taken that: should the ledger lose it,
+        it is told so again when it asks what is held here, as it may have asked already."""
+        self._recovered = True
+        if self._recounted:
+            self._carry_out([self._nothing_older()])
 
     def define(self, definitions: Mapping[str, Account]) -> None:
         """Other definitions of accounts are in force: nothing is held any more from what was lent under others."""
@@ -197,7 +207,7 @@ class Leasing:
         else:
             self._journal.give_back(record)
 
-    def _send(self, message: LeaseRequest | LeaseReturn | Recalled | Holdings) -> None:
+    def _send(self, message: LeaseRequest | LeaseReturn | Recalled | Holdings | Inventory) -> None:
         if isinstance(message, LeaseRequest):
             money = next((letter for letter in reversed(self._post) if letter.has_money), None)
             self._tasks.spawn("lease request", self._ask(message, money))
@@ -248,12 +258,14 @@ class Leasing:
             self._note_idle()
             await self._posted.wait()
 
-    async def _deliver(self, message: LeaseReturn | Recalled | Holdings) -> None:
+    async def _deliver(self, message: LeaseReturn | Recalled | Holdings | Inventory) -> None:
         match message:
             case Recalled():
                 await self._hub.recalled(message)
             case Holdings():
                 await self._hub.holdings(message)
+            case Inventory():
+                await self._hub.inventory(message)
             case LeaseReturn():
                 await self._hub.give_back(message)
                 self._journal.acknowledged(message)
@@ -273,7 +285,16 @@ class Leasing:
 
     def _asked_for(self, asked: Recall | Recount) -> tuple[Command, ...]:
         now = self._clock()
-        return self._purse.on_recall(asked, now) if isinstance(asked, Recall) else self._purse.on_recount(asked, now)
+        if isinstance(asked, Recall):
+            return self._purse.on_recall(asked, now)
+        self._recounted |= asked.epoch == self.epoch
+        report = self._purse.on_recount(asked, now)
+        return (*report, self._nothing_older()) if report and self._recovered else report
+
+    def _nothing_older(self) -> Command:
+        """What a boot that has recovered holds of earlier ones' leases. It reports its own alone, and the ledger may
+        have lost how those ended."""
+        return Send(Inventory(self.epoch, ()))
 
     async def _tick(self) -> None:
         while True:

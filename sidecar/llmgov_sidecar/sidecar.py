@@ -206,6 +206,8 @@ class Sidecar:
             await self._calls.until_taken(functools.partial(hub.give_back, message))
         if self._volume.boots > 1:
             await self._calls.until_taken(functools.partial(hub.inventory, found.inventory))
+            if self._services.leasing is not None:
+                self._services.leasing.recovered()
         elif epoch.number > 1:
             self._log.warning("the volume is new, but its pod is not: earlier leases stay held", epoch=str(epoch))
         try:

@@ -132,7 +132,6 @@ class Invariants:
         self.refusals_checked = 0
         self._waits: list[Waiting] = []
         self._kept: set[str] = set()
-        self._closed_before: dict[str, int] = {}
         self._ended: set[str] = set()
         self._reports: dict[str, Inventory | Holdings] = {}
         self._used: dict[str, list[str]] = collections.defaultdict(list)
@@ -204,15 +203,15 @@ class Invariants:
     def reported(self, message: Inventory | Holdings) -> None:
         """The hub has taken what a boot says that it holds, or found on its disk."""
         self.acted(message.epoch)
-        self._reports[message.epoch.holder] = message
+        told = self._reports.get(message.epoch.holder)
+        if isinstance(message, Holdings) or told is None or told.epoch != message.epoch:
+            self._reports[message.epoch.holder] = message
 
     def begins_life(self, kept: set[str]) -> None:
         """The database lives another life, in which it knows these leases."""
         self._kept = kept
         self._reports.clear()
         self._ended.clear()
-        if self.world.truth.forgetful and not self._closed_before:
-            self._closed_before = dict(self._given)
 
     def returned(self, message: LeaseReturn) -> None:
         """The ledger has taken a return."""
@@ -223,11 +222,6 @@ class Invariants:
         """Whether it is known from attempts alone, and not how large it was, nor that it has ended: its holder may yet
         report it, or have ended it in what the ledger lost."""
         return not lease.deadline and lease.id not in self._ended
-
-    def may_be_closed(self, lease: LeaseRow) -> bool:
-        """Whether its end may be among the commits that a failover lost, and its holder cannot know: a later boot
-        had closed it by then, and reports only what it holds itself."""
-        return lease.number < self._closed_before.get(lease.holder, 0)
 
     def accepts_loss(self) -> None:
         """Somebody does not wait for those who have not reported."""

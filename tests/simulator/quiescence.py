@@ -118,7 +118,7 @@ def _of_leases(world: "World", found: Balances) -> Iterator[Violation]:
             spent[lease] += paid
     for row in found.leases:
         amount = max(row.amount, world.truth.leases[row.id].amount)
-        known = row.id not in world.truth.billed | world.truth.anew and not world.truth.is_beyond_belief(row.id)
+        known = row.id not in world.truth.billed and not world.truth.is_beyond_belief(row.id)
         if row.returned and row.returned + spent[row.id] > amount and known:
             what = f"of lease {row.id} over {amount} came back {row.returned}, and {spent[row.id]} was spent"
             yield Violation(Invariant.RETURNED, what)
@@ -129,9 +129,8 @@ def _of_leases(world: "World", found: Balances) -> Iterator[Violation]:
 def _is_forsaken(world: "World", row: LeaseRow) -> bool:
     """Whether it waits for a holder that has given back all that it knows of."""
     truth, invariants = world.truth, world.invariants
-    excused = row.holder in truth.lost_pods or row.id in truth.anew or invariants.may_be_closed(row)
     open_ = row.state is LeaseState.OPEN and row.outstanding > 0
-    return open_ and not (excused or invariants.is_awaited(row))
+    return open_ and not (row.holder in truth.lost_pods or invariants.is_awaited(row))
 
 
 def _of_users(world: "World", found: Balances) -> Iterator[Violation]:
@@ -165,7 +164,6 @@ def _of_window(world: "World", window: Window, found: Balances) -> Iterator[Viol
     whole: Collection[str] = world.truth.leases
     if world.truth.forgetful:
         whole = {row.id for row in found.leases if row.deadline and not world.truth.is_beyond_belief(row.id)}
-        whole -= world.truth.anew
     really, counted = sum(_really(world, window, whole)), window.spent + window.unknown + window.leased
     if counted < really:
         what = f"{counted} is spent, unknown or lent, and {really} was really spent"

@@ -125,16 +125,12 @@ class Truth:
         self.lost_pods: set[str] = set()
         self.torn_pods: dict[str, Instant] = {}
         self.adrift: set[str] = set()
-        self.anew: set[str] = set()
-        """Leases that a failover lost, and that were lent anew when their request was told again."""
 
     def lent(self, grant: LeaseGrant, fresh: Collection[str], now: Instant) -> None:
         """A grant is committed; `fresh` are those of its leases that it has just made. Of the others it may tell less
         than they were, where a failover lost them and attempts have brought them back."""
         for lease in grant.leases:
             if lease.id in fresh:
-                if lease.id in self.leases:
-                    self.anew.add(lease.id)
                 times = lease.window_start, lease.window_end
                 self.leases[lease.id] = Lent(lease.key, *times, lease.amount, lease.deadline, lease.strict)
         self.granted.update(dict.fromkeys(fresh, now))

@@ -8,6 +8,7 @@ from llmgov.ledger.messages import (
     Charged,
     Event,
     Holdings,
+    Inventory,
     Lease,
     LeaseRefusal,
     LeaseRequest,
@@ -56,7 +57,7 @@ class Write(msgspec.Struct, frozen=True):
 class Send(msgspec.Struct, frozen=True):
     """Send `message` to the hub, until it is answered or acknowledged: every one may be repeated without harm."""
 
-    message: LeaseRequest | LeaseReturn | Recalled | Holdings
+    message: LeaseRequest | LeaseReturn | Recalled | Holdings | Inventory
 
 
 class Held(msgspec.Struct, frozen=True):

@@ -12,6 +12,8 @@ from llmgov.ledger.commands import Held
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import (
     Epoch,
+    Holdings,
+    Inventory,
     LeaseGrant,
     LeaseRefusal,
     LeaseRequest,
@@ -19,6 +21,7 @@ from llmgov.ledger.messages import (
     Need,
     Recall,
     Recalled,
+    Recount,
     Why,
 )
 from llmgov.ledger.purse import Wish
@@ -46,7 +49,8 @@ class Lender(BenchHub):
         super().__init__()
         self.faults = faults or []
         self.returned: list[LeaseReturn] = []
-        self.recalled_by: asyncio.Queue[Recall] = asyncio.Queue()
+        self.told: asyncio.Queue[Holdings | Inventory] = asyncio.Queue()
+        self.recalled_by: asyncio.Queue[Recall | Recount] = asyncio.Queue()
 
     async def lease(self, request: LeaseRequest) -> LeaseGrant:
         if self.faults:
@@ -56,7 +60,13 @@ class Lender(BenchHub):
     async def give_back(self, message: LeaseReturn) -> None:
         self.returned.append(message)
 
-    async def recalls(self, epoch: Epoch) -> AsyncIterator[Recall]:
+    async def holdings(self, message: Holdings) -> None:
+        self.told.put_nowait(message)
+
+    async def inventory(self, message: Inventory) -> None:
+        self.told.put_nowait(message)
+
+    async def recalls(self, epoch: Epoch) -> AsyncIterator[Recall | Recount]:
         while True:
             yield await self.recalled_by.get()
 
@@ -236,6 +246,38 @@ def test_a_recall_returns_what_is_idle_and_no_more(tmp_path: pathlib.Path) -> No
         assert (hub.returned[-1].amount, hub.returned[-1].final) == (600, True)
 
     harness.run(main())
+
+
+def test_a_boot_that_has_recovered_says_too_that_it_holds_nothing_of_earlier_ones(tmp_path: pathlib.Path) -> None:
+    """Before it has, what is theirs may have been spent; as soon as it has, it says so to whoever has asked."""
+
+    async def main() -> None:
+        lender = Lender()
+        made = Setup(lender, tmp_path)
+        epoch = made.leasing.epoch
+        report, nothing = Holdings(epoch, "2:life", (), 1), Inventory(epoch, ())
+        lender.recalled_by.put_nowait(Recount(epoch, "2:life"))
+        assert await lender.told.get() == report
+        made.leasing.recovered()
+        assert await lender.told.get() == nothing
+        for asked in (Epoch("pod-1", 7), epoch):
+            lender.recalled_by.put_nowait(Recount(asked, "2:life"))
+        assert [await lender.told.get(), await lender.told.get()] == [report, nothing]
+        await made.stop()
+        assert lender.told.empty(), "it was asked twice"
+
+    asyncio.run(main())
+
+
+def test_a_boot_that_nobody_has_asked_says_nothing_of_earlier_ones(tmp_path: pathlib.Path) -> None:
+    async def main() -> None:
+        lender = Lender()
+        made = Setup(lender, tmp_path)
+        made.leasing.recovered()
+        await made.stop()
+        assert lender.told.empty()
+
+    asyncio.run(main())
 
 
 def test_a_lease_that_is_granted_while_it_stops_is_returned_whole(tmp_path: pathlib.Path) -> None:

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from llmgov.ledger.messages import Intent, Outcome, Settlement
+from llmgov.ledger.commands import Send
+from llmgov.ledger.messages import Holdings, Intent, Inventory, Outcome, Recount, Settlement
 from llmgov.snapshot import AuditMode
 from llmgov_sidecar.sidecar import Sidecar
 from tests.unit.llmgov_sidecar import harness, world
@@ -177,6 +178,34 @@ def test_stopping_gives_the_money_back() -> None:
             await made.sidecar.stop()
             (window,) = await made.store.windows(world.system_clock())
             assert (window.spent, window.leased) == (75, 0)
+
+    harness.run(main())
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["its volume was kept", "its volume is new"])
+def test_only_who_has_the_spool_of_earlier_boots_says_after_a_failover_that_nothing_is_left_of_them(kept: bool) -> None:
+    """Who has not may not know of what they spent: nothing may come back by that one's word."""
+
+    async def main() -> None:
+        async with world.world(harness.says(harness.whole(world.chat_answer()))) as made:
+            again = made.folder.parent / f"{made.folder.name}-again"
+            await made.on_record()
+            if kept:
+                shutil.copytree(made.folder, again)
+            await abandon(made.sidecar)
+            made.sidecar = made.make(volume=again)
+            await made.sidecar.start()
+            leasing, delivery = made.sidecar._services.leasing, made.sidecar._services.delivery
+            assert leasing is not None
+            assert delivery is not None
+            while not delivery.recovered:  # noqa: ASYNC110 - nothing else says when
+                await asyncio.sleep(0.01)
+            asked = leasing._asked_for(Recount(leasing.epoch, "2:life"))
+            said = [command.message for command in asked if isinstance(command, Send)]
+            report = Holdings(leasing.epoch, "2:life", (), 1)
+            assert said == ([report, Inventory(leasing.epoch, ())] if kept else [report])
+            await made.sidecar.stop()
+            shutil.rmtree(again)
 
     harness.run(main())
 
