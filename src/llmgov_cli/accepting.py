@@ -4,7 +4,6 @@ The ledger of a database that began another life may have lost its latest leases
 who held some has reported. Whoever never will (a node that is gone) would keep it waiting for ever.
 """
 
-import getpass
 from collections.abc import Callable
 from typing import TextIO
 
@@ -12,7 +11,7 @@ from llmgov.ledger import errors as ledger_errors
 from llmgov.ledger.errors import BadInputError
 from llmgov.ledger.rows import LedgerEpoch
 from llmgov.ledger.store import Store
-from llmgov_cli import errors, sources, waiting
+from llmgov_cli import acting, errors, sources, waiting
 from llmgov_cli.waiting import Wait
 
 _CONSEQUENCE = (
@@ -57,4 +56,4 @@ async def _accept(ledger: sources.Ledger[Store], reason: str) -> LedgerEpoch:
     from llmgov_hub import hub
 
     services = hub.Hub(ledger.rows, ledger.clock, writer=sources.WRITER)
-    return await services.recovery.accept_loss(getpass.getuser(), reason)
+    return await services.recovery.accept_loss(acting.actor(ledger.login), reason)

@@ -3,13 +3,12 @@
 A serving process sees a decision within half a second; nothing has to run for one to be taken.
 """
 
-import getpass
 from collections.abc import Sequence
 from typing import TextIO
 
 from llmgov.ledger import approvals, rows
 from llmgov.ledger.store import Store
-from llmgov_cli import errors, printable, sources, tables
+from llmgov_cli import acting, errors, printable, sources, tables
 
 _HEADINGS = ("Id", "State", "Kind", "Policy", "Summary", "Requested-By", "Created", "Expires", "Decided-By", "Reason")
 
@@ -56,7 +55,7 @@ async def _decide(
     decided: list[rows.ApprovalRow | approvals.ApprovalError] = []
     for id_ in dict.fromkeys(ids):
         try:
-            decided.append(await take(id_, getpass.getuser(), reason))
+            decided.append(await take(id_, acting.actor(ledger.login), reason))
         except approvals.ApprovalError as error:
             decided.append(error)
     return decided

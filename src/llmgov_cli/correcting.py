@@ -4,11 +4,12 @@ A correction is one transaction with its audit record, beside a serving process 
 it happen once, however often it is sent.
 """
 
-import getpass
 import re
 import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO, assert_never
+
+import msgspec
 
 from llmgov import instants, money
 from llmgov.instants import Instant
@@ -18,7 +19,7 @@ from llmgov.ledger.corrections import Order
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.rows import Correction, CorrectionKind, LeaseRow, LeaseState, Window
 from llmgov.ledger.store import Reader, Store
-from llmgov_cli import errors, moments, observe, printable, sources, tables, unknown
+from llmgov_cli import acting, errors, moments, observe, printable, sources, tables, unknown
 
 if TYPE_CHECKING:
     from llmgov_hub.corrections import Made
@@ -63,7 +64,7 @@ def run(
     """
     tables.check_format(output)
     source = sources.find(where)
-    order = Order(id_ or secrets.token_hex(8), _kind(subject), subject, _amount(cost), getpass.getuser(), reason)
+    order = Order(id_ or secrets.token_hex(8), _kind(subject), subject, _amount(cost), acting.actor(), reason)
     try:
         made = sources.change(source, lambda ledger: _correct(ledger, order, account, window))
     except BadInputError as error:
@@ -117,6 +118,7 @@ async def _correct(
 ) -> "Made | None":
     from llmgov_hub import hub
 
+    order = msgspec.structs.replace(order, actor=acting.actor(ledger.login))
     if order.kind is CorrectionKind.HOLDER:
         order = await _placed(ledger.rows, order, account, window)
     elif account is not None or window is not None:

@@ -11,7 +11,7 @@ from llmgov.ledger.store import Reader
 from llmgov.resources import base
 from llmgov.resources.base import Scope
 from llmgov.statuses import kinds
-from llmgov_cli import errors, lists, observe, show, sources, tables, waiting
+from llmgov_cli import errors, lists, observe, past, show, sources, tables, waiting
 from llmgov_cli.local import state
 
 _ALIASES = {
@@ -162,10 +162,13 @@ def _dump(documents: Sequence[dict[str, Any]], output: str) -> str:
 
 
 async def _listed(what: str, look: lists.Look) -> lists.Rows:
-    """The list's rows; beside accounts it is said where the ledger lends from none of them."""
+    """The list's rows; what they cannot say is said beside them: why none is lent from, or was in force at a time."""
     if what == "accounts":
         await waiting.tell(look.rows)
-    return await lists.LISTS[what].gather(look)
+    rows = await lists.LISTS[what].gather(look)
+    if look.wanted.at is not None and not rows:
+        print(f"llmgov: {await past.absent(look.rows, look.wanted.at, look.wanted.namespace)}", file=sys.stderr)
+    return rows
 
 
 def _print_list(what: str, source: sources.Source, output: str, wanted: lists.Filter, out: TextIO) -> None:

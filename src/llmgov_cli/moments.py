@@ -24,3 +24,18 @@ def parse(option: str, text: str | None, now: Instant, absent: Instant) -> Insta
         raise errors.CommandError(
             f"{option} {text}: write a time with its zone such as 2026-11-01T00:00:00Z, or how long ago such as 1h30m"
         ) from error
+
+
+def past(option: str, text: str, now: Instant) -> Instant:
+    """The instant that `text` names, which is not after `now`: nobody knows what will be in force.
+
+    Raises:
+        CommandError: it is after `now`, or no time; the sentence names the `option`.
+    """
+    instant = parse(option, text, now, now)
+    if instant > now:
+        raise errors.CommandError(
+            f"{option} {text} is in the future: it is {instants.to_rfc3339(now)} now, and nobody knows yet what will be"
+            " in force then"
+        )
+    return instant

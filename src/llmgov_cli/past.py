@@ -58,7 +58,7 @@ async def find(rows: Reader, at: Instant, namespace: str, cluster: str | None = 
     found = await rows.parts(at, [_ORGANIZATION, _PRICES, name])
     wanted = _cluster(found, cluster)
     if wanted is None:
-        raise errors.CommandError(await _nothing(rows, at, cluster))
+        raise errors.CommandError(await nothing(rows, at, cluster))
     parts = {row.part: row for row in found if row.cluster == wanted}
     if name not in parts:
         raise errors.CommandError(await _no_part(rows, at, wanted, namespace))
@@ -76,7 +76,8 @@ def _cluster(found: Iterable[PartRow], named: str | None) -> str | None:
     return clusters[0] if clusters else None
 
 
-async def _nothing(rows: Reader, at: Instant, cluster: str | None) -> str:
+async def nothing(rows: Reader, at: Instant, cluster: str | None = None) -> str:
+    """Why nothing was in force for anybody at `at`, of one cluster or of all: a sentence with the time of the first."""
     where = "" if cluster is None else f" in cluster {cluster}"
     versions = [row for row in await rows.part_versions() if row.part == _ORGANIZATION]
     since = [row.since for row in versions if cluster in (None, row.cluster)]
@@ -85,8 +86,13 @@ async def _nothing(rows: Reader, at: Instant, cluster: str | None) -> str:
     return f"no configuration was in force{where} at {instants.to_rfc3339(at)}; the first is of {_moment(min(since))}"
 
 
-async def _no_part(rows: Reader, at: Instant, cluster: str, namespace: str) -> str:
-    versions = [row for row in await rows.part_versions() if row.cluster == cluster]
+async def absent(rows: Reader, at: Instant, namespace: str | None) -> str:
+    """Why nothing was in force at `at` for a namespace, or for anybody, in whatever cluster."""
+    return await nothing(rows, at) if namespace is None else await _no_part(rows, at, None, namespace)
+
+
+async def _no_part(rows: Reader, at: Instant, cluster: str | None, namespace: str) -> str:
+    versions = [row for row in await rows.part_versions() if cluster in (None, row.cluster)]
     since = [row.since for row in versions if row.part == f"namespace/{namespace}"]
     sentence = f"namespace {namespace} had no configuration at {instants.to_rfc3339(at)}"
     if not since:

@@ -1,4 +1,5 @@
-"""Where commands find a ledger: in local mode's state folder, or in the database that the replicas of a hub share.
+"""Where commands find a ledger: in local mode's state folder, in the database that the replicas of a hub share, or in
+the file of an operator of one process.
 
 Each command is written once, over a `Source`. Whatever a database says of itself holds no password, and neither does
 the command line, which other users of a machine can see.
@@ -27,16 +28,20 @@ if TYPE_CHECKING:  # what reads manifests takes longer to import than most comma
 WRITER = "cli"
 """The audit chain of what is decided on the command line: a hub's chain is its own."""
 
+_SQLITE = "sqlite:///"
+"""How the URL of a ledger in a file begins, as the operator takes it (`llmgov_store.opening`)."""
+
 T = TypeVar("T")
 Rows_co = TypeVar("Rows_co", bound=Reader, covariant=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ledger(Generic[Rows_co]):
-    """An open ledger: its rows, and the clock that its windows go by."""
+    """An open ledger: its rows, the clock that its windows go by, and as whom its database let this process in."""
 
     rows: Rows_co
     clock: Callable[[], Instant]
+    login: str = ""
 
 
 class Source(Protocol):
@@ -146,12 +151,10 @@ class Database:
         from llmgov_store.postgres import store as postgres
 
         async with _closing(await postgres.PostgresStore.open(self.url)) as rows:
-            yield Ledger(rows, await rows.clock())
+            yield Ledger(rows, await rows.clock(), await rows.login())
 
     async def serving(self, ledger: Ledger[Reader]) -> state.Run:
-        from llmgov_cli import published
-
-        return published.run(await ledger.rows.accounts(), await ledger.rows.parts(ledger.clock()))
+        return await _published(ledger)
 
     def ended(self, run: state.Run) -> str | None:  # noqa: ARG002 (a database knows of no process)
         return None
@@ -161,6 +164,56 @@ class Database:
             return str(error)
         doing, role = ("changing", "llmgov_hub") if changing else ("reading", "llmgov_reader")
         return f"{error}; {doing} the ledger takes a login of the role {role}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class File:
+    """A ledger in one file, as an operator of one process keeps it: it says of itself what a database does."""
+
+    path: pathlib.Path
+
+    @property
+    def kinds(self) -> "Collection[type[resources.Resource]]":
+        from llmgov_cli import published
+
+        return published.KINDS
+
+    @contextlib.asynccontextmanager
+    async def reader(self) -> AsyncIterator[Ledger[Reader]]:
+        from llmgov_store.sqlite import store as sqlite
+
+        rows = sqlite.SqliteReader.open(self.path)
+        try:
+            yield Ledger(rows, observe.now)
+        finally:
+            await rows.close()
+
+    @contextlib.asynccontextmanager
+    async def writer(self) -> AsyncIterator[Ledger[Store]]:
+        from llmgov_store.sqlite import store as sqlite
+
+        if not self.path.exists():  # it would be made, and be somebody's second ledger
+            raise StoreError("there is no such file")
+        rows = sqlite.SqliteStore.open(self.path)
+        try:
+            yield Ledger(rows, observe.now)
+        finally:
+            await rows.close()
+
+    async def serving(self, ledger: Ledger[Reader]) -> state.Run:
+        return await _published(ledger)
+
+    def ended(self, run: state.Run) -> str | None:  # noqa: ARG002 (a file knows of no process)
+        return None
+
+    def explained(self, error: StoreError, *, changing: bool) -> str:  # noqa: ARG002 (a file has no roles)
+        return f"{self.path}: {error}"
+
+
+async def _published(ledger: Ledger[Reader]) -> state.Run:
+    from llmgov_cli import published
+
+    return published.run(await ledger.rows.accounts(), await ledger.rows.parts(ledger.clock()))
 
 
 Where: TypeAlias = Source | pathlib.Path | None
@@ -179,7 +232,7 @@ async def _closing(rows: _Postgres) -> AsyncIterator[_Postgres]:
 
 def chosen(
     folder: pathlib.Path | None, database: str | None, environment: Mapping[str, str] = os.environ
-) -> Database | pathlib.Path | None:
+) -> Database | File | pathlib.Path | None:
     """What `--state` and `--database` name; without either what the environment does, if anything.
 
     Raises:
@@ -189,10 +242,16 @@ def chosen(
         raise errors.CommandError("--state and --database name two ledgers; give one of them")
     if database is not None:
         _refuse_password(database)
-        return Database(database)
+        return _named(database)
     if folder is None and environment.get(DATABASE_URL):
-        return Database(environment[DATABASE_URL])
+        return _named(environment[DATABASE_URL])
     return folder
+
+
+def _named(url: str) -> Database | File:
+    """Any other URL is the database's to refuse."""
+    path = url.removeprefix(_SQLITE)
+    return File(pathlib.Path(path)) if path not in ("", url) else Database(url)
 
 
 def _refuse_password(url: str) -> None:
@@ -215,7 +274,14 @@ def find(where: Where) -> Source:
     Raises:
         CommandError: there is no state folder.
     """
-    return Folder(state.find(where)) if where is None or isinstance(where, pathlib.Path) else where
+    return _at(state.find(where)) if where is None or isinstance(where, pathlib.Path) else where
+
+
+def _at(folder: pathlib.Path) -> Source:
+    """A folder with a ledger and nothing else of `llmgov local` is an operator's, such as `make cluster` leaves."""
+    ledger = folder / "ledger.db"
+    is_local = any((folder / name).exists() for name in ("run.json", "signing.key", "signing.pub"))
+    return File(ledger) if ledger.exists() and not is_local else Folder(folder)
 
 
 def read(source: Source, gather: Callable[[Ledger[Reader]], Awaitable[T]]) -> T:

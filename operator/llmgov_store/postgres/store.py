@@ -88,6 +88,15 @@ class PostgresReader:
         await clock.measure()
         return clock
 
+    async def login(self) -> str:
+        """As whom the database let this process in: it asked for a password or a certificate, not for a name.
+
+        Raises:
+            StoreError: the database does not answer.
+        """
+        name: str = await self._read(lambda connection: connection.fetchval("SELECT session_user::text"))
+        return name
+
     async def accounts(self) -> list[AccountRow]:
         return await self._read(
             lambda connection: tables.ACCOUNTS.select(

@@ -17,7 +17,8 @@ Database = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
         metavar="URL",
-        help="A ledger in PostgreSQL, by a URL without a password; default: LLMGOV_DATABASE_URL, which may hold one.",
+        help="A ledger in PostgreSQL, by a URL without a password, or sqlite:///PATH; default: LLMGOV_DATABASE_URL,"
+        " which may hold one.",
         show_default=False,
     ),
 ]

@@ -54,8 +54,7 @@ def explain(
         raise typer.Exit(implementation.run(request, folder, sys.stdout))
     if folder is not None:
         raise errors.CommandError("--dir is about what files say now, --at about what was in force: give one of them")
-    now = observe.now()
-    then = moments.parse("--at", at, now, now)
+    then = moments.past("--at", at, observe.now())
     raise typer.Exit(implementation.run_at(request, sources.chosen(state, database), then, sys.stdout, cluster))
 
 
@@ -95,7 +94,7 @@ def get(
 
     where = sources.chosen(state, database)
     now = observe.now()
-    then = None if at is None else moments.parse("--at", at, now, now)
+    then = None if at is None else moments.past("--at", at, now)
     wanted = lists.Filter(policy, namespace, moments.parse("--since", since, now, 0), limit, then)
     raise typer.Exit(implementation.run(what, where, output, sys.stdout, name=name, wanted=wanted))
 

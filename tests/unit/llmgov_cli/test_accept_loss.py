@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import getpass
 import io
 import json
 import pathlib
 import sqlite3
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -119,7 +119,10 @@ def test_what_it_means_is_said_and_asked_and_no_changes_nothing(source: sources.
     assert (_is_lent(source), _accepted(source)) == (False, [])
 
 
-def test_yes_lends_again_and_is_on_record_with_who_and_why(source: sources.Source) -> None:
+def test_yes_lends_again_and_is_on_record_with_who_and_why(
+    source: sources.Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "ceo")
     code, said = _run(source, answer=True)
     assert (code, said.splitlines()[-1]) == (
         0,
@@ -128,7 +131,14 @@ def test_yes_lends_again_and_is_on_record_with_who_and_why(source: sources.Sourc
     assert _is_lent(source)
     (accepted,) = _accepted(source)
     assert (accepted["reason"], accepted["waiting"], accepted["generation"]) == ("the node is gone", 1, 2)
-    assert accepted["actor"] == getpass.getuser()
+    assert accepted["actor"] == _user_and_login(source)
+
+
+def _user_and_login(source: sources.Source) -> str:
+    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    if not isinstance(source, sources.Database):
+        return user
+    return f"{user} (login {urllib.parse.urlsplit(source.url).username})"
 
 
 def test_where_nothing_waits_there_is_nothing_to_accept(source: sources.Source) -> None:

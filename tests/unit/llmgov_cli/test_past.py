@@ -246,6 +246,22 @@ def test_versions_are_chosen_by_namespace_and_by_time(where: sources.Where, fold
 
 
 @over_each
+def test_why_no_version_is_of_a_time_is_said(where: sources.Where, folder: pathlib.Path) -> None:
+    def said(**filters: Any) -> str:
+        noted = io.StringIO()
+        with contextlib.redirect_stderr(noted):
+            assert listed(where, "", **filters) == "No snapshots\n"
+        return noted.getvalue()
+
+    assert said(at=at(EIGHT) - instants.SECOND) == (
+        "llmgov: no configuration was in force at 2026-11-24T07:59:59Z; the first is of 2026-11-24T08:00:00Z\n"
+    )
+    assert said(at=at(NINE), namespace="late").startswith(
+        "llmgov: namespace late had no configuration at 2026-11-24T09:00:00Z; its first is of 2026-11-24T10:00:00Z"
+    )
+
+
+@over_each
 def test_a_version_is_short_in_a_table_and_whole_elsewhere(where: sources.Where, folder: pathlib.Path) -> None:
     (whole, *_) = listed(where, namespace="late")
     part = compiled(folder, CREDENTIAL, "late")["namespace/late"]
