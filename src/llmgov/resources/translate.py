@@ -28,7 +28,6 @@ _TYPES = {
     "bool_type": ("must be true or false", "write true or false, without quotes"),
     "tuple_type": ("must be a list", "write each entry on a line of its own that begins with a hyphen"),
     "dict_type": ("must be an object", "write its fields on indented lines"),
-    "model_type": ("must be an object", "write its fields on indented lines"),
 }
 
 
@@ -49,6 +48,8 @@ def translate(error: ErrorDetails, root: type[Model]) -> Finding:
             return _out_of_range(location, context)
         case "too_short" | "too_long" | "string_too_short" | "string_too_long":
             return _wrong_length(location, error["type"], context)
+        case "model_type":
+            return Finding(location, "WrongType", "must be an object", _written(location, root))
         case kind:
             message, remedy = _TYPES.get(kind, ("is not possible here", "see the field's description in the CRD"))
             return Finding(location, "WrongType", message, remedy)
@@ -103,6 +104,12 @@ def _unknown_word(location: Location, words: list[str], written: object) -> Find
     meant = nearest(written, words) if isinstance(written, str) else None
     one_of = f"must be {words[0]}" if len(words) == 1 else f"must be one of {', '.join(words)}"
     return Finding(location, "UnknownWord", one_of, f"did you mean {meant}?" if meant else "use one of these")
+
+
+def _written(location: Location, root: type[Model]) -> str:
+    model = outline.model_at(root, location)
+    known = ", ".join(outline.fields(model)) if model is not None else ""
+    return f"write its fields ({known}) on indented lines" if known else "write {}, since it has no fields"
 
 
 def _words(expected: str) -> list[str]:
