@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from llmgov.ledger import windows
 from llmgov.ledger.errors import BadInputError, Fault
 from llmgov.ledger.messages import Holding, Holdings, Lease, LeaseGrant, LeaseRefusal, LeaseRequest, Need
 from llmgov.ledger.store import Store, StoreError
@@ -56,7 +57,7 @@ async def test_what_a_sidecar_says_before_counts_for_nothing_after(store: Store)
 async def test_a_report_waits_for_the_configuration_and_is_taken_up_then(store: Store) -> None:
     """A ledger that was lost and began empty: what a sidecar of before holds is not lost with it."""
     services, epoch = hub(store), ledgers.epoch("pod-9", 3)
-    span = (NOW - 1, NOW + 1)
+    span = windows.current(ACCOUNT.period, ACCOUNT.time_zone, NOW)
     lent = Lease(f"{epoch}/1/0", ACCOUNT.key, *span, USD, NOW + 1)
     report = Holdings(epoch, "", (Holding(lent, 0, 0, 0, 0, ACCOUNT, ledgers.PATH),), 2)
     with pytest.raises(StoreError):

@@ -121,7 +121,7 @@ async def test_a_sidecar_that_comes_too_late_is_lent_to_and_what_it_did_is_charg
         assert await world.attempt(2, 20 * CENT, None, lease) == ()
         await world.hub.holdings(Holdings(epoch, LIFE, (held,), 100))
         assert (await store.balances()).leases == ()
-    new = await world.lent(78, epoch)
+    new = await world.lent(100, epoch)
     assert await world.sums() == (25 * CENT, new.amount, 0)
     for _ in range(2):
         await world.hub.deliver([ledgers.settlement(f"{epoch}/2", 20 * CENT, at=world.now)])
