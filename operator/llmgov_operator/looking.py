@@ -17,7 +17,7 @@ from llmgov.ledger.rows import PartRow
 from llmgov.ledger.store import Reader
 from llmgov.problems import ResourceRef
 from llmgov.snapshot import Part
-from llmgov.statuses import changes, facts, holding, keeping, kinds
+from llmgov.statuses import changes, facts, holding, keeping, kinds, references
 from llmgov.statuses.observed import Facts, Observed
 from llmgov_operator.cluster import Body, place
 from llmgov_operator.configuring import Configured
@@ -104,14 +104,14 @@ class Looking:
         instead = {name: self._in_force.get(name) for name in self._held(configured)}
         held = holding.Held(instead, configured.problems, self._root)
         since = self._since or {}
+        parts = _parts_of(configured.compiled)
+        back = holding.back(configured.compiled, held) if instead else {}
+        waiting = {source for source in map(references.source, back) if instead.keys() >= set(parts.get(source, ()))}
         return _Standing(
-            {
-                source: max((since.get(name, 0) for name in names), default=0)
-                for source, names in _parts_of(configured.compiled).items()
-            },
-            holding.back(configured.compiled, held) if instead else {},
+            {source: max((since.get(name, 0) for name in names), default=0) for source, names in parts.items()},
+            back,
             keeping.resources_of(held),
-            keeping.facts(configuration.facts, held) if instead else configuration.facts,
+            keeping.facts(configuration.facts, held, waiting) if instead else configuration.facts,
         )
 
     @staticmethod

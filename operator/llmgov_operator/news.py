@@ -99,8 +99,8 @@ def _is_good(condition: Mapping[str, Any]) -> bool:
 
 
 def _warns(condition: Mapping[str, Any]) -> bool:
-    """Accepted, and probably not what its author meant: the reason is then the problem's code."""
-    return bool(condition["type"] == "Accepted" and condition["reason"] != "Accepted")
+    """Accepted or ready, and probably not what its author meant: the reason is then the problem's code."""
+    return condition["type"] in ("Accepted", "Ready") and condition["reason"] != condition["type"]
 
 
 def _event(body: Body, condition: Mapping[str, Any], now: Instant, instance: str) -> dict[str, Any]:

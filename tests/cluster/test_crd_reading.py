@@ -19,6 +19,9 @@ _SINCE = "2026-01-01T00:00:00Z"
 _WINDOW = {"start": "2026-01-01T00:00:00Z", "end": "2026-02-01T00:00:00Z"}
 _ACCOUNT = {
     "target": "team/payments",
+    "limit": "5000.00",
+    "currency": "USD",
+    "period": "Month",
     "spent": "2500",
     "held": "12.5",
     "remaining": "2487.5",
@@ -28,6 +31,8 @@ _ACCOUNT = {
     "window": _WINDOW,
     "state": "Notified",
 }
+_IN_FORCE = ["team/payments", "5000.00", "2500", "12.5", "50%", "2026-02-01T00:00:00Z", "Notified", "USD", "True",
+             "Written", "Month", "4900.1"]  # fmt: skip
 
 
 class Sample(NamedTuple):
@@ -42,17 +47,17 @@ SAMPLES = {
     "LLMPolicy": Sample(
         {"priority": 300, "costLimit": {"limits": [{"period": "Month", "amount": "5000"}]}},
         {**_ACCOUNT, "sidecars": 12, "sidecarsEnforcing": 11, "violations": 7},
-        ["300", "Enforce", "True", "11", "12", "7", _AGE, "2500", "50%", "Notified"],
+        ["300", "Enforce", "True", "Written", "11", "12", "7", _AGE, "2500", "50%", "Notified"],
     ),
     "Budget": Sample(
-        {"target": {"team": "payments"}, "limit": "5000", "period": "Month"},
+        {"target": {"team": "payments"}, "limit": "6000", "currency": "EUR", "period": "Day"},  # not in force
         _ACCOUNT,
-        ["team/payments", "5000", "2500", "12.5", "50%", "2026-02-01T00:00:00Z", "Notified", "USD", "Month", "4900.1"],
+        _IN_FORCE,
     ),
     "Team": Sample(
         {"parent": "engineering", "members": [{"user": "jane@example.com", "role": "power-user"}]},
         {"path": ["payments", "engineering"], "namespaces": ["payments"], "members": 1, "spent": "2500.25"},
-        ["engineering", "1", "2500.25", "True", _AGE],
+        ["engineering", "1", "2500.25", "True", "Written", _AGE],
     ),
     "ProviderCredential": Sample(
         {
@@ -61,12 +66,14 @@ SAMPLES = {
             "secretRef": {"name": "key", "key": "api-key"},
         },
         {"keyFingerprint": "1f2e3d", "lastVerified": _SINCE, "lastRotation": _SINCE},
-        ["openai-compatible", "https://models.example.com/v1", _AGE, "True", _AGE],
+        ["openai-compatible", "https://models.example.com/v1", _AGE, "True", "Written", _AGE],
     ),
-    "PolicyTemplate": Sample({"body": {"compliance": {"requireAudit": True}}}, {"uses": 3}, ["3", "True", _AGE]),
-    "LLMRole": Sample({"permissions": ["llm.use.openai"]}, {}, ["True", _AGE]),
+    "PolicyTemplate": Sample(
+        {"body": {"compliance": {"requireAudit": True}}}, {"uses": 3}, ["3", "True", "Written", _AGE]
+    ),
+    "LLMRole": Sample({"permissions": ["llm.use.openai"]}, {}, ["True", "Written", _AGE]),
     "GovernanceSettings": Sample(
-        {"requests": {"killSwitch": True}, "audit": {"mode": "Strict"}}, {}, ["true", "Strict", "True", _AGE]
+        {"requests": {"killSwitch": True}, "audit": {"mode": "Strict"}}, {}, ["true", "Strict", "True", "Written", _AGE]
     ),
 }
 

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 import functools
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import pydantic
 from pydantic import alias_generators
@@ -98,6 +98,13 @@ class Column:
     path: str
     type: str = "string"
     priority: int = 0
+
+
+READY: Final = (
+    Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+    Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+)
+"""Whether an object is in force as it was applied, and in a word why not, or what its author probably did not mean."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -79,14 +79,15 @@ class Budget(Resource):
         scope=Scope.NAMESPACED,
         columns=(
             Column("Target", ".status.target"),
-            Column("Limit", ".spec.limit"),
+            Column("Limit", ".status.limit"),
             Column("Spent", ".status.spent"),
             Column("Held", ".status.held"),
             Column("Used", ".status.used"),
             Column("Resets", ".status.window.end"),
             Column("State", ".status.state"),
-            Column("Currency", ".spec.currency"),
-            Column("Period", ".spec.period", priority=1),
+            Column("Currency", ".status.currency"),
+            *base.READY,
+            Column("Period", ".status.period", priority=1),
             Column("Forecast", ".status.forecast", priority=1),
         ),
     )

@@ -83,7 +83,7 @@ class ProviderCredential(Resource):
             Column("Provider", ".spec.provider"),
             Column("Base-URL", ".spec.baseURL"),
             Column("Verified", ".status.lastVerified", "date"),
-            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            *base.READY,
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
     )

@@ -133,7 +133,7 @@ class LLMPolicy(Resource):
         columns=(
             Column("Priority", ".spec.priority", "integer"),
             Column("Enforcement", ".spec.enforcement"),
-            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            *base.READY,
             Column("Enforcing", ".status.sidecarsEnforcing", "integer"),
             Column("Sidecars", ".status.sidecars", "integer"),
             Column("Violations", ".status.violations", "integer"),

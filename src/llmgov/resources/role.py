@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from llmgov.resources import rules, scalars, status
+from llmgov.resources import base, rules, scalars, status
 from llmgov.resources.base import Column, Model, Naming, Resource, Scope
 from llmgov.resources.rules import Rule
 
@@ -37,7 +37,7 @@ class LLMRole(Resource):
         short=("llmr",),
         scope=Scope.CLUSTER,
         columns=(
-            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            *base.READY,
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
     )

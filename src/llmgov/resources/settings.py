@@ -127,7 +127,7 @@ class GovernanceSettings(Resource):
         columns=(
             Column("Kill-Switch", ".spec.requests.killSwitch", "boolean"),
             Column("Audit", ".spec.audit.mode"),
-            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            *base.READY,
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
     )

@@ -82,6 +82,12 @@ class AccountStatus(Status):
 
     target: str | None = Field(default=None, max_length=512)
     """What is counted, such as team/payments."""
+    limit: Amount | None = None
+    """At most this much in the window: the limit in force, which is not the spec's while that is not accepted."""
+    currency: str | None = Field(default=None, max_length=3)
+    """The limit's, and that of all amounts here."""
+    period: str | None = Field(default=None, max_length=16)
+    """The calendar window in force: Hour, Day, Week, Month, Quarter or Year."""
     spent: Amount | None = None
     """Settled in this window."""
     held: Amount | None = None

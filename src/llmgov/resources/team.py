@@ -57,7 +57,7 @@ class Team(Resource):
             Column("Parent", ".spec.parent"),
             Column("Members", ".status.members", "integer"),
             Column("Spent", ".status.spent"),
-            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            *base.READY,
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
     )

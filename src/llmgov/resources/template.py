@@ -90,7 +90,7 @@ class PolicyTemplate(Resource):
         scope=Scope.CLUSTER,
         columns=(
             Column("Uses", ".status.uses", "integer"),
-            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            *base.READY,
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
     )

@@ -12,7 +12,7 @@ from llmgov.resources import status
 def of_window(
     account: snapshot.Account, window: rows.Window, opened: frozenset[int], now: Instant, *, refused: bool = False
 ) -> dict[str, Any]:
-    """`spent`, `held`, `remaining`, `percent`, `used`, `forecast`, `window`, `state` and `target` of `AccountStatus`.
+    """All that is an account's of `AccountStatus`: the limit in force, what is spent and held of it, and its state.
 
     HELD is what is lent to sidecars and what a lost sidecar could not account for; both cannot be lent again. `opened`
     are the thresholds of this window that an approval opened; `refused` says that a request was refused in it because
@@ -23,6 +23,9 @@ def of_window(
     percent = min(window.spent * 100 // limit, status.PERCENT) if limit else 100
     return {
         "target": _target(account, window),
+        "limit": money.format_amount(account.limit),
+        "currency": account.currency,
+        "period": account.period.value,
         "spent": _shown(window.spent, window),
         "held": _shown(held, window),
         "remaining": _shown(max(0, limit - window.spent - held), window),

@@ -92,14 +92,19 @@ def _enforced(state: State, have: int, want: int, generation: int, since: Instan
 
 
 def _ready(others: Sequence[dict[str, Any]], state: State, generation: int, since: Instant) -> dict[str, Any]:
-    """The first of `others` that does not hold is why a resource is not ready."""
+    """The first of `others` that does not hold is why a resource is not ready.
+
+    One that is ready says in its reason what its author probably did not mean: `kubectl get` shows the reason of this
+    condition alone, and a policy that matches nothing is ready, too.
+    """
     missing = next((each for each in others if each["status"] != "True"), None)
     if missing is not None:
         sentence = f"{missing['message']}{KEPT}" if state.kept else missing["message"]
         return condition("Ready", False, missing["reason"], sentence, generation, since)
     if state.held_back is not None:
         return condition("Ready", False, "HeldBack", state.held_back, generation, since)
-    return condition("Ready", True, "Ready", "", generation, since)
+    warned = state.found[0].code if state.found else "Ready"
+    return condition("Ready", True, warned, sentences(state.found), generation, since)
 
 
 def condition(kind: str, holds: bool, reason: str, message: str, generation: int, since: Instant) -> dict[str, Any]:

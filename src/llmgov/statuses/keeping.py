@@ -1,11 +1,12 @@
-"""What stays in force of resources that cannot be understood any more.
+"""What is in force of resources that cannot be understood any more, and of those that wait for another's mending.
 
 A part that lacks a faulty resource does not replace the one in force (docs/decisions/0004). So the faulty resource's
-own earlier state stays in force, too: money is spent under its limit, and its author goes on seeing how much. Of limits
-that met on one account a part has the lowest, and knows whose that is, but not whose the others were.
+own earlier state stays in force, too, as does that of the good one beside it that waits: money is spent under these
+limits, and their authors see how much of which. A limit that was never in force has no amounts. Of limits that met on
+one account a part has the lowest, and knows whose that is, but not whose the others were.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -23,13 +24,17 @@ def resources_of(held: Held) -> frozenset[ResourceRef]:
     return frozenset(each for part in _parts(held) for each in _named(part) if each in faulty)
 
 
-def facts(known: Facts, held: Held) -> Facts:
-    """`known` with the accounts and teams that are in force, and that the configuration has none of any more."""
-    sources = {account.source for account in known.accounts}
+def facts(known: Facts, held: Held, waiting: Collection[str] = ()) -> Facts:
+    """`known` with the accounts and teams that are in force, in place of those that are not.
+
+    `waiting` are the sources whose accounts are in parts that do not come into force, and in no other.
+    """
+    configured = [account for account in known.accounts if account.source not in waiting]
+    sources = {account.source for account in configured}
     parts = list(_parts(held))
     accounts = {each.key: each for part in parts for each in part.accounts if each.source not in sources}
     teams = {part.team.name: part.team for part in parts if isinstance(part, NamespacePart) and part.team is not None}
-    return msgspec.structs.replace(known, accounts=(*known.accounts, *accounts.values()), teams=teams | known.teams)
+    return msgspec.structs.replace(known, accounts=(*configured, *accounts.values()), teams=teams | known.teams)
 
 
 def _parts(held: Held) -> Iterator[OrganizationPart | NamespacePart]:

@@ -25,9 +25,8 @@ def status(resource: resources.Resource, observed: Observed) -> dict[str, Any]:
     match resource:
         case resources.Budget():
             made |= _of_source(references.source(resource.ref), observed)
-            if "state" in made:  # a Budget that is not accepted limits nothing
-                limit = _limit(resource, observed)
-                made["conditions"].append(_exhausted(limit, made, resource.metadata.generation, observed))
+            if "state" in made:  # a Budget of which nothing is in force limits nothing
+                made["conditions"].append(_exhausted(made, observed))
         case resources.LLMPolicy():
             made |= _of_source(resource.id, observed) | _policy(resource.id, observed)
         case resources.Team():
@@ -51,8 +50,7 @@ def unread(reference: problems.ResourceRef, generation: int, observed: Observed)
     match reference.kind:
         case resources.Budget.__name__ if source in observed.account_of:
             made |= _of_source(source, observed)
-            limit = _shown_limit(observed.account_of[source])
-            made["conditions"].append(_exhausted(limit, made, generation, observed))
+            made["conditions"].append(_exhausted(made, observed))
         case resources.LLMPolicy.__name__:
             made |= _of_source(source, observed) | _policy(source, observed)
         case resources.Team.__name__ if f"team/{reference.name}" in observed.spent:
@@ -111,22 +109,12 @@ def is_refused(account: snapshot.Account, window: rows.Window, observed: Observe
     return any(since <= at < window.end for at in times)
 
 
-def _limit(budget: resources.Budget, observed: Observed) -> str:
-    """The limit as it was written or, where that is not what counts, as it is in force."""
-    account = observed.account_of.get(references.source(budget.ref))
-    if account is not None and budget.ref in observed.kept:
-        return _shown_limit(account)
-    return f"{budget.spec.limit} {budget.spec.currency}"
-
-
-def _shown_limit(account: snapshot.Account) -> str:
-    return f"{money.format_amount(account.limit)} {account.currency}"
-
-
-def _exhausted(limit: str, made: dict[str, Any], generation: int, observed: Observed) -> dict[str, Any]:
+def _exhausted(made: dict[str, Any], observed: Observed) -> dict[str, Any]:
+    """Of the limit in force, whatever the spec says."""
     exhausted = made["state"] == "Exhausted"
-    sentence = f"{made['spent']} of {limit} is spent"
+    sentence = f"{made['spent']} of {made['limit']} {made['currency']} is spent"
     reason = "LimitReached" if exhausted else "MoneyLeft"
+    generation = made["observedGeneration"]
     return conditions.condition("Exhausted", exhausted, reason, sentence, generation, observed.since)
 
 

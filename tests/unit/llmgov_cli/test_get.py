@@ -116,19 +116,54 @@ def test_violations_as_a_document_have_everything_and_a_number_for_a_count(kept:
 
 def test_a_budgets_amounts_are_shown_with_their_currency(kept: pathlib.Path) -> None:
     out = io.StringIO()
-    run = state.read_run(kept)
-    budget = {
-        "apiVersion": "llmgov.dev/v1alpha1",
-        "kind": "Budget",
-        "metadata": {"name": "all", "namespace": "llm-governance"},
-        "spec": {"target": {"organization": {}}, "limit": "5", "currency": "EUR", "period": "Day"},
-    }
-    state.write_run(kept, msgspec.structs.replace(run, resources=(budget,)))
+    _serve(kept, f"{SETTINGS}---\n{BUDGET}")
     assert get.run("budgets", kept, "", out) == 0
     heading, row = out.getvalue().splitlines()
     order = ["NAMESPACE", "NAME", "TARGET", "LIMIT", "SPENT", "HELD", "USED", "RESETS", "STATE", "CURRENCY"]
-    assert heading.split() == order
-    assert row.endswith("EUR")
+    assert heading.split() == [*order, "READY", "REASON"]
+    shown = dict(zip(heading.split(), row.split(), strict=True))
+    assert (shown["LIMIT"], shown["CURRENCY"]) == ("5.00", "EUR")
+    assert (shown["READY"], shown["REASON"]) == ("True", "Ready")
+
+
+def test_a_policy_that_governs_no_model_says_so_though_it_is_ready(kept: pathlib.Path) -> None:
+    out = io.StringIO()
+    _serve(kept, POLICY.replace("openai/*", "opena1/gpt-4o"))
+    assert get.run("policies", kept, "", out) == 0
+    heading, row = out.getvalue().splitlines()
+    shown = dict(zip(heading.split(), row.split(), strict=True))
+    assert (shown["READY"], shown["REASON"]) == ("False", "InProgress"), "nobody serves it"
+    run = state.read_run(kept)
+    state.write_run(kept, msgspec.structs.replace(run, sidecars={}))
+    out = io.StringIO()
+    assert get.run("policies", kept, "", out) == 0
+    shown = dict(zip(heading.split(), out.getvalue().splitlines()[1].split(), strict=True))
+    assert (shown["READY"], shown["REASON"]) == ("True", "NoModelMatches")
+
+
+SETTINGS = (
+    "apiVersion: llmgov.dev/v1alpha1\nkind: GovernanceSettings\nmetadata: {name: default}\n"
+    "spec: {currencyRates: [{currency: EUR, usd: '1.08'}]}\n"
+)
+BUDGET = (
+    "apiVersion: llmgov.dev/v1alpha1\nkind: Budget\nmetadata: {name: all, namespace: llm-governance}\n"
+    "spec: {target: {organization: {}}, limit: '5', currency: EUR, period: Day}\n"
+)
+
+
+def _serve(kept: pathlib.Path, text: str) -> None:
+    """As if these resources were what the process served."""
+    policies = kept.parent / "policies"
+    (policies / "all.yaml").write_text(text)
+    loaded = folder.load(policies, prices.prices(), ["default"], 1)
+    assert loaded.rejected == ()
+    run = msgspec.structs.replace(
+        state.read_run(kept),
+        resources=loaded.documents,
+        facts=facts.of(loaded.compiled),
+        problems=loaded.compiled.problems,
+    )
+    state.write_run(kept, run)
 
 
 def test_sums_say_their_currency_and_what_counts_where(kept: pathlib.Path) -> None:

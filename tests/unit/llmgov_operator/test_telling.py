@@ -439,6 +439,71 @@ def test_amounts_of_what_is_still_in_force_stay_in_the_status_of_a_budget_that_b
     asyncio.run(run())
 
 
+AMOUNTS = {"target", "limit", "currency", "period", "spent", "held", "used", "window", "state"}
+
+
+def test_a_budget_that_waits_shows_the_limit_that_is_in_force_until_it_waits_no_longer() -> None:
+    async def run() -> None:
+        server, store = _server(), MemoryStore()
+        replica = Replica(server, store)
+        await replica.reconcile()
+        await _spend(store, 4 * USD, replica.now)
+        server.put("LLMPolicy", "broken", {"fromTemplate": {"name": "none"}}, "shop")
+        server.put("Budget", "shop", {"target": TARGET, "limit": "20", "period": "Month"}, "shop")
+        await replica.reconcile()
+        for each in (replica, Replica(server, store, replica.now)):
+            await each.reconcile()
+            await each.step()
+            status = server.objects["Budget", "shop", "shop"]["status"]
+            assert (status["limit"], status["spent"], status["used"]) == ("10.00", "4.00", "40%")
+            assert _conditions(server, "Budget", "shop", "shop")["Ready"] == ("False", "HeldBack")
+        del server.objects["LLMPolicy", "shop", "broken"]
+        replica.known.forget("LLMPolicy", "LLMPolicy-shop-broken")
+        await replica.reconcile()
+        await replica.step()
+        status = server.objects["Budget", "shop", "shop"]["status"]
+        assert (status["limit"], status["spent"], status["used"]) == ("20.00", "4.00", "20%")
+
+    asyncio.run(run())
+
+
+def test_a_budget_that_was_never_in_force_shows_no_amounts_before_a_refused_edit_or_after_it() -> None:
+    async def run() -> None:
+        server, store = _server(), MemoryStore()
+        replica = Replica(server, store)
+        await replica.reconcile()
+        server.put("LLMPolicy", "broken", {"fromTemplate": {"name": "none"}}, "shop")
+        day = {"target": TARGET, "limit": "20", "period": "Day"}
+        for spec, reason in ((day, "HeldBack"), (day | {"currency": "GBP"}, "NoCurrencyRate")):
+            server.put("Budget", "day", spec, "shop")
+            await replica.reconcile()
+            await replica.step()
+            status = server.objects["Budget", "shop", "day"]["status"]
+            assert AMOUNTS.isdisjoint(status)
+            said = _conditions(server, "Budget", "shop", "day")
+            assert said["Ready"] == ("False", reason)
+            assert "Exhausted" not in said
+
+    asyncio.run(run())
+
+
+def test_what_waits_in_one_namespace_and_is_in_force_in_another_shows_what_is_spent_of_it() -> None:
+    async def run() -> None:
+        server, store = _server(), MemoryStore()
+        server.put("Namespace", "bank", {})
+        replica = Replica(server, store)
+        await replica.reconcile()
+        server.put("LLMPolicy", "broken", {"fromTemplate": {"name": "none"}}, "shop")
+        limits = {"costLimit": {"limits": [{"amount": "7", "period": "Day"}]}}
+        server.put("LLMPolicy", "cap", {"appliesTo": {"namespaces": {"names": ["bank", "shop"]}}} | limits, ROOT)
+        await replica.reconcile()
+        await replica.step()
+        assert _conditions(server, "LLMPolicy", ROOT, "cap")["Ready"] == ("False", "HeldBack")
+        assert server.objects["LLMPolicy", ROOT, "cap"]["status"]["limit"] == "7.00"
+
+    asyncio.run(run())
+
+
 def test_what_somebody_else_wrote_into_a_status_is_put_right_and_their_fields_stay() -> None:
     async def run() -> None:
         server = _server()

@@ -217,9 +217,20 @@ def test_scopes_are_those_of_the_design() -> None:
     assert namespaced == {"LLMPolicy", "Budget", "ProviderCredential"}
 
 
-def test_a_budgets_columns_are_those_of_the_design_and_the_currency() -> None:
+def test_a_budgets_columns_are_those_of_the_design_the_currency_and_whether_it_is_in_force() -> None:
     columns = [column.name.upper() for column in KINDS["Budget"].naming.columns if column.priority == 0]
-    assert columns == ["TARGET", "LIMIT", "SPENT", "HELD", "USED", "RESETS", "STATE", "CURRENCY"]
+    assert columns == ["TARGET", "LIMIT", "SPENT", "HELD", "USED", "RESETS", "STATE", "CURRENCY", "READY", "REASON"]
+
+
+def test_no_column_of_a_budget_shows_what_may_not_be_in_force() -> None:
+    assert [each.path for each in KINDS["Budget"].naming.columns if not each.path.startswith(".status.")] == []
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_kind_shows_whether_it_is_ready_and_why_not(kind: type[Resource]) -> None:
+    shown = {each.name: each.path for each in kind.naming.columns if each.priority == 0}
+    ready = '.status.conditions[?(@.type=="Ready")]'
+    assert (shown["Ready"], shown["Reason"]) == (f"{ready}.status", f"{ready}.reason")
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,24 @@ def test_accounts_and_teams_that_the_configuration_lacks_are_those_in_force() ->
     assert kept.namespaces == {ROOT: None, "shop": None}
 
 
+RAISED = _parsed("Budget", "month", {"target": {"namespace": "shop"}, "limit": "20", "period": "Month"}, "shop")
+
+
+def test_of_a_limit_that_waits_the_one_in_force_is_known() -> None:
+    held, waiting = _held(_compiled(BUDGET, OTHER), POLICY.ref), {"Budget/shop/month"}
+    kept = keeping.facts(facts.of(_compiled(RAISED, OTHER)), held, waiting)
+    limits = {account.source: account.limit for account in kept.accounts}
+    assert limits == {"Budget/shop/month": 10_000_000, "Budget/shop/day": 10_000_000}
+
+
+def test_a_limit_that_waits_and_never_was_in_force_has_no_account() -> None:
+    held, waiting = _held(_compiled(OTHER), POLICY.ref), {"Budget/shop/month"}
+    kept = keeping.facts(facts.of(_compiled(RAISED, OTHER)), held, waiting)
+    assert [account.source for account in kept.accounts] == ["Budget/shop/day"]
+
+
 def test_an_account_that_the_configuration_has_is_the_configuration_s() -> None:
-    raised = BUDGET.model_copy(update={"spec": BUDGET.spec.model_copy(update={"limit": "20"})})  # type: ignore[attr-defined]
-    kept = keeping.facts(facts.of(_compiled(raised, OTHER)), _held(_compiled(BUDGET, OTHER), POLICY.ref))
+    kept = keeping.facts(facts.of(_compiled(RAISED, OTHER)), _held(_compiled(BUDGET, OTHER), POLICY.ref))
     limits = {account.source: account.limit for account in kept.accounts}
     assert limits == {"Budget/shop/month": 20_000_000, "Budget/shop/day": 10_000_000}
     assert len(kept.accounts) == 2

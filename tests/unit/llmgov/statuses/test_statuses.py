@@ -230,7 +230,7 @@ def test_a_policy_is_enforced_where_every_concerned_sidecar_runs_it(running: int
 
 
 WARNED = problems.Problem(
-    "PatternSlow", problems.ResourceRef("LLMPolicy", "models", "root"), "", "", "", problems.Severity.WARNING
+    "NoModelMatches", POLICY.ref, "spec", "matches nothing", "correct it", problems.Severity.WARNING
 )
 BROKEN = problems.Problem("UnknownModel", problems.ResourceRef("LLMPolicy", "models", "root"), "spec", "is", "mend it")
 
@@ -252,7 +252,13 @@ BROKEN = problems.Problem("UnknownModel", problems.ResourceRef("LLMPolicy", "mod
             "2 of 3 sidecars enforce generation 4; waiting for 1",
             id="a warning is not what is awaited",
         ),
-        pytest.param((WARNED,), 3, ("True", "Ready"), "", id="a warning holds nothing up"),
+        pytest.param(
+            (WARNED,),
+            3,
+            ("True", "NoModelMatches"),
+            "spec: matches nothing; correct it",
+            id="a warning holds nothing up, and is said",
+        ),
         pytest.param((BROKEN,), 2, ("False", "UnknownModel"), "spec: is; mend it", id="an error comes before the rest"),
     ],
 )
@@ -311,12 +317,18 @@ def test_a_budget_that_was_never_in_force_and_cannot_be_read_has_its_problem_alo
     assert _conditions(status) == {"Accepted": ("False", "InvalidAmount"), "Ready": ("False", "InvalidAmount")}
 
 
-def test_a_budget_with_an_error_says_of_which_limit_it_is_spent() -> None:
-    changed = BUDGET.model_copy(update={"spec": BUDGET.spec.model_copy(update={"limit": "999"})})
-    kept = Observed(NOON_10TH, START, facts=Facts(accounts=(ACCOUNT,)), kept=frozenset({BUDGET.ref}))
-    for observed, said in ((kept, "0.00 of 100.00 USD"), (dataclasses.replace(kept, kept=frozenset()), "of 999 USD")):
-        status = kinds.status(changed, observed)
-        assert said in next(each["message"] for each in status["conditions"] if each["type"] == "Exhausted")
+@pytest.mark.parametrize("observed", [
+    pytest.param({"kept": frozenset({BUDGET.ref})}, id="it has an error"),
+    pytest.param({"held_back": {BUDGET.ref: "waits"}}, id="it waits for another's mending"),
+])  # fmt: skip
+def test_a_budget_shows_the_limit_that_is_in_force_not_the_one_that_was_asked_for(observed: dict[str, Any]) -> None:
+    asked = {"limit": "999", "currency": "EUR", "period": snapshot.Period.DAY}
+    changed = BUDGET.model_copy(update={"spec": BUDGET.spec.model_copy(update=asked)})
+    status = kinds.status(changed, Observed(NOON_10TH, START, facts=Facts(accounts=(ACCOUNT,)), **observed))
+    budgets.BudgetStatus.model_validate(status, strict=False)
+    assert (status["limit"], status["currency"], status["period"]) == ("100.00", "USD", "Month")
+    said = next(each["message"] for each in status["conditions"] if each["type"] == "Exhausted")
+    assert said == "0.00 of 100.00 USD is spent"
 
 
 def test_a_policy_and_a_team_that_cannot_be_read_keep_what_they_brought_about() -> None:
