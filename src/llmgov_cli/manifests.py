@@ -86,7 +86,8 @@ class Declared:
 def load(paths: Iterable[pathlib.Path]) -> tuple[list[Manifest], list[Finding]]:
     """Read all YAML files at or below `paths`, each once, in the order of their names.
 
-    Hidden files and folders, `traffic.yaml`, `cases.yaml` and `*.cases.yaml` are not read.
+    Hidden files and folders, `traffic.yaml`, `cases.yaml`, `*.cases.yaml` and kustomize's `kustomization.yaml` are not
+    read.
     """
     manifests: list[Manifest] = []
     findings: list[Finding] = []
@@ -154,7 +155,7 @@ def _below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _is_other(file: pathlib.Path) -> bool:
     """Files beside the manifests that have formats of their own."""
-    return file.stem in ("traffic", "cases") or file.stem.endswith(".cases")
+    return file.stem in ("traffic", "cases", "kustomization") or file.stem.endswith(".cases")
 
 
 def _load_file(file: pathlib.Path, manifests: list[Manifest], findings: list[Finding]) -> None:

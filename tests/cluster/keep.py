@@ -5,6 +5,8 @@ started, by which it is ended.
 """
 
 import pathlib
+import re
+import shlex
 import sys
 
 from tests.cluster import binary, contents, control_plane, janitor, ports
@@ -61,9 +63,30 @@ def main(arguments: list[str]) -> int:
     except FileExistsError:
         print(f"{folder} is there already: end that cluster first (make cluster-down)", file=sys.stderr)
         return 1
-    print(f"A cluster with operator and quickstart runs until `make cluster-down`. For this shell:\n\n"
-          f"  export KUBECONFIG={folder / 'kubeconfig'}\n  alias kubectl={folder / 'kubectl'}\n")  # fmt: skip
+    print(_told(folder))
     return 0
+
+
+def _told(folder: pathlib.Path) -> str:
+    """What there is, and how to look at it."""
+    name = shlex.quote(str(folder))
+    llmgov = pathlib.Path(sys.executable).with_name("llmgov")
+    log = (folder / "operator.log").read_text()
+    found = re.search(r"probes and metrics are at port ([0-9]+)", log)
+    metrics = f"curl http://127.0.0.1:{found[1]}/metrics" if found else f"the port is in {name}/operator.log"
+    return f"""\
+A cluster with operator and quickstart runs until `make cluster-down`. For this shell:
+
+  export KUBECONFIG={name}/kubeconfig
+  alias kubectl={name}/kubectl
+
+What is in force, and what was, is in the operator's ledger; so are accounts and the audit:
+
+  {llmgov} get budgets --state {name}         # also accounts, violations, snapshots
+  {llmgov} audit show --state {name}
+
+The operator's log is {name}/operator.log; its metrics: {metrics}
+"""
 
 
 if __name__ == "__main__":

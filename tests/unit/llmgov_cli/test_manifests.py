@@ -28,7 +28,7 @@ def test_files_are_read_in_the_order_of_their_names_each_once(tmp_path: pathlib.
     assert findings == []
 
 
-@pytest.mark.parametrize("name", ["traffic.yaml", "cases.yaml", "pii.cases.yaml"])
+@pytest.mark.parametrize("name", ["traffic.yaml", "cases.yaml", "pii.cases.yaml", "kustomization.yaml"])
 def test_files_of_other_formats_are_passed_over_even_when_named(tmp_path: pathlib.Path, name: str) -> None:
     assert manifests.load([_write(tmp_path, name, "requests: []\n")]) == ([], [])
 
