@@ -48,7 +48,7 @@ def back(compiled: compiler.Compiled, held: Held) -> dict[ResourceRef, str]:
     for name, old in held.in_force.items():
         new = _part(compiled, name)
         if isinstance(new, OrganizationPart | NamespacePart):
-            sentence = _sentence(name.removeprefix(PREFIX), _culprits(name, errors, held.root))
+            sentence = _sentence(name.removeprefix(PREFIX), _culprits(name, errors, held.root), old)
             waiting = _waiting(new, old, limits)
             found.update((each, _said(each, sentence, old)) for each in waiting if each not in errors)
     return found
@@ -133,12 +133,14 @@ def _culprits(part: str, errors: Mapping[ResourceRef, Problem], root: str) -> li
     return [problem for resource, problem in sorted(errors.items()) if resource.namespace in places]
 
 
-def _sentence(place: str, culprits: Sequence[Problem]) -> str:
+def _sentence(place: str, culprits: Sequence[Problem], old: Part | None) -> str:
     named = [f"{problem.resource} ({problem.code})" for problem in culprits[:_NAMED]]
     more = [f"{len(culprits) - _NAMED} more"] if len(culprits) > _NAMED else []
     others = _listed([*named, *more] or [_OTHER])
     whom = "everybody" if place == _EVERYBODY else place
-    return f"waits until {others} is mended: until then what was in force for {whom} before stays in force"
+    kept = f"what was in force for {whom} before stays in force"
+    meanwhile = kept if old is not None else f"nothing is in force for {whom}, as nothing was before"
+    return f"waits until {others} is mended: until then {meanwhile}"
 
 
 def _said(resource: ResourceRef, sentence: str, old: Part | None) -> str:

@@ -131,6 +131,11 @@ def test_where_nothing_is_in_force_everything_waits() -> None:
     }  # fmt: skip
 
 
+def test_a_new_namespace_is_not_told_of_what_was_in_force_before() -> None:
+    told = _back(None, _compiled(*GOOD, FAULTY_TEAM))[ResourceRef("Budget", "month", "shop")]
+    assert told.endswith(": until then nothing is in force for shop, as nothing was before")
+
+
 def test_who_waits_is_told_for_whom_and_that_it_is_no_fault_of_theirs() -> None:
     changed = _models("openai/gpt-4o")
     after = _compiled(changed, FAULTY)
