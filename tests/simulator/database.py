@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llmgov.instants import Instant
 from llmgov.ledger.book import Book, Lock
 from llmgov.ledger.messages import Epoch, LeaseGrant
-from llmgov.ledger.rows import LeaseState
+from llmgov.ledger.rows import CorrectionKind, LeaseState
 from llmgov.ledger.store import StoreError
 from llmgov_store.memory import MemoryStore
 from tests.simulator.loop import Process
+from tests.simulator.truth import Bill
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -103,6 +104,7 @@ class Connection:
             fresh.update(row.id for row in rows if row.id not in database.store._rows.leases)
             done = (row.id for row in rows if row.state is LeaseState.FINAL and not row.outstanding)
             world.truth.finished.update(dict.fromkeys(done, world.now))
+            self._note_bills(book)
             for key, start in book.put.windows:
                 world.truth.limits.begins(key, start, world.now)
             for window in book.put.removed_windows:
@@ -121,6 +123,13 @@ class Connection:
             world.invariants.lends_again()
         await database.reach(self._process, "after commit")
         return reply
+
+    def _note_bills(self, book: Book) -> None:
+        for row in book.put.corrections.values():
+            if row.kind is CorrectionKind.LEASE:
+                attempts = self._database.store._rows.attempts.values()
+                settled = frozenset(each.id for each in attempts if each.intent and each.settlement)
+                self._world.truth.bills[row.subject] = Bill(row.after, settled)
 
     def __getattr__(self, name: str) -> Any:
         """Reads, all of which are coroutines."""

@@ -153,9 +153,7 @@ def _of_strangers(world: "World", recorded: dict[str, Recorded]) -> Iterator[Vio
 
 def _of_window(world: "World", window: Window, found: Balances) -> Iterator[Violation]:
     spent = sum(_spent(world, window, row) for row in found.attempts)
-    spent += sum(
-        row.billed for row in found.leases if (row.account, row.window_start) == (window.account, window.start)
-    )
+    spent += sum(_billed(world, window, found))
     if window.spent != spent:
         what = f"{window.spent} is spent, by what attempts cost it is {spent}"
         yield Violation(Invariant.SPENT, f"{_name(window)}: {what}")
@@ -234,6 +232,21 @@ def _spent(world: "World", window: Window, row: Recorded) -> MicroUsd:
     scope = world.truth.limits.scope(window.account)
     inside = window.start <= (row.intent.at if row.counted is None else row.counted) < window.end
     return cost if inside and scope in row.intent.subject.path else 0
+
+
+def _billed(world: "World", window: Window, found: Balances) -> Iterator[MicroUsd]:
+    """What lost leases of a window were billed, beyond attempts of theirs that were settled later: those are a part of
+    the bill, up to all of it."""
+    paid: collections.Counter[str] = collections.Counter()
+    for row in found.attempts:
+        if row.intent is not None and row.settlement is not None:
+            for lease, part in shares(row.intent.charged, row.settlement.cost):
+                bill = world.truth.bills.get(lease)
+                paid[lease] += part if bill is not None and row.id not in bill.settled else 0
+    for lease, bill in world.truth.bills.items():
+        lent = world.truth.leases[lease]
+        if (lent.key, lent.start) == (window.account, window.start):
+            yield max(0, bill.amount - paid[lease])
 
 
 def shares(charged: tuple[Charged, ...], cost: MicroUsd) -> Iterator[tuple[str, MicroUsd]]:

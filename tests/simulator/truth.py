@@ -101,6 +101,13 @@ class Arrived(NamedTuple):
     ends: Instant
 
 
+class Bill(NamedTuple):
+    """What somebody put on record that a lost lease cost, beside attempts that were `settled` by then."""
+
+    amount: MicroUsd
+    settled: frozenset[str]
+
+
 class Truth:
     """The books of the oracle."""
 
@@ -121,6 +128,7 @@ class Truth:
         self.forgetful = False
         self.corrected: dict[str, MicroUsd] = {}
         self.billed: set[str] = set()
+        self.bills: dict[str, Bill] = {}
         self._corrected: dict[WindowId, Instant] = {}
         self.lost_pods: set[str] = set()
         self.torn_pods: dict[str, Instant] = {}
