@@ -100,7 +100,7 @@ class TestOverADatabase:
         assert shown == {
             "NAMESPACE": "llm-governance",
             "NAME": "payments",
-            "LIMIT": "2",
+            "LIMIT": "2.00",
             "SPENT": "0.90",
             "HELD": "0.00",
             "USED": "45%",
