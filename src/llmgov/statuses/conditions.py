@@ -103,8 +103,8 @@ def _ready(others: Sequence[dict[str, Any]], state: State, generation: int, sinc
         return condition("Ready", False, missing["reason"], sentence, generation, since)
     if state.held_back is not None:
         return condition("Ready", False, "HeldBack", state.held_back, generation, since)
-    warned = state.found[0].code if state.found else "Ready"
-    return condition("Ready", True, warned, sentences(state.found), generation, since)
+    reason = state.found[0].code if state.found else "Ready"
+    return condition("Ready", True, reason, sentences(state.found), generation, since)
 
 
 def condition(kind: str, holds: bool, reason: str, message: str, generation: int, since: Instant) -> dict[str, Any]:
