@@ -26,6 +26,11 @@ class Loan:
         """What may still be spent, or was lost."""
         return max(0, self.amount - self.returned - self.paid)
 
+    @property
+    def unsettled(self) -> int:
+        """What of it no attempt has paid, whether it came back or not: as much as it may be billed."""
+        return max(0, self.amount - self.paid)
+
 
 @dataclasses.dataclass
 class Dispatch:
@@ -89,13 +94,17 @@ class Books:
             loan.lost = loan.lost or loan.holder == holder
 
     def bill(self, names: list[str], amount: int) -> None:
-        """These leases cost `amount` beyond what is settled, each up to what it had; the last one all the rest."""
-        for name in names:
-            loan = self.loans[name]
-            part = amount if name == names[-1] else min(amount, loan.outstanding + loan.billed)
-            amount -= part
+        """These leases cost `amount` beyond what is settled: each what it had, then each what came back of it."""
+        loans = [self.loans[name] for name in names]
+        unknown = [loan.outstanding + loan.billed for loan in loans]
+        for loan, most in zip(loans, unknown, strict=True):
             loan.returned = max(loan.returned, loan.amount - loan.paid)
-            loan.billed = part
+            loan.billed = min(amount, most)
+            amount -= loan.billed
+        for loan in loans:
+            more = min(amount, loan.unsettled - loan.billed)
+            loan.billed += more
+            amount -= more
 
     def settled(self) -> Iterator[Dispatch]:
         """The attempts that count."""

@@ -340,8 +340,9 @@ class History:
             return Order(name, step.kind, subject, step.amount, "root", reason)
         loan = self.books.loans[subject]
         if step.kind is CorrectionKind.LEASE:
-            return Order(name, step.kind, subject, min(step.amount, loan.amount), "root", reason)
-        lent = sum(self.books.loans[each].amount for each in self.lost_with(loan.holder, loan.account, loan.start))
+            return Order(name, step.kind, subject, min(step.amount, loan.unsettled), "root", reason)
+        lost = self.lost_with(loan.holder, loan.account, loan.start)
+        lent = sum(self.books.loans[each].unsettled for each in lost)
         return Order(name, step.kind, loan.holder, min(step.amount, lent), "root", reason, loan.account, loan.start)
 
 
