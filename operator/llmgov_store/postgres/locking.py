@@ -32,6 +32,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from llmgov.ledger import epochs
 from llmgov.ledger.book import Lock, Put
 from llmgov.ledger.messages import Intent
 from llmgov.ledger.rows import ApprovalKind, ApprovalRow, LeaseRow
@@ -67,8 +68,8 @@ def _stated(lock: Lock) -> Iterator[str]:
     for window in lock.windows:
         yield of_scope(window.scope)
         yield _account(window.account)
-    yield from (_holder(_of_lease(lease)) for lease in lock.leases)
-    yield from (_holder(_of_lease(lease)) for lease, _ in lock.returns)
+    yield from (_holder(epochs.holder_of(lease)) for lease in lock.leases)
+    yield from (_holder(epochs.holder_of(lease)) for lease, _ in lock.returns)
     yield from (_holder(_of_event(id_)) for id_ in (*lock.attempts, *lock.events))
     yield from map(_holder, (*lock.holders, *lock.leases_of))
     yield from _of_intents(lock.intents)
@@ -172,11 +173,6 @@ def _account(key: str) -> str:
 
 def _holder(holder: str) -> str:
     return f"holder/{holder}"
-
-
-def _of_lease(id_: str) -> str:
-    """The holder in `<holder>:<number>/<request>/<index>`; of any other text always the same part."""
-    return id_.rsplit("/", 2)[0].rpartition(":")[0]
 
 
 def _of_event(id_: str) -> str:

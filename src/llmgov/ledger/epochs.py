@@ -69,6 +69,17 @@ def require_given(book: Book, epoch: Epoch) -> None:
         raise BadInputError(Fault.UNKNOWN, "epoch", f"{epoch} was never given out; register first")
 
 
+def boot_of(lease: str) -> str:
+    """The epoch that a lease's id begins with, `<holder>:<number>/<request>/<index>`; of another text some part of it,
+    always the same."""
+    return lease.rsplit("/", 2)[0]
+
+
+def holder_of(lease: str) -> str:
+    """The holder that a lease's id begins with."""
+    return boot_of(lease).rpartition(":")[0]
+
+
 def may_have_lent(book: Book, lease: str) -> bool:
     """Whether a lease that the ledger does not know, by its id, may be one that it lost: lent to a boot of an earlier
     life of the database, or, while it recovers, to any.
@@ -76,7 +87,7 @@ def may_have_lent(book: Book, lease: str) -> bool:
     That a boot of an earlier life has no row says nothing: its registration may be lost as well.
     """
     known = book.ledger_epoch
-    number = lease.rsplit("/", 2)[0].rpartition(":")[2]
+    number = boot_of(lease).rpartition(":")[2]
     is_earlier = number.isascii() and number.isdecimal() and int(number) <= _lives_before(book)
     return is_earlier or (known is not None and not known.open)
 

@@ -81,7 +81,7 @@ def report(book: Book, message: Holdings, definitions: Definitions, now: Instant
 def _check(message: Holdings) -> None:
     for index, holding in enumerate(message.holdings):
         field, lease = f"holdings[{index}]", holding.lease
-        if lease.id.rsplit("/", 2)[0] != str(message.epoch):
+        if epochs.boot_of(lease.id) != str(message.epoch):
             raise BadInputError(Fault.FOREIGN, f"{field}.lease.id", f"{lease.id} is no lease of {message.epoch}")
         require_amount(lease.amount, f"{field}.lease.amount")
         require_amount(holding.returned, f"{field}.returned", most=lease.amount)

@@ -45,7 +45,7 @@ def marks(book: Book, events: Iterable[Event]) -> tuple[str, ...]:
 
 def holders(book: Book, events: Iterable[Event]) -> tuple[str, ...]:
     """Whose leases those are: it matters whether their pods were written off."""
-    return tuple(dict.fromkeys(lease.rsplit("/", 2)[0].rpartition(":")[0] for lease in _lost_leases(book, events)))
+    return tuple(dict.fromkeys(map(epochs.holder_of, _lost_leases(book, events))))
 
 
 def _lost_leases(book: Book, events: Iterable[Event]) -> Iterator[str]:
