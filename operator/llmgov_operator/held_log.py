@@ -5,15 +5,11 @@ Authors learn it from the status of their resources; but whose fault it is may b
 
 import logging
 from collections.abc import Sequence
-from typing import Final
 
 from llmgov.problems import Problem
 from llmgov.statuses import holding
 from llmgov_operator.configuring import Configured
 from llmgov_operator.metrics import Metrics
-
-_NAMED: Final = 3
-"""How many parts, and how many faulty resources, a line names."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,10 +42,8 @@ def _faults(configured: Configured) -> list[Problem]:
     """Those for which something is held back, one of each resource, in order."""
     parts = {name.removeprefix(holding.PREFIX) for name in configured.held}
     places = {"", configured.root} if configured.whole_held else parts
-    faulty = holding.faulty(configured.problems)
-    return [fault for resource, fault in sorted(faulty.items()) if resource.namespace in places]
+    return holding.faults_in(places, holding.faulty(configured.problems))
 
 
 def _some(words: Sequence[str]) -> str:
-    more = [f"{len(words) - _NAMED} more"] if len(words) > _NAMED else []
-    return ", ".join([*words[:_NAMED], *more])
+    return ", ".join(holding.some(words))

@@ -6,7 +6,7 @@ that is in force as it was applied is enforced, whatever is wrong beside it.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -23,7 +23,7 @@ _EVERYBODY = "organization"
 """The name of the part that is for everybody. That of prices is made of no resource, so nobody waits for it."""
 
 _NAMED = 3
-"""How many faulty resources a sentence names."""
+"""How many faulty resources, or parts, a sentence names."""
 
 _OTHER = "another resource"
 
@@ -78,29 +78,16 @@ def _limits(compiled: compiler.Compiled) -> Limits:
 
 
 def _waiting(new: OrganizationPart | NamespacePart, old: Part | None, limits: Limits) -> Iterator[ResourceRef]:
-    """The resources that the new part has otherwise than the old one."""
+    """The resources that the new part has otherwise than the old one, and the Team that it has no more."""
     before = old if isinstance(old, OrganizationPart | NamespacePart) else None
-    for policy in _differing(new.policies, before.policies if before else ()):
-        yield references.of_id("LLMPolicy", policy.id)
-    for provider in _differing(new.providers, before.providers if before else ()):
-        yield references.of_id("ProviderCredential", provider.id)
+    known, wanted = references.pieces(before) if before else {}, references.pieces(new)
+    yield from (each for each, piece in wanted.items() if known.get(each) != piece)
+    yield from (each for each in known if each.kind == resources.Team.__name__ and each not in wanted)
     in_force = {account.key: account for account in (before.accounts if before else ())}
     for account in new.accounts:
         for resource, limit in limits.get(account.key, ()):
             if not _is_in_force(limit, in_force.get(account.key)):
                 yield resource
-    if isinstance(new, OrganizationPart):
-        yield from _shared(new, before if isinstance(before, OrganizationPart) else None)
-    else:
-        yield from _owners(new, before if isinstance(before, NamespacePart) else None)
-
-
-def _differing(
-    new: Sequence[snapshot.Policy] | Sequence[snapshot.Provider],
-    old: Sequence[snapshot.Policy] | Sequence[snapshot.Provider],
-) -> Iterator[snapshot.Policy | snapshot.Provider]:
-    known = {each.id: each for each in old}
-    return (each for each in new if known.get(each.id) != each)
 
 
 def _is_in_force(limit: snapshot.Account, account: snapshot.Account | None) -> bool:
@@ -112,31 +99,25 @@ def _is_in_force(limit: snapshot.Account, account: snapshot.Account | None) -> b
     return accounts.micro_usd(account) <= accounts.micro_usd(limit)
 
 
-def _shared(new: OrganizationPart, old: OrganizationPart | None) -> Iterator[ResourceRef]:
-    if old is None or new.settings != old.settings:
-        yield ResourceRef(resources.GovernanceSettings.__name__, "default")
-    known = {role.name: role for role in (old.roles if old else ())}
-    for role in new.roles:
-        if known.get(role.name) != role:
-            yield ResourceRef("LLMRole", role.name)
-
-
-def _owners(new: NamespacePart, old: NamespacePart | None) -> Iterator[ResourceRef]:
-    before = old.team if old else None
-    if new.team != before:
-        yield from (ResourceRef("Team", team.name) for team in (new.team, before) if team is not None)
-
-
 def _culprits(part: str, errors: Mapping[ResourceRef, Problem], root: str) -> list[Problem]:
     """The errors for which a part is held: those of its namespace, and those that concern everybody."""
     places = {"", root} | ({part.removeprefix(PREFIX)} if part.startswith(PREFIX) else set())
-    return [problem for resource, problem in sorted(errors.items()) if resource.namespace in places]
+    return faults_in(places, errors)
+
+
+def faults_in(namespaces: Collection[str], errors: Mapping[ResourceRef, Problem]) -> list[Problem]:
+    """The errors of resources in these namespaces (empty: in none), in order."""
+    return [problem for resource, problem in sorted(errors.items()) if resource.namespace in namespaces]
+
+
+def some(words: Sequence[str]) -> list[str]:
+    """The first of `words`, and how many more there are."""
+    more = [f"{len(words) - _NAMED} more"] if len(words) > _NAMED else []
+    return [*words[:_NAMED], *more]
 
 
 def _sentence(place: str, culprits: Sequence[Problem], old: Part | None) -> str:
-    named = [f"{problem.resource} ({problem.code})" for problem in culprits[:_NAMED]]
-    more = [f"{len(culprits) - _NAMED} more"] if len(culprits) > _NAMED else []
-    others = _listed([*named, *more] or [_OTHER])
+    others = _listed(some([f"{problem.resource} ({problem.code})" for problem in culprits]) or [_OTHER])
     whom = "everybody" if place == _EVERYBODY else place
     kept = f"what was in force for {whom} before stays in force"
     meanwhile = kept if old is not None else f"nothing is in force for {whom}, as nothing was before"

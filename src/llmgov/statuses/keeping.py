@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from llmgov import resources, snapshot
+from llmgov import snapshot
 from llmgov.problems import ResourceRef
 from llmgov.snapshot import NamespacePart, OrganizationPart
 from llmgov.statuses import holding, references
@@ -42,13 +42,7 @@ def _parts(held: Held) -> Iterator[OrganizationPart | NamespacePart]:
 
 
 def _named(part: OrganizationPart | NamespacePart) -> Iterator[ResourceRef]:
-    """The resources that a part is made of."""
-    yield from (references.of_id(resources.LLMPolicy.__name__, policy.id) for policy in part.policies)
-    yield from (references.of_id(resources.ProviderCredential.__name__, each.id) for each in part.providers)
+    """The resources that a part is made of: settings that are all defaults may be of none."""
+    pieces = references.pieces(part)
+    yield from (each for each, piece in pieces.items() if piece != snapshot.Settings())
     yield from (references.of_source(account.source) for account in part.accounts)
-    if isinstance(part, OrganizationPart):
-        if part.settings != snapshot.Settings():
-            yield ResourceRef(resources.GovernanceSettings.__name__, "default")
-        yield from (ResourceRef(resources.LLMRole.__name__, role.name) for role in part.roles)
-    elif part.team is not None:
-        yield ResourceRef(resources.Team.__name__, part.team.name)
