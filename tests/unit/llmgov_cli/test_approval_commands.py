@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import pathlib
+from collections.abc import Sequence
 
 import pytest
 
@@ -31,6 +32,15 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
     asyncio.run(fill())
     return tmp_path
+
+
+def _deliver(folder: pathlib.Path, asked: Sequence[Refused]) -> None:
+    async def fill() -> None:
+        store = SqliteStore.open(folder / "ledger.db")
+        await hub.Hub(store, lambda: ledgers.NOW, writer="hub").deliver(asked)
+        await store.close()
+
+    asyncio.run(fill())
 
 
 def _list(folder: pathlib.Path, output: str) -> str:
@@ -62,13 +72,7 @@ def test_a_list_tells_two_requests_apart_and_why_one_was_denied(folder: pathlib.
         )
         for number in (1, 2)
     ]  # fmt: skip
-
-    async def fill() -> None:
-        store = SqliteStore.open(folder / "ledger.db")
-        await hub.Hub(store, lambda: ledgers.NOW, writer="hub").deliver(asked)
-        await store.close()
-
-    asyncio.run(fill())
+    _deliver(folder, asked)
     approvals.decide([snapshot.approval_id("digest1")], folder, "too dear\nfor May", io.StringIO(), grant=False)
     rows = {row["id"]: row for row in json.loads(_list(folder, "json"))}
     first, second = (rows[snapshot.approval_id(f"digest{number}")] for number in (1, 2))
@@ -89,13 +93,7 @@ def test_several_are_denied_at_once_and_who_is_none_is_told(folder: pathlib.Path
         )
         for number in (1, 2)
     ]  # fmt: skip
-
-    async def fill() -> None:
-        store = SqliteStore.open(folder / "ledger.db")
-        await hub.Hub(store, lambda: ledgers.NOW, writer="hub").deliver(asked)
-        await store.close()
-
-    asyncio.run(fill())
+    _deliver(folder, asked)
     out = io.StringIO()
     first, second = (snapshot.approval_id(f"digest{number}") for number in (1, 2))
     with pytest.raises(errors.CommandError, match=r"^there is no approval apr-none$"):
